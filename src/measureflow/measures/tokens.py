@@ -1,0 +1,166 @@
+"""Tokens: weighted points of a space, that is, an empirical measure with a memory of text order and padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from measureflow.errors import BadInput
+from measureflow.spaces import Space, is_traced
+
+__all__ = ["Tokens"]
+
+
+class Tokens(eqx.Module):
+    r"""The measure $\mu = \sum_i a_i \delta_{x_i}$ of `n` tokens on a space.
+
+    Main arguments:
+        space: where the tokens live.
+        points: `(n, d)`, points of the space.
+        weights: `(n,)`, masses `a_i >= 0` that sum to 1; `None` means equal masses over the tokens present. A token
+            of weight 0 moves and is seen but does not pull.
+
+    Other arguments:
+        positions: `(n,)` integers, the place of each token in the text (default `0 .. n-1`); what a mask looks at.
+        present: `(n,)` booleans; a token that is not present (padding) never moves, pulls or counts.
+        labels: `n` words, shown in tables and plots.
+
+    Raises:
+        BadInput: NaN or infinite entries, points off the space, wrong shapes, weights that are negative or do not
+            sum to 1.
+
+    Example:
+        >>> import measureflow as mf
+        >>> mf.Tokens(mf.Euclidean(2), [[0.0, 0.0], [1.0, 0.0]]).weights.tolist()
+        [0.5, 0.5]
+    """
+
+    space: Space
+    points: Float[Array, "n d"]
+    weights: Float[Array, "n"]
+    positions: Int[Array, "n"]
+    present: Bool[Array, "n"]
+    labels: tuple[str, ...] | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        space: Space,
+        points: Any,
+        weights: Any = None,
+        *,
+        positions: Any = None,
+        present: Any = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        if not isinstance(space, Space):
+            raise BadInput(f"Tokens: space is {space!r}; it must be a space such as mf.Sphere(3) or mf.Euclidean(2).")
+        points = as_floats(points, "points")
+        if points.ndim != 2 or points.shape[0] < 1:
+            raise BadInput(f"Tokens: points have shape {points.shape}; they must be (n, d) with n >= 1.")
+        space.validate(points, "Tokens: points")
+        n = points.shape[0]
+        self.space = space
+        self.points = points
+        self.present = jnp.ones(n, bool) if present is None else as_present(present, n)
+        self.weights = checked_weights(weights, self.present, points.dtype)
+        self.positions = jnp.arange(n) if positions is None else as_positions(positions, n)
+        self.labels = None if labels is None else tuple(str(word) for word in labels)
+        if self.labels is not None and len(self.labels) != n:
+            raise BadInput(f"Tokens: {len(self.labels)} labels for {n} tokens; give one word per token.")
+
+    @property
+    def n(self) -> int:
+        """Number of tokens, padding included."""
+        return self.points.shape[-2]
+
+    @property
+    def d(self) -> int:
+        """Ambient dimension."""
+        return self.points.shape[-1]
+
+    def atoms(self) -> tuple[Float[Array, "n d"], Float[Array, "n"]]:
+        """Return points and weights: the route by which fields and observables meet a measure."""
+        return self.points, self.weights
+
+    def replace(self, **leaves: Any) -> Self:
+        """Return the same tokens with some leaves (`points=`, `weights=`, `labels=`, ...) put in unchecked.
+
+        For inner loops: the caller promises that what it puts in is valid.
+        """
+        new = object.__new__(type(self))
+        for name in ("space", "points", "weights", "positions", "present", "labels"):
+            object.__setattr__(new, name, leaves.pop(name) if name in leaves else getattr(self, name))
+        if leaves:
+            raise TypeError(f"Tokens has no field named {sorted(leaves)[0]!r}.")
+        return new
+
+    def __repr__(self) -> str:
+        shape = self.points.shape
+        if len(shape) != 2:
+            return f"Tokens(batch {shape[:-2]}, n={shape[-2]}, {self.space!r})"
+        absent = "" if is_traced(self.present) else f", {int(self.n - np.sum(self.present))} absent"
+        return f"Tokens(n={self.n}, {self.space!r}{'' if absent == ', 0 absent' else absent})"
+
+
+def as_floats(values: Any, name: str) -> Array:
+    """Return a floating array (float64 under x64, float32 kept), or raise `BadInput` where values are no numbers."""
+    if isinstance(values, jax.Array) and jnp.issubdtype(values.dtype, jnp.floating):
+        return values
+    try:
+        array = np.asarray(values)
+        if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
+            raise TypeError(f"dtype {array.dtype}")
+    except (TypeError, ValueError) as error:
+        if is_traced(values):
+            return jnp.asarray(values, float)
+        raise BadInput(f"Tokens: {name} are no array of real numbers ({error}); give an (n, d) array.") from None
+    return jnp.asarray(array if array.dtype in (np.float32, np.float64) else array.astype(float))
+
+
+def as_present(present: Any, n: int) -> Array:
+    """Check and return the mask of tokens that are present."""
+    present = jnp.asarray(present)
+    if present.shape != (n,):
+        raise BadInput(f"Tokens: present has shape {present.shape}; it must be ({n},), one boolean per token.")
+    if not is_traced(present) and not bool(np.any(present)):
+        raise BadInput("Tokens: present is False everywhere; at least one token must be there.")
+    return present.astype(bool)
+
+
+def as_positions(positions: Any, n: int) -> Array:
+    """Check and return the places of the tokens in their text."""
+    positions = jnp.asarray(positions)
+    if positions.shape != (n,) or not jnp.issubdtype(positions.dtype, jnp.integer):
+        raise BadInput(
+            f"Tokens: positions have shape {positions.shape} and dtype {positions.dtype}; they must be {n} integers."
+        )
+    return positions
+
+
+def checked_weights(weights: Any, present: Array, dtype: Any) -> Array:
+    """Return masses that sum to 1 over the present tokens; raise `BadInput` where the given ones do not."""
+    n = present.shape[0]
+    here = present.astype(dtype)
+    if weights is None:
+        return here / jnp.sum(here)
+    weights = as_floats(weights, "weights").astype(dtype)
+    if weights.shape != (n,):
+        raise BadInput(f"Tokens: weights have shape {weights.shape}; they must be ({n},), one mass per token.")
+    if is_traced(weights, present):
+        return jnp.where(present, weights, 0.0)
+    values = np.asarray(weights)
+    if not np.isfinite(values).all() or (values < 0).any():
+        worst = values[~np.isfinite(values)] if not np.isfinite(values).all() else values[values < 0]
+        raise BadInput(f"Tokens: a weight is {worst[0]}; masses must be finite and >= 0.")
+    if (values[~np.asarray(present)] != 0).any():
+        raise BadInput("Tokens: a token that is not present has a positive weight; give absent tokens weight 0.")
+    total = float(values.astype(float).sum())
+    if abs(total - 1.0) > 1e-6:
+        raise BadInput(f"Tokens: weights sum to {total:.6g}; masses must sum to 1. Divide them by their sum.")
+    return weights / total
