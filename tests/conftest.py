@@ -1,0 +1,75 @@
+"""What every test shares: compiled programs kept on disk between runs, pictures without a screen, no network."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# Set before JAX is imported, and in the environment so that the commands which tests start share them.
+COMPILED = Path(
+    os.environ.get("MEASUREFLOW_TEST_CACHE")
+    or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "measureflow" / "tests"
+)
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "measureflow-matplotlib"))
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import jax
+import pytest
+from hypothesis import HealthCheck, settings
+
+import measureflow  # noqa: F401  (switches JAX to float64, as it does for every user)
+
+# Deadlines measure compilation on the first example; draws are the same in every run, so a failure can be repeated.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=True,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=None,
+)
+settings.load_profile("tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as fast whatever is not marked slow, so that `-m fast` needs no bookkeeping."""
+    for item in items:
+        if not item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.fast)
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test in a folder of its own: no test leaves a file in the project."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def compilations() -> Iterator[list[str]]:
+    """Names of the programs compiled since the test began; one that is read from the disk cache counts as well."""
+    names: list[str] = []
+
+    def note(event: str, duration: float, **details: object) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(str(details.get("fun_name", "")))
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    yield names
+    jax.monitoring.unregister_event_duration_listener(note)
+
+
+@pytest.fixture
+def cold() -> dict[str, str]:
+    """An environment for a command that must compile everything itself, as the first run on a new machine does."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("JAX_COMPILATION", "JAX_PERS"))}
