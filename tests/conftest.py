@@ -1,4 +1,4 @@
-"""What every test shares: compiled programs kept on disk between runs, pictures without a screen, no network."""
+"""What every test shares: compiled programs kept on disk, pictures without a screen, no network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, settings
 
 import measureflow  # noqa: F401  (switches JAX to float64, as it does for every user)
 
-# Deadlines measure compilation on the first example; draws are the same in every run, so a failure can be repeated.
+# Deadlines would measure compilation; draws are the same in every run, so that a failure can be repeated.
 settings.register_profile(
     "tests",
     deadline=None,
@@ -57,7 +57,7 @@ def root() -> Path:
 
 @pytest.fixture
 def compilations() -> Iterator[list[str]]:
-    """Names of the programs compiled since the test began; one that is read from the disk cache counts as well."""
+    """Names of the programs compiled since the test began; those read from the disk cache count as well."""
     names: list[str] = []
 
     def note(event: str, duration: float, **details: object) -> None:
@@ -71,5 +71,6 @@ def compilations() -> Iterator[list[str]]:
 
 @pytest.fixture
 def cold() -> dict[str, str]:
-    """An environment for a command that must compile everything itself, as the first run on a new machine does."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("JAX_COMPILATION", "JAX_PERS"))}
+    """An environment for a command that must compile everything itself, as a first run does."""
+    cached = ("JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(cached)}
