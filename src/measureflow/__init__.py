@@ -18,3 +18,6 @@ from measureflow.measures import Tokens, cap, equiangular, gaussian, mixture, un
 from measureflow.spaces import Euclidean, Space, Sphere
 
 __version__ = "0.1.0"
+from measureflow import sums
+from measureflow import fields
+from measureflow.fields import Field, MultiHead, Perceptron, PostLN, Schedule, SelfAttention

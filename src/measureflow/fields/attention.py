@@ -1,0 +1,347 @@
+"""Self-attention as a velocity field, and several heads of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from measureflow.errors import BadInput
+from measureflow.fields.field import Field, ranks_of, total
+from measureflow.fields.masks import Mask, as_mask
+from measureflow.fields.scores import Dot, Score, as_score
+from measureflow.fields.weightings import Softmax, Unnormalised, Weighting, as_weighting
+from measureflow.measures import Tokens
+from measureflow.spaces import Sphere, is_traced
+from measureflow.sums import Exact, Kernel, Sum
+
+__all__ = ["AttentionKernel", "MultiHead", "SelfAttention"]
+
+Matrix = Float[Array, "k d"] | Float[Array, ""] | None
+
+
+class AttentionKernel(Kernel):
+    r"""The weights $w(x, y_j)$ that a query puts on the atoms: score, `beta`, mask and weighting."""
+
+    beta: Float[Array, ""]
+    query: Matrix
+    key: Matrix
+    score: Score = eqx.field(static=True)
+    weighting: Weighting = eqx.field(static=True)
+    mask: Mask | None = eqx.field(static=True)
+
+    def weights(self, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens) -> Float[Array, "m n"]:
+        """Return the rows of weights on mu's atoms; absent tokens get none."""
+        points, masses = mu.atoms()
+        logits = self.beta * self.score(apply(self.query, x), apply(self.key, points))
+        allowed = jnp.broadcast_to(mu.present[None, :], logits.shape)
+        if self.mask is not None and rank is not None:
+            allowed = allowed & self.mask(rank, mu.positions)
+        return self.weighting(logits, masses, allowed, self.beta)
+
+
+class SelfAttention(Field):
+    r"""Self-attention as a velocity: every query is pulled towards what it attends to.
+
+    $$ A(x; \mu) = \frac{\int V y \, e^{\beta \langle Qx, Ky \rangle} \, d\mu(y)}
+                        {\int e^{\beta \langle Qx, Ky \rangle} \, d\mu(y)}, \qquad v(x; \mu) = P_x A(x; \mu) $$
+
+    With `weighting="softmax"` and no matrices this is the SA model, with `"unnormalised"` (numerator alone) the USA
+    model of [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), (2.2) and (2.5).
+
+    Main arguments:
+        beta: inverse temperature, >= 0.
+        query, key: `(k, d)` matrices, or numbers for multiples of the identity; `None` is the identity.
+        value: `(d, d)` matrix or number; `None` is the identity.
+
+    Other arguments:
+        score: `"dot"`, `"l2"` or a `Score` object.
+        weighting: `"softmax"`, `"unnormalised"` or a `Weighting` object.
+        mask: `None`, `"causal"` or a `Mask` object.
+        sum: how the pair sum is computed; `None` is `mf.sums.Exact()`.
+
+    Raises:
+        BadInput: beta negative, NaN or too large for the weighting; matrices of wrong shape; unknown names.
+
+    Example:
+        >>> import measureflow as mf
+        >>> tokens = mf.uniform(mf.Sphere(3), n=5, seed=0)
+        >>> mf.SelfAttention(beta=9.0)(tokens.points, tokens).shape
+        (5, 3)
+    """
+
+    kernel: AttentionKernel
+    value: Matrix
+    sum: Sum = eqx.field(static=True)
+
+    def __init__(
+        self,
+        beta: Any,
+        *,
+        query: Any = None,
+        key: Any = None,
+        value: Any = None,
+        score: str | Score = "dot",
+        weighting: str | Weighting = "softmax",
+        mask: str | Mask | None = None,
+        sum: Sum | None = None,
+    ) -> None:
+        chosen = as_weighting(weighting)
+        self.kernel = AttentionKernel(
+            beta=checked_beta(beta, chosen),
+            query=as_matrix(query, "query"),
+            key=as_matrix(key, "key"),
+            score=as_score(score),
+            weighting=chosen,
+            mask=as_mask(mask),
+        )
+        self.value = as_matrix(value, "value")
+        if sum is not None and not isinstance(sum, Sum):
+            raise BadInput(f"sum is {sum!r}; it must be None or an object such as mf.sums.Exact().")
+        self.sum = Exact() if sum is None else sum
+        check_shapes(self.kernel.query, self.kernel.key, self.value)
+
+    @property
+    def beta(self) -> Float[Array, ""]:
+        """Inverse temperature."""
+        return self.kernel.beta
+
+    def output(self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None) -> Float[Array, "m d"]:
+        r"""Return the raw sum $A(x;\mu) = \sum_j w(x, y_j) V y_j$."""
+        self.check_dimension(mu)
+        rank = ranks_of(self, x, mu, positions)
+        return apply(self.value, self.sum.attend(self.kernel, x, rank, mu, mu.points))
+
+    def __call__(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
+        r"""Return the velocity, summed in difference form.
+
+        $P_x \sum_j w_j V y_j = P_x V \sum_j w_j (y_j - x) + (\sum_j w_j) P_x V x$, and the last term vanishes on the
+        sphere where `V` is a multiple of the identity: speeds of 1e-200 keep their digits.
+        """
+        self.check_dimension(mu)
+        pulled, weight = self.sum.pull(self.kernel, x, ranks_of(self, x, mu, positions), mu)
+        velocity = mu.space.tangent(x, apply(self.value, pulled))
+        if is_scalar(self.value) and isinstance(mu.space, Sphere):
+            return velocity
+        return velocity + weight[:, None] * mu.space.tangent(x, apply(self.value, x))
+
+    def weights(self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None) -> Float[Array, "m n"]:
+        """Return the attention matrix from the queries `x` to the atoms of `mu` (quadratic memory)."""
+        self.check_dimension(mu)
+        return self.kernel.weights(x, ranks_of(self, x, mu, positions), mu)
+
+    def check_dimension(self, mu: Tokens) -> None:
+        """Raise `BadInput` where a matrix does not act on the space of `mu`."""
+        for name, matrix in (("query", self.kernel.query), ("key", self.kernel.key), ("value", self.value)):
+            if matrix is not None and matrix.ndim == 2 and matrix.shape[1] != mu.d:
+                raise BadInput(f"{name} has shape {matrix.shape} and the tokens are in R^{mu.d}; give a matrix (.., {mu.d}).")
+
+    def energy(self, mu: Tokens) -> Float[Array, ""]:
+        r"""Return $\bar E = \sum_{ij} a_i a_j e^{\beta(\langle x_i, B x_j\rangle - 1)}$ with `B = Q^T K`.
+
+        Monotone along the flow on the sphere where `B` is symmetric and `V = ±B`, without a mask: it rises for `V = B`
+        and falls for `V = -B` (arXiv:2312.10794, section 3.3).
+        """
+        if not self.has_energy:
+            return super().energy(mu)
+        points, masses = mu.atoms()
+        beta = self.kernel.beta
+        if self.kernel.query is None and self.kernel.key is None:
+
+            def row(x: Array, _: None) -> Array:
+                # from differences: near tokens would lose digits in beta (<x,y> - 1)
+                gaps = x[:, None, :] - points[None, :, :]
+                return jnp.exp(-0.5 * beta * jnp.sum(gaps * gaps, axis=-1)) @ masses
+        else:
+
+            def row(x: Array, _: None) -> Array:
+                return jnp.exp(beta * (apply(self.kernel.query, x) @ apply(self.kernel.key, points).T - 1.0)) @ masses
+
+        return masses @ Exact().over_blocks(row, points, None, mu.n)
+
+    @property
+    def form(self) -> tuple[np.ndarray | float, float] | None:
+        """Return the symmetric form `B = Q^T K` and the sign s with `V = s B`, or `None` where there is none."""
+        kernel = self.kernel
+        plain = isinstance(kernel.score, Dot) and isinstance(kernel.weighting, (Softmax, Unnormalised))
+        if kernel.mask is not None or not plain:
+            return None
+        if kernel.query is None and kernel.key is None and self.value is None:
+            return 1.0, 1.0
+        if is_traced(kernel.query, kernel.key, self.value):
+            return None  # values cannot be compared under tracing
+        query, key, value = (1.0 if m is None else np.asarray(m) for m in (kernel.query, kernel.key, self.value))
+        form = product(np.transpose(query), key)
+        if np.ndim(form) == 2 and not np.allclose(form, np.transpose(form), rtol=1e-12, atol=1e-14):
+            return None
+        wide = value * np.eye(len(form)) if np.ndim(form) == 2 and np.ndim(value) == 0 else value
+        form = form * np.eye(len(wide)) if np.ndim(wide) == 2 and np.ndim(form) == 0 else form
+        for sign in (1.0, -1.0):
+            if np.allclose(wide, sign * form, rtol=1e-12, atol=1e-14):
+                return form, sign
+        return None
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether `B = Q^T K` is symmetric with `V = ±B` and nothing is masked."""
+        return self.form is not None
+
+    @property
+    def positional(self) -> bool:
+        """Whether there is a mask."""
+        return self.kernel.mask is not None
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether query, key and value are multiples of the identity."""
+        return all(is_scalar(m) for m in (self.kernel.query, self.kernel.key, self.value))
+
+    def __repr__(self) -> str:
+        kernel = self.kernel
+        parts = [f"beta={show(kernel.beta)}"]
+        for name, matrix in (("query", kernel.query), ("key", kernel.key), ("value", self.value)):
+            if matrix is not None:
+                parts.append(f"{name}={show(matrix)}")
+        if not isinstance(kernel.score, Dot):
+            parts.append(f"score={kernel.score!r}")
+        if not isinstance(kernel.weighting, Softmax):
+            parts.append(f"weighting={kernel.weighting!r}")
+        if kernel.mask is not None:
+            parts.append(f"mask={kernel.mask!r}")
+        return f"SelfAttention({', '.join(parts)})"
+
+
+class MultiHead(Field):
+    r"""Several heads side by side: $A(x;\mu) = \sum_h A_h(x;\mu)$, each with its own query, key and value.
+
+    Example:
+        >>> import measureflow as mf
+        >>> mf.MultiHead([mf.SelfAttention(beta=1.0), mf.SelfAttention(beta=4.0, value=-0.5)])
+        MultiHead([SelfAttention(beta=1), SelfAttention(beta=4, value=-0.5)])
+    """
+
+    heads: tuple[Field, ...]
+
+    def __init__(self, heads: Sequence[Field]) -> None:
+        self.heads = tuple(heads)
+        if not self.heads or any(not isinstance(head, Field) for head in self.heads):
+            raise BadInput(f"MultiHead: heads are {heads!r}; give a non-empty list of fields such as SelfAttention(...).")
+
+    def output(self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None) -> Float[Array, "m d"]:
+        """Return the sum of the heads' outputs."""
+        return total([head.output(x, mu, positions) for head in self.heads])
+
+    def __call__(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
+        """Return the sum of the heads' velocities."""
+        return total([head(x, mu, positions) for head in self.heads])
+
+    def at(self, t: Any) -> Field:
+        """Return the heads at depth `t`."""
+        return self if self.autonomous else MultiHead([head.at(t) for head in self.heads])
+
+    @property
+    def autonomous(self) -> bool:
+        """Whether every head is the same at every depth."""
+        return all(head.autonomous for head in self.heads)
+
+    @property
+    def breaks(self) -> tuple[float, ...]:
+        """The jumps of all heads."""
+        return tuple(sorted({time for head in self.heads for time in head.breaks}))
+
+    @property
+    def positional(self) -> bool:
+        """Whether any head looks at positions."""
+        return any(head.positional for head in self.heads)
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether every head commutes with rotations."""
+        return all(head.isotropic for head in self.heads)
+
+    def __repr__(self) -> str:
+        return f"MultiHead([{', '.join(map(repr, self.heads))}])"
+
+
+def checked_beta(beta: Any, weighting: Weighting) -> Array:
+    """Return beta as an array; raise `BadInput` where it is no inverse temperature."""
+    try:
+        array = jnp.asarray(beta, float)
+    except (TypeError, ValueError):
+        raise BadInput(f"beta is {beta!r}; it must be a number >= 0.") from None
+    if array.ndim != 0:
+        raise BadInput(f"beta has shape {array.shape}; it is one number (use jax.vmap for several).")
+    if is_traced(array):
+        return array
+    number = float(array)
+    if not np.isfinite(number) or number < 0:
+        raise BadInput(
+            f"beta is {number}; it is an inverse temperature and must be finite and >= 0. "
+            f"Repulsion is value=-1; attending to the opposite is query=-1."
+        )
+    if number > weighting.largest_beta:
+        raise BadInput(
+            f"beta is {number:g} and e^beta overflows above {weighting.largest_beta:g}. "
+            f"Use weighting=mf.fields.Unnormalised(shifted=True), that is e^(beta(<x,y>-1)), whose clock is slower by e^beta."
+        )
+    return array
+
+
+def as_matrix(matrix: Any, name: str) -> Matrix:
+    """Return a matrix or a number as an array; `None` stays `None` (the identity)."""
+    if matrix is None:
+        return None
+    try:
+        array = jnp.asarray(matrix, float)
+    except (TypeError, ValueError):
+        raise BadInput(f"{name} is {matrix!r}; it must be None, a number or a matrix.") from None
+    if array.ndim not in (0, 2):
+        raise BadInput(f"{name} has shape {array.shape}; it must be a number (multiple of the identity) or a matrix.")
+    if not is_traced(array) and not np.isfinite(np.asarray(array)).all():
+        raise BadInput(f"{name} has an entry that is not finite; every entry must be a finite number.")
+    return array
+
+
+def check_shapes(query: Matrix, key: Matrix, value: Matrix) -> None:
+    """Raise `BadInput` unless query and key have equally many rows and value is square."""
+    rows = [m.shape[0] for m in (query, key) if m is not None and m.ndim == 2]
+    if len(rows) == 2 and rows[0] != rows[1]:
+        raise BadInput(f"query has {rows[0]} rows and key {rows[1]}; both map into the same R^k.")
+    if len(rows) == 1:
+        wide = query if query is not None and query.ndim == 2 else key
+        if wide is not None and wide.shape[0] != wide.shape[1]:
+            raise BadInput(f"one of query and key is {wide.shape} and the other a number; give both as matrices (k, d).")
+    if value is not None and value.ndim == 2 and value.shape[0] != value.shape[1]:
+        raise BadInput(f"value has shape {value.shape}; a velocity needs a square matrix (d, d).")
+
+
+def apply(matrix: Matrix, x: Array) -> Array:
+    """Return `x` under the matrix: rows of `x` are points; a number scales, `None` leaves."""
+    if matrix is None:
+        return x
+    return matrix.astype(x.dtype) * x if matrix.ndim == 0 else x @ matrix.astype(x.dtype).T
+
+
+def is_scalar(matrix: Matrix) -> bool:
+    """Tell whether the matrix is a multiple of the identity by its kind (not by its entries)."""
+    return matrix is None or matrix.ndim == 0
+
+
+def product(a: Any, b: Any) -> Any:
+    """Return the product of two matrices or numbers."""
+    return a * b if np.ndim(a) == 0 or np.ndim(b) == 0 else a @ b
+
+
+def show(value: Any) -> str:
+    """Return a number in short, and a matrix by its shape."""
+    if is_traced(value):
+        return "traced"
+    return f"{float(value):g}" if np.ndim(value) == 0 else f"<{'x'.join(map(str, np.shape(value)))}>"

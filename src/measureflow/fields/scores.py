@@ -1,0 +1,50 @@
+"""Scores: the logit `a(x, y)` of a query on a key, before it is weighted."""
+
+from __future__ import annotations
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from measureflow.errors import BadInput
+
+__all__ = ["Dot", "L2", "Score", "as_score"]
+
+
+class Score(eqx.Module):
+    """How strongly a query looks at a key; multiplied by `beta` to give the logit."""
+
+    @abc.abstractmethod
+    def __call__(self, q: Float[Array, "m k"], k: Float[Array, "n k"]) -> Float[Array, "m n"]:
+        """Return the score of every projected query `Qx` on every projected key `Ky`."""
+
+
+class Dot(Score):
+    r"""The inner product $\langle Qx, Ky\rangle$."""
+
+    def __call__(self, q: Float[Array, "m k"], k: Float[Array, "n k"]) -> Float[Array, "m n"]:
+        """Return `q k^T`."""
+        return q @ k.T
+
+
+class L2(Score):
+    r"""Minus the squared distance, $-|Qx - Ky|^2$, of [arXiv:2006.04710](https://arxiv.org/abs/2006.04710)."""
+
+    def __call__(self, q: Float[Array, "m k"], k: Float[Array, "n k"]) -> Float[Array, "m n"]:
+        """Return `-|q_i - k_j|^2`, from differences."""
+        gaps = q[:, None, :] - k[None, :, :]
+        return -jnp.sum(gaps * gaps, axis=-1)
+
+
+NAMED = {"dot": Dot, "l2": L2}
+
+
+def as_score(score: str | Score) -> Score:
+    """Return the score of a name; an object is returned as it is."""
+    if isinstance(score, Score):
+        return score
+    if isinstance(score, str) and score in NAMED:
+        return NAMED[score]()
+    raise BadInput(f"score is {score!r}; it must be one of {', '.join(map(repr, NAMED))} or an mf.fields.Score object.")

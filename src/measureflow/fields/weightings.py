@@ -1,0 +1,90 @@
+"""Weightings: what is done with the logits, so that they become non-negative weights on the atoms."""
+
+from __future__ import annotations
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from measureflow.errors import BadInput
+
+__all__ = ["Softmax", "Unnormalised", "Weighting", "as_weighting"]
+
+
+class Weighting(eqx.Module):
+    """A map from rows of logits to rows of weights, given the masses `a_j` and who may be seen."""
+
+    #: the largest logit scale `beta` that the weighting computes without overflow
+    largest_beta: eqx.AbstractVar[float]
+
+    @abc.abstractmethod
+    def __call__(
+        self,
+        logits: Float[Array, "m n"],
+        masses: Float[Array, "n"],
+        allowed: Bool[Array, "m n"],
+        beta: Float[Array, ""],
+    ) -> Float[Array, "m n"]:
+        """Return the weights; zero wherever not allowed."""
+
+
+class Softmax(Weighting):
+    r"""$w_j = a_j e^{\ell_j} / \sum_k a_k e^{\ell_k}$, the largest logit taken out first. Rows sum to 1."""
+
+    largest_beta: float = eqx.field(static=True, default=float("inf"))
+
+    def __call__(
+        self,
+        logits: Float[Array, "m n"],
+        masses: Float[Array, "n"],
+        allowed: Bool[Array, "m n"],
+        beta: Float[Array, ""],
+    ) -> Float[Array, "m n"]:
+        """Return the rows; a row that may see nothing of positive mass is zero."""
+        seen = allowed & (masses > 0)
+        # an atom without mass must not set the shift: the others could underflow beside it
+        top = jax.lax.stop_gradient(jnp.max(logits, axis=1, where=seen, initial=-jnp.inf, keepdims=True))
+        top = jnp.where(jnp.isfinite(top), top, jnp.zeros_like(top))
+        raised = jnp.where(seen, masses * jnp.exp(jnp.where(seen, logits - top, jnp.zeros_like(logits))), 0)
+        norm = jnp.sum(raised, axis=1, keepdims=True)
+        return raised / jnp.where(norm > 0, norm, jnp.ones_like(norm))
+
+
+class Unnormalised(Weighting):
+    r"""$w_j = a_j e^{\ell_j}$ (the USA model), or with `shifted=True` $a_j e^{\ell_j - \beta}$ (USA*, whose clock is
+    slower by $e^\beta$ and which does not overflow on the sphere)."""
+
+    shifted: bool = eqx.field(static=True, default=False)
+
+    @property
+    def largest_beta(self) -> float:
+        """Where `e^beta` overflows, unless the logits are shifted."""
+        return float("inf") if self.shifted else 700.0
+
+    def __call__(
+        self,
+        logits: Float[Array, "m n"],
+        masses: Float[Array, "n"],
+        allowed: Bool[Array, "m n"],
+        beta: Float[Array, ""],
+    ) -> Float[Array, "m n"]:
+        """Return the rows, which do not sum to 1."""
+        logits = logits - beta if self.shifted else logits
+        return jnp.where(allowed, masses * jnp.exp(jnp.where(allowed, logits, jnp.zeros_like(logits))), 0)
+
+
+NAMED = {"softmax": Softmax, "unnormalised": Unnormalised}
+
+
+def as_weighting(weighting: str | Weighting) -> Weighting:
+    """Return the weighting of a name; an object is returned as it is."""
+    if isinstance(weighting, Weighting):
+        return weighting
+    if isinstance(weighting, str) and weighting in NAMED:
+        return NAMED[weighting]()
+    raise BadInput(
+        f"weighting is {weighting!r}; it must be one of {', '.join(map(repr, NAMED))} or an mf.fields.Weighting object."
+    )

@@ -1,0 +1,41 @@
+"""What a pair sum promises: `sum_j w(x, y_j) g(y_j)` over the atoms of a measure, with a known error."""
+
+from __future__ import annotations
+
+import abc
+
+import equinox as eqx
+from jaxtyping import Array, Float, Int
+
+from measureflow.measures import Tokens
+
+__all__ = ["Kernel", "Sum"]
+
+
+class Kernel(eqx.Module):
+    """Non-negative weights `w(x, y_j)` from queries to the atoms of a measure."""
+
+    @abc.abstractmethod
+    def weights(self, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens) -> Float[Array, "m n"]:
+        """Return the rows of weights. `rank` are the queries' places in the text, `None` where no mask looks at them."""
+
+
+class Sum(eqx.Module):
+    """A way to compute pair sums. Its error is relative to the largest entry of the result."""
+
+    @abc.abstractmethod
+    def attend(
+        self,
+        kernel: Kernel,
+        x: Float[Array, "m d"],
+        rank: Int[Array, "m"] | None,
+        mu: Tokens,
+        values: Float[Array, "n v"],
+    ) -> Float[Array, "m v"]:
+        """Return `sum_j w(x, y_j) values_j`."""
+
+    @abc.abstractmethod
+    def pull(
+        self, kernel: Kernel, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens
+    ) -> tuple[Float[Array, "m d"], Float[Array, "m"]]:
+        """Return `sum_j w(x, y_j) (y_j - x)` with full relative precision, and the total weight `sum_j w(x, y_j)`."""
