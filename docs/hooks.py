@@ -1,0 +1,122 @@
+"""What the site is made of besides its pages: formulas as MathML, the report's chapters, the bibliography.
+
+Everything happens while the site is built, so a reader needs no script and no network for any of it.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import re
+from pathlib import Path
+
+import griffe
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import get_plugin_logger
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src" / "measureflow"
+CHAPTERS = PACKAGE / "report" / "chapters"
+BIBLIOGRAPHY = PACKAGE / "claims" / "bibliography.bib"
+ROOMS = """spaces measures sums fields observables paths flows theory language incontext claims runs report
+    cli""".split()
+
+log = get_plugin_logger("hooks")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add a font for formulas and a page per chapter, and fill the navigation with what follows from the source."""
+    package = importlib.util.find_spec("ziamath")
+    assert package and package.origin, "ziamath brings the font of the formulas; install measureflow[docs]"
+    font = Path(package.origin).parent / "fonts" / "STIXTwoMath-Regular.ttf"
+    files.append(File.generated(config, "assets/STIXTwoMath-Regular.ttf", abs_src_path=str(font)))
+    chapters = []
+    for script in sorted(CHAPTERS.glob("[!_]*.py")):
+        address = f"seminar/{script.stem}.md"
+        files.append(File.generated(config, address, content=page_of_chapter(script.read_text("utf-8"))))
+        chapters.append(address)
+    rooms = [address for room in ROOMS if files.get_file_from_path(address := f"reference/{room}.md")]
+    parts = {"Seminar": chapters, "Reference": ["reference/index.md", *rooms]}
+    nav = [{name: parts.get(name, part) for name, part in entry.items()} for entry in config.nav or []]
+    config.nav = [entry for entry in nav if [] not in entry.values()]
+    return files
+
+
+def page_of_chapter(source: str) -> str:
+    """Turn a percent-format script into Markdown: `# %% [markdown]` cells as text, the others as code."""
+    page = []
+    for cell in re.split(r"^# %%", source, flags=re.MULTILINE)[1:]:
+        head, _, body = cell.partition("\n")
+        if "[markdown]" in head:
+            page.append(re.sub(r"^# ?", "", body, flags=re.MULTILINE).strip())
+        elif body.strip():
+            page.append(f"```python\n{body.strip()}\n```")
+    return "\n\n".join(page) + "\n"
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let the front page be the README, and the bibliography the BibTeX file."""
+    if page.file.src_uri == "index.md":
+        readme = (ROOT / "README.md").read_text("utf-8")
+        return readme.replace("](docs/", "](").replace("[CITATION.cff](CITATION.cff)", "`CITATION.cff`")
+    if page.file.src_uri == "bibliography.md" and BIBLIOGRAPHY.exists():
+        return markdown + "\n" + list_of_papers(BIBLIOGRAPHY.read_text("utf-8"))
+    return markdown
+
+
+def list_of_papers(bibtex: str) -> str:
+    """Turn BibTeX entries into a list, newest first."""
+    papers = []
+    for kind, key, body in re.findall(r"^@(\w+)\{([^,]+),\n(.*?)^\}", bibtex, flags=re.MULTILINE | re.DOTALL):
+        entry = {
+            name.lower(): text
+            for name, text in re.findall(r"^\s*(\w+)\s*=\s*\{(.*)\},?$", body, re.MULTILINE)
+        }
+        if missing := {"author", "title", "year"} - entry.keys():
+            log.warning(f"{BIBLIOGRAPHY.name}: @{kind}{{{key}}} has no {', '.join(sorted(missing))}")
+            continue
+        title, where = plain(entry["title"]), plain(entry.get("journal", entry.get("booktitle", "")))
+        if arxiv := entry.get("eprint"):
+            where = f"{where}{', ' if where else ''}[arXiv:{arxiv}](https://arxiv.org/abs/{arxiv})"
+        papers.append(
+            (entry["year"], f"- {plain(entry['author'])} ({entry['year']}). *{title}*. {where}. `{key}`")
+        )
+    return "\n".join(line for _, line in sorted(papers, reverse=True))
+
+
+def plain(text: str) -> str:
+    """Take BibTeX's braces away and write its names as a list."""
+    return re.sub(r"[{}]", "", text).replace(" and ", ", ").replace("~", " ")
+
+
+FORMULA = re.compile(r'<(span|div) class="arithmatex">(?:\\\((.*?)\\\)|\\\[(.*?)\\\])</\1>', re.DOTALL)
+
+
+def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Set every formula as MathML, which browsers draw themselves."""
+
+    def mathml(found: re.Match[str]) -> str:
+        inline, displayed = found[2], found[3]
+        tex = html.unescape(inline if inline is not None else displayed).strip()
+        try:
+            return convert(tex, display="inline" if inline is not None else "block")
+        except Exception as error:
+            log.warning(f"{page.file.src_uri}: {tex!r} cannot be set ({type(error).__name__}: {error})")
+            return found[0]
+
+    return FORMULA.sub(mathml, content)
+
+
+class Headings(griffe.Extension):
+    """Let the parser of docstrings know the headings that ours use: `Main arguments:` and `Example:`."""
+
+    known = {"Main arguments": "Args", "Example": "Examples"}
+
+    def on_object(self, *, obj: griffe.Object, **_: object) -> None:
+        """Rewrite the headings of one docstring before it is parsed."""
+        if obj.docstring:
+            heading = re.compile(rf"^({'|'.join(self.known)}):$", re.MULTILINE)
+            obj.docstring.value = heading.sub(lambda found: f"{self.known[found[1]]}:", obj.docstring.value)
