@@ -9,10 +9,12 @@ import html
 import importlib.util
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import griffe
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.plugins import get_plugin_logger
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -21,16 +23,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "measureflow"
 CHAPTERS = PACKAGE / "report" / "chapters"
 BIBLIOGRAPHY = PACKAGE / "claims" / "bibliography.bib"
-ROOMS = """spaces measures sums fields observables paths flows theory language incontext claims runs report
-    cli""".split()
+HOUSE = "spaces measures sums fields observables paths flows theory language incontext claims runs report cli"
 
 log = get_plugin_logger("hooks")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add a font for formulas and a page per chapter, and fill the navigation with what follows from the source."""
+    """Add a font for formulas and a page per chapter; let the navigation follow from the source."""
     package = importlib.util.find_spec("ziamath")
-    assert package and package.origin, "ziamath brings the font of the formulas; install measureflow[docs]"
+    if package is None or package.origin is None:
+        raise PluginError("ziamath brings the font of the formulas; install measureflow[docs]")
     font = Path(package.origin).parent / "fonts" / "STIXTwoMath-Regular.ttf"
     files.append(File.generated(config, "assets/STIXTwoMath-Regular.ttf", abs_src_path=str(font)))
     chapters = []
@@ -38,7 +40,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         address = f"seminar/{script.stem}.md"
         files.append(File.generated(config, address, content=page_of_chapter(script.read_text("utf-8"))))
         chapters.append(address)
-    rooms = [address for room in ROOMS if files.get_file_from_path(address := f"reference/{room}.md")]
+    rooms = [address for room in HOUSE.split() if files.get_file_from_path(address := f"reference/{room}.md")]
     parts = {"Seminar": chapters, "Reference": ["reference/index.md", *rooms]}
     nav = [{name: parts.get(name, part) for name, part in entry.items()} for entry in config.nav or []]
     config.nav = [entry for entry in nav if [] not in entry.values()]
@@ -113,7 +115,7 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
 class Headings(griffe.Extension):
     """Let the parser of docstrings know the headings that ours use: `Main arguments:` and `Example:`."""
 
-    known = {"Main arguments": "Args", "Example": "Examples"}
+    known: ClassVar = {"Main arguments": "Args", "Example": "Examples"}
 
     def on_object(self, *, obj: griffe.Object, **_: object) -> None:
         """Rewrite the headings of one docstring before it is parsed."""
