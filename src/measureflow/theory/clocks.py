@@ -1,8 +1,10 @@
-"""A scalar that falls steadily carries its own clock: the time it takes, by quadrature, and the inverse of that.
+"""A scalar that falls steadily carries its own clock: the time it takes, by quadrature, and the inverse of
+that.
 
-The reduced equations of this room all read $\\dot z = -e^{-L(z)}$ for one coordinate $z$ that falls for ever. Time is
-then the integral $t(z) = \\int_z^{z_0} e^{L}$, a sum of positive panels with small *relative* error however long the
-wait, so nothing is stepped and nothing overflows: all sums are kept relative to $e^{L(z_0)}$.
+The reduced equations of this room all read $\\dot z = -e^{-L(z)}$ for one coordinate $z$ that falls for
+ever. Time is then the integral $t(z) = \\int_z^{z_0} e^{L}$, a sum of positive panels with small *relative*
+error however long the wait, so nothing is stepped and nothing overflows: all sums are kept relative to
+$e^{L(z_0)}$.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class Clock:
         self.edges = edges
         self.panels = self._integral(edges[:-1], -np.diff(edges))
         self.passed = np.concatenate([[0.0], np.cumsum(self.panels)])
-        self.last_pace = float(np.exp(wait(edges[-1:]) - self.scale)[0])
+        self.last_wait = float(wait(edges[-1:])[0]) - self.scale
 
     def _integral(self, top: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Time, relative to the scale, to fall from `top` by `length`; both `(m,)`."""
@@ -56,7 +58,7 @@ class Clock:
         if z >= self.top:
             return -math.inf
         if z < self.edges[-1]:
-            total = self.passed[-1] + self.last_pace * (self.edges[-1] - z)
+            total = self.passed[-1] + math.exp(self.last_wait) * (self.edges[-1] - z)
         else:
             panel = int(np.searchsorted(-self.edges, -z, side="right")) - 1
             panel = min(panel, len(self.panels) - 1)
@@ -66,13 +68,14 @@ class Clock:
 
     def at(self, times: Float[np.ndarray, "s"]) -> Float[np.ndarray, "s"]:
         """Return the coordinate at each time."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore", under="ignore"):
             times = np.exp(np.log(times) - self.scale)
-        panel = np.clip(np.searchsorted(self.passed, times, side="right") - 1, 0, len(self.panels))
-        inside = panel < len(self.panels)
-        z = np.empty_like(times)
-        z[~inside] = self.edges[-1] - (times[~inside] - self.passed[-1]) / self.last_pace
-        z[inside] = self._within(panel[inside], times[inside])
+            panel = np.searchsorted(self.passed, times, side="right") - 1
+            beyond = panel >= len(self.panels)
+            z = np.empty_like(times)
+            # in logarithms: the last pace may lie hundreds of decades below the first
+            z[beyond] = self.edges[-1] - np.exp(np.log(times[beyond] - self.passed[-1]) - self.last_wait)
+        z[~beyond] = self._within(panel[~beyond], times[~beyond])
         return z
 
     def _within(self, panel: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -90,5 +93,6 @@ class Clock:
 
 
 def never_moves(log_wait: float) -> bool:
-    """Whether a coordinate with this wait falls by less than a rounding error in any time that a double can hold."""
+    """Whether a coordinate with this wait falls by less than a rounding error in any time that a double can
+    hold."""
     return log_wait > _LARGEST + 40.0

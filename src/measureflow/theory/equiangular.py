@@ -1,7 +1,8 @@
 r"""Equiangular tokens: all pairs share one cosine, and the n-body system becomes one scalar equation.
 
-In the coordinate $z = \ln\frac{\varepsilon}{s}$, $\varepsilon = 1-\rho$, $s = \rho + \frac1{n-1}$, the equations (3.A) and (3.B) below read
-$\dot z = -2n/(e^{\beta\varepsilon}+n-1)$ for SA and $\dot z = -2e^{\beta(1-\varepsilon)}$ for USA: a clock (see `clocks`).
+In the coordinate $z = \ln\frac{\varepsilon}{s}$, $\varepsilon = 1-\rho$, $s = \rho + \frac1{n-1}$, the
+equations (3.A) and (3.B) below read $\dot z = -2n/(e^{\beta\varepsilon}+n-1)$ for SA and $\dot z =
+-2e^{\beta(1-\varepsilon)}$ for USA: a clock (see `clocks`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from measureflow.errors import BadInput
 from measureflow.theory.checks import as_beta, as_model, as_times, in_interval
@@ -34,10 +35,11 @@ def cosine_of_equiangular_tokens(
     $$ \text{SA: } \dot\rho = \frac{2 e^{\beta\rho}(1-\rho)((n-1)\rho+1)}{e^\beta+(n-1)e^{\beta\rho}}, \qquad
        \text{USA: } \dot\rho = \tfrac2n e^{\beta\rho}(1-\rho)((n-1)\rho+1) $$
 
-    [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), (6.7) and (6.8) (the USA form with the constants corrected).
-    `start` lies in `(-1/(n-1), 1]`, `times >= 0`, any `beta >= 0`: nothing overflows. Solved by quadrature in a
-    coordinate that keeps digits near 1; the error is below 1e-12 plus what a relative change of 4e-15 in a time does
-    (so below 1e-12 absolute as long as times stay below 100).
+    [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), (6.7) and (6.8) (the USA form with the constants
+    corrected). `start` lies in `(-1/(n-1), 1]`, `times >= 0`, any `beta >= 0`: nothing overflows. Solved by
+    quadrature in a coordinate that keeps digits near 1; the error is below 1e-12 plus what a relative
+    change of $(4+\beta)10^{-15}$ in a time does (so below 1e-12 absolute for times up to 50 and beta up to
+    10).
 
     Raises:
         BadInput: a start outside the interval, a negative or infinite time, beta < 0, fewer than 2 tokens.
@@ -53,10 +55,11 @@ def cosine_of_equiangular_tokens(
 def gap_of_equiangular_tokens(
     times: Any, *, n: int, beta: float, start: float, model: str = "softmax"
 ) -> Float[np.ndarray, "s"]:
-    r"""Return `1 - rho(t)` of `n` equiangular tokens with a small relative error, also when `rho` rounds to 1.
+    r"""Return `1 - rho(t)` of `n` equiangular tokens with a small relative error, also when `rho` rounds to
+    1.
 
-    The equation, source, arguments and errors of `cosine_of_equiangular_tokens`; relative error below 1e-12 plus what a
-    relative change of 4e-15 in a time does.
+    The equation, source, arguments and errors of `cosine_of_equiangular_tokens`; relative error below 1e-12
+    plus what a relative change of $(4+\beta)10^{-15}$ in a time does.
 
     Example:
         >>> from measureflow import theory
@@ -76,11 +79,14 @@ def gap_of_equiangular_tokens(
     return gap.reshape(times.shape)
 
 
-def speed_of_equiangular_tokens(rho: Any, *, n: int, beta: float, model: str = "softmax") -> Float[np.ndarray, "s"]:
-    r"""Return `d rho / dt` at the common cosine `rho`: the right-hand sides of `cosine_of_equiangular_tokens`.
+def speed_of_equiangular_tokens(
+    rho: Any, *, n: int, beta: float, model: str = "softmax"
+) -> Float[np.ndarray, "s"]:
+    r"""Return `d rho / dt` at the common cosine `rho`: the right-hand sides of
+    `cosine_of_equiangular_tokens`.
 
-    Exact to rounding; [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), (6.7). For USA the result overflows to
-    infinity where $e^{\beta\rho}$ does.
+    Exact to rounding; [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), (6.7). For USA the result
+    overflows to infinity where $e^{\beta\rho}$ does.
 
     Example:
         >>> from measureflow import theory
@@ -101,14 +107,16 @@ def clustering_time(
 ) -> Float[np.ndarray, "..."]:
     r"""Return the time `T_delta(beta, n)` at which equiangular tokens reach the cosine `1 - delta`.
 
-    $$ T_\delta(\beta,n) = \int_{\rho_0}^{1-\delta} \frac{e^{\beta(1-\rho)}+n-1}{2(1-\rho)((n-1)\rho+1)}\,d\rho $$
+    $$ T_\delta(\beta,n)
+       = \int_{\rho_0}^{1-\delta} \frac{e^{\beta(1-\rho)}+n-1}{2(1-\rho)((n-1)\rho+1)}\,d\rho $$
 
-    for SA, with $\rho_0 =$ `start`; `beta` is a number or an array. $T$ against $\beta$ is the limit curve $\Gamma_\infty$ of
-    the phase diagrams in [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 6. Relative error below 1e-12;
-    `inf` where the time is beyond the range of a double (near `beta = 720`).
+    for SA, with $\rho_0 =$ `start`; `beta` is a number or an array. $T$ against $\beta$ is the limit curve
+    $\Gamma_\infty$ of the phase diagrams in [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section
+    6. Relative error below 1e-12; `inf` where the time is beyond the range of a double (near `beta = 720`).
 
     Raises:
-        BadInput: delta outside `(0, 1 - start)`, a start outside `(-1/(n-1), 1)`, beta < 0, fewer than 2 tokens.
+        BadInput: delta outside `(0, 1 - start)`, a start outside `(-1/(n-1), 1)`, beta < 0, fewer than 2
+        tokens.
 
     Example:
         >>> from measureflow import theory
@@ -126,11 +134,12 @@ def beta_of_clustering_time(
 ) -> float:
     r"""Return the `beta` at which equiangular tokens need the time `time` to reach the cosine `1 - delta`.
 
-    The inverse of `clustering_time`, which grows with `beta` for SA: the limit curve $\Gamma_\infty$ read the other way
-    ([arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 6). Error below 1e-10.
+    The inverse of `clustering_time`, which grows with `beta` for SA: the limit curve $\Gamma_\infty$ read
+    the other way ([arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 6). Error below 1e-10.
 
     Raises:
-        BadInput: a time shorter than `clustering_time(0)`: no `beta >= 0` is that fast; a model other than softmax.
+        BadInput: a time shorter than `clustering_time(0)`: no `beta >= 0` is that fast; a model other than
+        softmax.
 
     Example:
         >>> from measureflow import theory
@@ -140,7 +149,9 @@ def beta_of_clustering_time(
     as_model(model, ("softmax",))
     shortest = _log_clustering_time(0.0, n, delta, start, model)
     if not (math.isfinite(time) and time > 0 and math.log(time) >= shortest):
-        raise BadInput(f"theory: time is {time}; {n} tokens need at least {math.exp(shortest):.6g}, their time at beta = 0.")
+        raise BadInput(
+            f"theory: time is {time}; {n} tokens need at least {math.exp(shortest):.6g} (at beta = 0)."
+        )
 
     def excess(beta: float) -> float:
         return _log_clustering_time(beta, n, delta, start, model) - math.log(time)
@@ -148,7 +159,7 @@ def beta_of_clustering_time(
     high = 1.0
     while excess(high) < 0:
         high *= 2.0
-    return float(brentq(excess, 0.0, high, xtol=1e-13, rtol=1e-14))
+    return float(root_scalar(excess, bracket=(0.0, high), method="brentq", xtol=1e-13, rtol=1e-14).root)
 
 
 def as_count(n: int) -> int:
@@ -170,7 +181,8 @@ def _coordinate(gap: float, lift: float) -> float:
 
 
 def _clock(n: int, beta: float, start: float, model: str) -> Clock | None:
-    """Return the clock of the model from `start`, or `None` where no double-precision time moves the tokens."""
+    """Return the clock of the model from `start`, or `None` where no double-precision time moves the
+    tokens."""
 
     def exponent(z: np.ndarray) -> np.ndarray:
         return beta * _gap(z, n)

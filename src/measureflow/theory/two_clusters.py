@@ -28,13 +28,17 @@ __all__ = [
 EQUAL = (0.5, 0.5)
 
 
-def cosine_of_two_tokens(times: Any, *, beta: float, start: float, model: str = "softmax") -> Float[np.ndarray, "s"]:
+def cosine_of_two_tokens(
+    times: Any, *, beta: float, start: float, model: str = "softmax"
+) -> Float[np.ndarray, "s"]:
     r"""Return the cosine of two tokens of equal mass.
 
-    $$ \text{SA: } \dot u = \frac{2(1-u^2)e^{\beta u}}{e^\beta+e^{\beta u}}, \qquad \text{USA: } \dot u = (1-u^2)e^{\beta u} $$
+    $$ \text{SA: } \dot u = \frac{2(1-u^2)e^{\beta u}}{e^\beta+e^{\beta u}}, \qquad
+       \text{USA: } \dot u = (1-u^2)e^{\beta u} $$
 
-    Derived from the models (2.2) and (2.5) of [arXiv:2312.10794](https://arxiv.org/abs/2312.10794); at `beta = 0`,
-    $u = \tanh(t + \operatorname{artanh} u_0)$. `start` lies in `(-1, 1]`; the error is that of `cosine_of_two_clusters`.
+    Derived from the models (2.2) and (2.5) of [arXiv:2312.10794](https://arxiv.org/abs/2312.10794); at
+    `beta = 0`, $u = \tanh(t + \operatorname{artanh} u_0)$. `start` lies in `(-1, 1]`; the error is that of
+    `cosine_of_two_clusters`.
 
     Example:
         >>> from measureflow import theory
@@ -49,13 +53,15 @@ def cosine_of_two_clusters(
 ) -> Float[np.ndarray, "s"]:
     r"""Return the cosine `u(t)` between two clusters of masses `a_1 + a_2 = 1`, each collapsed to a point.
 
-    $$ \text{SA: } \dot u = (1-u^2)\left[\frac{a_2}{a_1e^{\beta(1-u)}+a_2} + \frac{a_1}{a_2e^{\beta(1-u)}+a_1}\right],
-       \qquad \text{USA: } \dot u = (1-u^2)e^{\beta u} $$
+    $$ \text{SA: } \dot u
+       = (1-u^2)\left[\frac{a_2}{a_1e^{\beta(1-u)}+a_2} + \frac{a_1}{a_2e^{\beta(1-u)}+a_1}\right], \qquad
+       \text{USA: } \dot u = (1-u^2)e^{\beta u} $$
 
-    Derived from [arXiv:2312.10794](https://arxiv.org/abs/2312.10794) for weighted tokens (under USA the masses drop out).
-    `start` lies in `(-1, 1]`, `times >= 0`, any `beta >= 0`: nothing overflows. The error is below 1e-12 plus what a
-    relative change of 4e-15 in a time does; at t = 2e18 a double cannot tell moments 256 apart, while the final
-    approach takes a time of order 1, so there the second part is all.
+    Derived from [arXiv:2312.10794](https://arxiv.org/abs/2312.10794) for weighted tokens (under USA the
+    masses drop out). `start` lies in `(-1, 1]`, `times >= 0`, any `beta >= 0`: nothing overflows. The error
+    is below 1e-12 plus what a relative change of $(4+\beta)10^{-15}$ in a time does; at t = 2e18 a double
+    cannot tell moments 256 apart, while the final approach takes a time of order 1, so there the second
+    part is all.
 
     Raises:
         BadInput: a start outside the interval, a negative or infinite time, beta < 0, masses that are not two
@@ -119,8 +125,9 @@ def merge_time(
 ) -> float:
     r"""Return the time in which the cosine of two clusters grows from `start` to `end`.
 
-    The integral of $1/\dot u$ of `cosine_of_two_clusters` by quadrature in the log domain: relative error below 1e-12,
-    `inf` beyond the range of a double. Source: derived from [arXiv:2312.10794](https://arxiv.org/abs/2312.10794).
+    The integral of $1/\dot u$ of `cosine_of_two_clusters` by quadrature in the log domain: relative error
+    below 1e-12, `inf` beyond the range of a double. Source: derived from
+    [arXiv:2312.10794](https://arxiv.org/abs/2312.10794).
 
     Raises:
         BadInput: `start < end` inside `(-1, 1)` is violated, beta < 0, masses that are not two of sum 1.
@@ -187,7 +194,8 @@ def _coordinate(u: float) -> float:
 
 
 def _clock(beta: float, start: float, masses: tuple[float, float], model: str) -> Clock | None:
-    """Return the clock of the model from `start`, or `None` where no double-precision time moves the clusters."""
+    """Return the clock of the model from `start`, or `None` where no double-precision time moves the
+    clusters."""
     one, two = (math.log(mass) for mass in masses)
 
     def exponent(z: np.ndarray) -> np.ndarray:

@@ -1,0 +1,68 @@
+"""What is predicted: closed-form results of the papers, one function each, named for the result, with its
+source.
+
+Everything here is plain NumPy and knows nothing of fields and flows: an independent second opinion on them.
+"""
+
+from __future__ import annotations
+
+from measureflow.theory.circle_clusters import eigenvalues_of_equal_clusters
+from measureflow.theory.consensus import (
+    contraction_of_a_layer,
+    effective_rate_of_layers,
+    hemisphere_rate,
+    rate_at_consensus,
+    rates_at_causal_consensus,
+)
+from measureflow.theory.equiangular import (
+    beta_of_clustering_time,
+    clustering_time,
+    cosine_of_equiangular_tokens,
+    gap_of_equiangular_tokens,
+    speed_of_equiangular_tokens,
+)
+from measureflow.theory.gram import span_coordinates, velocity_of_gram
+from measureflow.theory.invariants import cross_ratios, growth_of_energy
+from measureflow.theory.mean_shift import gradient_of_log_partition, mean_shift_velocity
+from measureflow.theory.two_clusters import (
+    asymptotic_merge_time,
+    cosine_of_two_clusters,
+    cosine_of_two_tokens,
+    gap_of_two_clusters,
+    merge_time,
+    speed_of_two_clusters,
+)
+from measureflow.theory.uniform_measure import (
+    dominant_degree,
+    funk_hecke_coefficients,
+    growth_rates_around_uniform,
+)
+
+__all__ = [
+    "asymptotic_merge_time",
+    "beta_of_clustering_time",
+    "clustering_time",
+    "contraction_of_a_layer",
+    "cosine_of_equiangular_tokens",
+    "cosine_of_two_clusters",
+    "cosine_of_two_tokens",
+    "cross_ratios",
+    "dominant_degree",
+    "effective_rate_of_layers",
+    "eigenvalues_of_equal_clusters",
+    "funk_hecke_coefficients",
+    "gap_of_equiangular_tokens",
+    "gap_of_two_clusters",
+    "gradient_of_log_partition",
+    "growth_of_energy",
+    "growth_rates_around_uniform",
+    "hemisphere_rate",
+    "mean_shift_velocity",
+    "merge_time",
+    "rate_at_consensus",
+    "rates_at_causal_consensus",
+    "span_coordinates",
+    "speed_of_equiangular_tokens",
+    "speed_of_two_clusters",
+    "velocity_of_gram",
+]
