@@ -1,14 +1,15 @@
-"""The file format of trained weights: a strict reader of safetensors that trusts nothing before it is checked.
+"""The file format of trained weights: a reader of safetensors that trusts nothing before it is checked.
 
-Everything a header can claim is verified against the file before a byte is allocated for data: the size of the header,
-the kinds of numbers, shapes against offsets, no overlaps, no holes, and the length of the file. Knows nothing of models.
+Everything a header can claim is verified against the file before a byte is allocated for data: the size of
+the header, the kinds of numbers, shapes against offsets, no overlaps, no holes, and the length of the file.
+Knows nothing of models.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,8 +18,9 @@ import ml_dtypes
 import numpy as np
 
 from measureflow.errors import BadInput
+from measureflow.language.strict import parse, quoted
 
-__all__ = ["Header", "Stored", "read_header", "read_tensor"]
+__all__ = ["CURE_PICKLE", "FLOATS", "Header", "Stored", "read_header", "read_tensor"]
 
 LARGEST_HEADER = 100_000_000  # the limit of the format itself
 LARGEST_RANK = 16
@@ -37,6 +39,7 @@ KINDS: dict[str, np.dtype] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
 }
+DAMAGED = "The file is damaged; fetch it again."
 FLOATS = ("F16", "BF16", "F32", "F64")
 CURE_PICKLE = (
     "A pickle can run code when it is opened, so it is never read; convert it once where you trust it: "
@@ -67,9 +70,9 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     """Read and verify the header of a safetensors file; no tensor is read and nothing large is allocated.
 
     Raises:
-        BadInput: the file is a pickle or another format, its header is too large, cut, repeated or malformed, a kind is
-            unknown, bytes overlap or are left out, or the file is shorter (the first tensor cut is named) or longer than
-            its header says.
+        BadInput: the file is a pickle or another format, its header is too large, cut, repeated or malformed,
+            a kind is unknown, bytes overlap or are left out, or the file is shorter (the first tensor cut is
+            named) or longer than its header says.
     """
     path = Path(path)
     try:
@@ -77,11 +80,13 @@ def read_header(path: str | os.PathLike[str]) -> Header:
             size = os.fstat(file.fileno()).st_size
             text = header_bytes(path, file, size)
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from None
+        raise BadInput(
+            f"{path} cannot be read ({error.strerror}); check the path and its permissions."
+        ) from None
     entries = header_entries(path.name, text)
     metadata = entries.pop("__metadata__", {})
     if not isinstance(metadata, dict) or any(not isinstance(value, str) for value in metadata.values()):
-        raise BadInput(f"{path.name}: __metadata__ is not a table of texts; the file is damaged. Fetch it again.")
+        raise BadInput(f"{path.name}: __metadata__ is not a table of texts. {DAMAGED}")
     start = 8 + len(text)
     tensors = {name: stored_tensor(path.name, name, entry, start) for name, entry in entries.items()}
     check_extent(path.name, tensors, start, size)
@@ -95,21 +100,32 @@ def header_bytes(path: Path, file: BinaryIO, size: int) -> bytes:
     if len(first) < 9 or length > LARGEST_HEADER or first[8:9] != b"{":
         refuse_other_formats(path, first)
     if len(first) < 8:
-        raise BadInput(f"{path.name} is truncated: {size:,} bytes are too few for any safetensors file. Fetch it again.")
+        raise BadInput(
+            f"{path.name} is truncated: {size:,} bytes are too few for any safetensors file. Fetch it again."
+        )
     if length > LARGEST_HEADER:
         raise BadInput(
-            f"{path.name}: its header claims {length:,} bytes, more than the {LARGEST_HEADER:,} that safetensors allows; "
-            "it is damaged or no safetensors file. Fetch it again."
+            f"{path.name}: its header claims {length:,} bytes; {LARGEST_HEADER:,} are allowed. {DAMAGED}"
         )
     if 8 + length > size:
-        raise BadInput(
-            f"{path.name} is truncated within its header, before any tensor: "
-            f"{size:,} of at least {8 + length:,} bytes. Fetch it again."
+        file.seek(8)
+        refuse_cut_header(
+            path.name, file.read(min(size - 8, 1_000_000)).decode("utf-8", "replace"), length, size
         )
     if first[8:9] != b"{":
-        raise BadInput(f"{path.name}: its header does not begin with '{{'; it is no safetensors file. Fetch it again.")
+        raise BadInput(f"{path.name}: its header does not begin with '{{': no safetensors file. {DAMAGED}")
     file.seek(8)
     return file.read(length)
+
+
+def refuse_cut_header(file: str, text: str, length: int, size: int) -> None:
+    """Say that a file ends within its header: which tensor is lost first, and how many bytes are there."""
+    name = re.search(r'"((?:[^"\\]|\\.)+)"\s*:\s*\{\s*"dtype"', text)
+    ends = [int(end) for end in re.findall(r'"data_offsets"\s*:\s*\[\s*\d+\s*,\s*(\d{1,18})\s*\]', text)]
+    what = f"tensor {quoted(name[1])} is cut off" if name else "every tensor is cut off"
+    needed = 8 + length + max(ends, default=0)
+    count = f"{size:,} of at least {needed:,} bytes"
+    raise BadInput(f"{what}: {file} is truncated within its header, {count}. Fetch it again.")
 
 
 def refuse_other_formats(path: Path, first: bytes) -> None:
@@ -118,7 +134,9 @@ def refuse_other_formats(path: Path, first: bytes) -> None:
         what = "zip archive of a pickle" if first[:1] == b"P" else "pickle"
         raise BadInput(f"{path.name} is a {what} (a torch checkpoint), not safetensors. {CURE_PICKLE}")
     if first.startswith(b"version https://"):
-        raise BadInput(f"{path.name} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder.")
+        raise BadInput(
+            f"{path.name} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder."
+        )
     if first[:4] == b"GGUF":
         raise BadInput(f"{path.name} is a GGUF file, not safetensors; give a folder with model.safetensors.")
 
@@ -126,45 +144,31 @@ def refuse_other_formats(path: Path, first: bytes) -> None:
 def header_entries(name: str, text: bytes) -> dict[str, Any]:
     """Parse the header as one flat JSON table in which no tensor is named twice."""
     try:
-        entries = json.loads(text.decode("utf-8"), object_pairs_hook=distinct, parse_constant=refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{name}: its header is no valid JSON ({error}); the file is damaged. Fetch it again.") from None
+        entries = parse(text)
+    except ValueError as error:
+        raise BadInput(f"{name}: its header is no valid JSON ({error}). {DAMAGED}") from None
     if not isinstance(entries, dict):
-        raise BadInput(f"{name}: its header is no table of tensors; the file is damaged. Fetch it again.")
+        raise BadInput(f"{name}: its header is no table of tensors. {DAMAGED}")
     return entries
 
 
-def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a JSON object, refusing a name that occurs twice (readers would disagree about which one counts)."""
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{quoted(twice)} occurs twice")
-    return table
-
-
-def refuse_constant(word: str) -> None:
-    """Refuse NaN and Infinity, which are no JSON."""
-    raise ValueError(f"{word} is no JSON number")
-
-
 def stored_tensor(file: str, name: str, entry: Any, start: int) -> Stored:
-    """Verify one entry of the header: its keys, its kind, its shape, and that its bytes are as many as its shape needs."""
+    """Verify one entry of the header: keys, kind, shape, and as many bytes as its shape needs."""
+    where = f"{file}: tensor {quoted(name)}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise BadInput(f"{file}: tensor {quoted(name)} is not described by dtype, shape and data_offsets. Fetch the file again.")
+        raise BadInput(f"{where} is not described by dtype, shape and data_offsets. {DAMAGED}")
     kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(kind, str) or kind not in KINDS:
-        raise BadInput(f"{file}: tensor {quoted(name)} has dtype {quoted(kind)}; known are {', '.join(KINDS)}. Save it in one of them.")
+        raise BadInput(f"{where} has dtype {quoted(kind)}; save it as one of {', '.join(KINDS)}.")
     if not whole_numbers(shape) or len(shape) > LARGEST_RANK:
-        raise BadInput(f"{file}: tensor {quoted(name)} has shape {quoted(shape)}; it must list at most {LARGEST_RANK} sizes >= 0.")
+        raise BadInput(f"{where} has shape {quoted(shape)}, not up to {LARGEST_RANK} sizes >= 0. {DAMAGED}")
     if not whole_numbers(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise BadInput(f"{file}: tensor {quoted(name)} has data_offsets {quoted(offsets)}; they must be [begin, end], begin <= end.")
+        raise BadInput(f"{where} has data_offsets {quoted(offsets)}, not [begin, end]. {DAMAGED}")
     needed = math.prod(shape) * KINDS[kind].itemsize
     if offsets[1] - offsets[0] != needed:
         raise BadInput(
-            f"{file}: tensor {quoted(name)} of shape {quoted(shape)} in {kind} needs {needed:,} bytes, but its data_offsets hold "
-            f"{offsets[1] - offsets[0]:,}. The file is damaged; fetch it again."
+            f"{where} of shape {quoted(shape)} in {kind} needs {needed:,} bytes, but its data_offsets hold "
+            f"{offsets[1] - offsets[0]:,}. {DAMAGED}"
         )
     return Stored(kind, tuple(shape), start + offsets[0], start + offsets[1])
 
@@ -174,33 +178,29 @@ def whole_numbers(values: Any) -> bool:
     return isinstance(values, list) and all(type(value) is int and 0 <= value < 2**63 for value in values)
 
 
-def quoted(value: Any) -> str:
-    """Return a value as it may stand in a one-line message, cut where a hostile file made it long."""
-    text = repr(value)
-    return text if len(text) <= 160 else f"{text[:150]}...{text[-1]}"
-
-
 def check_extent(file: str, tensors: dict[str, Stored], start: int, size: int) -> None:
     """Verify that the tensors fill the file from the header to its end, without overlap or hole."""
     end, last = start, "the header"
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
         if tensor.begin != end:
             what = "overlaps" if tensor.begin < end else "leaves a hole after"
-            raise BadInput(f"{file}: tensor {quoted(name)} {what} {last}. The file is damaged or hostile; fetch it again.")
+            raise BadInput(f"{file}: tensor {quoted(name)} {what} {last}. {DAMAGED}")
         end, last = tensor.end, quoted(name)
     if size < end:
         cut = min((t.begin, name) for name, t in tensors.items() if t.end > size)[1]
-        raise BadInput(f"tensor {quoted(cut)} is cut off: {file} is truncated, {size:,} of {end:,} bytes. Fetch it again.")
+        where = f"{file} is truncated, {size:,} of {end:,} bytes"
+        raise BadInput(f"tensor {quoted(cut)} is cut off: {where}. Fetch it again.")
     if size > end:
-        raise BadInput(f"{file} has {size - end:,} bytes that its header does not describe ({size:,} instead of {end:,}).")
+        where = f"({size:,} bytes instead of {end:,})"
+        raise BadInput(f"{file} is longer than its header says {where}. {DAMAGED}")
 
 
 def read_tensor(header: Header, name: str) -> np.ndarray:
     """Read one tensor whole into memory of its own, so that a file changed later cannot change a model."""
     stored = header.tensors[name]
-    values = np.empty(stored.shape, KINDS[stored.kind])
-    with header.path.open("rb") as file:
-        file.seek(stored.begin)
-        if values.nbytes and file.readinto(values.reshape(-1).view(np.uint8)) != values.nbytes:
-            raise BadInput(f"tensor {quoted(name)} is cut off: {header.path.name} became shorter while it was read.")
-    return values
+    size = stored.end - stored.begin
+    raw = np.fromfile(header.path, np.uint8, count=size, offset=stored.begin)
+    if raw.size != size:
+        where = f"{header.path.name} became shorter while it was read"
+        raise BadInput(f"tensor {quoted(name)} is cut off: {where}. Fetch it again.")
+    return raw.view(KINDS[stored.kind]).reshape(stored.shape)

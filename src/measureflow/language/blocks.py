@@ -1,0 +1,166 @@
+"""The sub-layers of a trained transformer as fields: what a network adds to its tokens.
+
+Numbers stay as they were trained, norms and biases inside: nothing is folded. Every product is taken in the
+wider of the tokens' precision and the weights', named explicitly, so a float32 model on float32 tokens has
+no float64 in its programs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from measureflow.fields import Field, Softmax
+from measureflow.language.activations import ACTIVATIONS
+from measureflow.measures import Tokens
+from measureflow.sums import Exact
+
+__all__ = ["Affine", "Attention", "Block", "Heads", "Join", "LayerNorm", "TrainedPerceptron"]
+
+EXACT = jax.lax.Precision.HIGHEST  # an accelerator would otherwise round the factors to bfloat16 or tf32
+
+
+def einsum(formula: str, *factors: Array) -> Array:
+    """Return the sum of products in the full precision of its factors."""
+    return jnp.einsum(formula, *factors, precision=EXACT)
+
+
+def in_precision_of(module: Any, x: Array) -> tuple[Any, Array]:
+    """Return a module and an array in the wider of their two precisions."""
+    dtype = jnp.promote_types(jax.tree.leaves(module)[0].dtype, x.dtype)
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), module), x.astype(dtype)
+
+
+class LayerNorm(eqx.Module):
+    r"""A trained layer norm, $g \odot (x - \bar x) / \sqrt{\operatorname{var} x + \varepsilon} + b$.
+
+    With `g = 1`, `b = 0` and no epsilon it maps onto the sphere of radius `sqrt(d)` in the hyperplane of mean
+    zero (arXiv:1607.06450). Mean and variance are taken in float32 at least.
+    """
+
+    gain: Float[Array, "d"]
+    bias: Float[Array, "d"]
+    epsilon: float = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
+        """Return the norm of each point."""
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
+        variance = jnp.mean(centred * centred, axis=-1, keepdims=True)
+        return (centred * jax.lax.rsqrt(variance + self.epsilon)).astype(x.dtype) * self.gain + self.bias
+
+
+class Affine(eqx.Module):
+    """The affine map `W x + b`."""
+
+    weight: Float[Array, "k d"]
+    bias: Float[Array, "k"]
+
+    def __call__(self, x: Float[Array, "m d"]) -> Float[Array, "m k"]:
+        """Return the image of each point."""
+        return einsum("kd,md->mk", self.weight, x) + self.bias
+
+
+class Heads(eqx.Module):
+    """An affine map per head, `W_h x + b_h`: the queries, keys or values of all heads."""
+
+    weight: Float[Array, "h k d"]
+    bias: Float[Array, "h k"]
+
+    def __call__(self, x: Float[Array, "m d"]) -> Float[Array, "h m k"]:
+        """Return the image of each point in each head."""
+        return einsum("hkd,md->hmk", self.weight, x) + self.bias[:, None, :]
+
+
+class Join(eqx.Module):
+    """The map that joins the heads: `sum_h W_h y_h + b`."""
+
+    weight: Float[Array, "d h k"]
+    bias: Float[Array, "d"]
+
+    def __call__(self, y: Float[Array, "h m k"]) -> Float[Array, "m d"]:
+        """Return the joined point of each query."""
+        return einsum("dhk,hmk->md", self.weight, y) + self.bias
+
+
+class Sublayer(Field):
+    """Half a layer of a trained post-norm network: a field whose step of size 1 is the network's map."""
+
+    span: ClassVar[float] = 0.5
+
+
+class Attention(Sublayer):
+    r"""Trained multi-head attention with its residual and its layer norm `N`, arXiv:1706.03762.
+
+    $$ A(x; \mu) = N\Bigl(x + \sum_h O_h \int V_h y \, p_h(x, dy)\Bigr) - x, \qquad
+       p_h(x, dy) \propto e^{\langle Q_h x, K_h y\rangle / \sqrt k} \, d\mu(y) $$
+
+    `Q`, `K`, `V` are affine (biases inside). The masses of `mu` enter the softmax: equal masses give the
+    trained network, and a token of weight 0, or one that is not present, is not attended to.
+    """
+
+    query: Heads
+    key: Heads
+    value: Heads
+    join: Join
+    norm: LayerNorm
+
+    @property
+    def beta(self) -> float:
+        """Inverse temperature of the logits, `1 / sqrt(k)` with `k` the width of a head."""
+        return 1.0 / math.sqrt(self.query.weight.shape[-2])
+
+    def weights(self, x: Float[Array, "m d"], mu: Tokens) -> Float[Array, "h m n"]:
+        """Return each head's attention from the queries `x` to the tokens of `mu`; rows sum to 1."""
+        self, x = in_precision_of(self, x)
+        points, masses = mu.atoms()
+        return self.attend(x, self.key(points.astype(x.dtype)), masses.astype(x.dtype), mu.present)
+
+    def attend(self, x: Array, keys: Array, masses: Array, present: Array) -> Float[Array, "h m n"]:
+        """Return each head's softmax over the keys, weighted by the masses of the tokens that are present."""
+        logits = einsum("hmk,hnk->hmn", self.query(x), keys) * self.beta
+        allowed = jnp.broadcast_to(present, logits.shape[1:])
+        beta = jnp.ones((), logits.dtype)
+        return jax.vmap(lambda head: Softmax()(head, masses, allowed, beta))(logits)
+
+    def output(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
+        """Return what the sub-layer adds to each query: its norm of the residual sum, less the query."""
+        self, x = in_precision_of(self, x)
+        points, masses = (leaf.astype(x.dtype) for leaf in mu.atoms())
+        keys, values = self.key(points), self.value(points)
+
+        def rows(queries: Array, _: None) -> Array:
+            mixed = einsum("hmn,hnk->hmk", self.attend(queries, keys, masses, mu.present), values)
+            return self.norm(queries + self.join(mixed)) - queries
+
+        return Exact().over_blocks(rows, x, None, mu.n)
+
+
+class TrainedPerceptron(Sublayer):
+    r"""A trained perceptron with its residual and its norm: $A(x) = N(x + W\sigma(Ux + a) + b) - x$."""
+
+    inner: Affine
+    outer: Affine
+    norm: LayerNorm
+    activation: str = eqx.field(static=True)
+
+    def output(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
+        """Return what the sub-layer adds to each query; the measure is not looked at."""
+        self, x = in_precision_of(self, x)
+        return self.norm(x + self.outer(ACTIVATIONS[self.activation](self.inner(x)))) - x
+
+
+class Block(eqx.Module):
+    """One distinct layer of a network: its two fields, applied in turn."""
+
+    attention: Attention
+    perceptron: TrainedPerceptron
