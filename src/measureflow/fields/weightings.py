@@ -17,8 +17,10 @@ __all__ = ["Softmax", "Unnormalised", "Weighting", "as_weighting"]
 class Weighting(eqx.Module):
     """A map from rows of logits to rows of weights, given the masses `a_j` and who may be seen."""
 
-    #: the largest logit scale `beta` that the weighting computes without overflow
-    largest_beta: eqx.AbstractVar[float]
+    @property
+    @abc.abstractmethod
+    def largest_beta(self) -> float:
+        """The largest logit scale `beta` that the weighting computes without overflow."""
 
     @abc.abstractmethod
     def __call__(
@@ -34,7 +36,10 @@ class Weighting(eqx.Module):
 class Softmax(Weighting):
     r"""$w_j = a_j e^{\ell_j} / \sum_k a_k e^{\ell_k}$, the largest logit taken out first. Rows sum to 1."""
 
-    largest_beta: float = eqx.field(static=True, default=float("inf"))
+    @property
+    def largest_beta(self) -> float:
+        """No beta is too large: the largest logit is taken out."""
+        return float("inf")
 
     def __call__(
         self,

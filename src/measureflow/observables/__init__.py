@@ -1,0 +1,34 @@
+"""What is seen: functionals of a measure, or of a measure and a field, at one depth or along a path."""
+
+from measureflow.observables.clusters import Clusters, clusters
+from measureflow.observables.cosines import (
+    Histogram,
+    cosine,
+    cosine_histogram,
+    cosines,
+    order_parameter,
+    smallest_cosine,
+)
+from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
+from measureflow.observables.ranks import effective_rank, participation_rank
+from measureflow.observables.registry import NAMED, chosen
+
+__all__ = [
+    "NAMED",
+    "Clusters",
+    "Histogram",
+    "chosen",
+    "clusters",
+    "cosine",
+    "cosine_histogram",
+    "cosines",
+    "dissipation",
+    "effective_rank",
+    "energy",
+    "order_parameter",
+    "participation",
+    "participation_rank",
+    "raw_dissipation",
+    "raw_energy",
+    "smallest_cosine",
+]

@@ -1,0 +1,62 @@
+"""How an observable of one measure is taken along a path: one program, run at every saved depth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from measureflow.errors import BadInput
+from measureflow.measures import Tokens
+
+__all__ = ["along", "measure_of"]
+
+
+def measure_of(subject: Any) -> Tokens:
+    """Return the measure of a path, or the measure itself.
+
+    Raises:
+        BadInput: the subject is neither.
+    """
+    mu = getattr(subject, "measure", subject)
+    if not isinstance(mu, Tokens):
+        raise BadInput(f"{type(subject).__name__} is no measure; observe an mf.Tokens or an mf.Path.")
+    return mu
+
+
+def along(of: Callable[..., Any], subject: Any, **arguments: Any) -> Any:
+    """Return `of(mu, **arguments)` for a measure, or stacked over the leading axes of a path's measures.
+
+    `of` is a function of the module (its program is kept by its name and shapes, so that a second call
+    compiles nothing). States are taken one after another, in the memory of one. Points of lower precision are
+    read in the default one, except beside a field, which keeps its own.
+    """
+    mu = measure_of(subject).replace(labels=None)  # words are no part of a program
+    if "field" not in arguments:
+        wide = jnp.result_type(float)
+        mu = mu.replace(points=jnp.asarray(mu.points, wide), weights=jnp.asarray(mu.weights, wide))
+    return compiled(of, mu, arguments)
+
+
+@eqx.filter_jit
+def compiled(of: Callable[..., Any], mu: Tokens, arguments: dict[str, Any]) -> Any:
+    """Map `of` over every axis of the measure that stands before `(n, d)`."""
+    return over_axes(of, mu, arguments)
+
+
+def over_axes(of: Callable[..., Any], mu: Tokens, arguments: dict[str, Any]) -> Any:
+    """Call `of` on one measure, or on each along the first axis."""
+    if mu.points.ndim == 2:
+        return of(mu, **arguments)
+    return jax.lax.map(lambda state: over_axes(of, state, arguments), mu)
+
+
+def unit(vectors: Array) -> Array:
+    """Return the directions of vectors; the zero vector has none and stays zero, with a zero derivative."""
+    square = jnp.sum(vectors * vectors, axis=-1, keepdims=True)
+    positive = square > 0
+    return jnp.where(positive, vectors / jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
