@@ -5,7 +5,9 @@ Importing the package switches JAX to float64 (set `MEASUREFLOW_X64=0` before th
 
 from __future__ import annotations
 
+import importlib as _importlib
 import os as _os
+from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 import jax as _jax
@@ -13,11 +15,83 @@ import jax as _jax
 if _os.environ.get("MEASUREFLOW_X64", "1") != "0":
     _jax.config.update("jax_enable_x64", True)
 
+from measureflow import fields, flows, measures, paths, spaces, sums
+from measureflow import observables as observe
 from measureflow.errors import BadInput
+from measureflow.fields import Field, MultiHead, Perceptron, PostLN, Schedule, SelfAttention
+from measureflow.flows import Adaptive, Consensus, Overlap, Stationary, flow, layers, log_times
 from measureflow.measures import Tokens, cap, equiangular, gaussian, mixture, uniform, von_mises_fisher
+from measureflow.paths import Path
 from measureflow.spaces import Euclidean, Space, Sphere
 
+if TYPE_CHECKING:
+    from measureflow import claims, language, theory
+    from measureflow.claims import check, claim
+    from measureflow.language import load, trace
+
 __version__ = "0.1.0"
-from measureflow import sums
-from measureflow import fields
-from measureflow.fields import Field, MultiHead, Perceptron, PostLN, Schedule, SelfAttention
+
+#: names that are imported when they are first asked for: where each lives
+_LATER = {
+    "claims": ("measureflow.claims", None),
+    "language": ("measureflow.language", None),
+    "theory": ("measureflow.theory", None),
+    "check": ("measureflow.claims", "check"),
+    "claim": ("measureflow.claims", "claim"),
+    "load": ("measureflow.language", "load"),
+    "trace": ("measureflow.language", "trace"),
+}
+
+__all__ = [
+    "Adaptive",
+    "BadInput",
+    "Consensus",
+    "Euclidean",
+    "Field",
+    "MultiHead",
+    "Overlap",
+    "Path",
+    "Perceptron",
+    "PostLN",
+    "Schedule",
+    "SelfAttention",
+    "Space",
+    "Sphere",
+    "Stationary",
+    "Tokens",
+    "cap",
+    "check",
+    "claim",
+    "claims",
+    "equiangular",
+    "fields",
+    "flow",
+    "flows",
+    "gaussian",
+    "language",
+    "layers",
+    "load",
+    "log_times",
+    "measures",
+    "mixture",
+    "observe",
+    "paths",
+    "spaces",
+    "sums",
+    "theory",
+    "trace",
+    "uniform",
+    "von_mises_fisher",
+]
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'measureflow' has no attribute {name!r}")
+    module, attribute = _LATER[name]
+    found = _importlib.import_module(module)
+    return found if attribute is None else getattr(found, attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

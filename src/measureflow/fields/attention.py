@@ -110,7 +110,9 @@ class SelfAttention(Field):
         """Inverse temperature."""
         return self.kernel.beta
 
-    def output(self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None) -> Float[Array, "m d"]:
+    def output(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
         r"""Return the raw sum $A(x;\mu) = \sum_j w(x, y_j) V y_j$."""
         self.check_dimension(mu)
         rank = ranks_of(self, x, mu, positions)
@@ -131,7 +133,9 @@ class SelfAttention(Field):
             return velocity
         return velocity + weight[:, None] * mu.space.tangent(x, apply(self.value, x))
 
-    def weights(self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None) -> Float[Array, "m n"]:
+    def weights(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m n"]:
         """Return the attention matrix from the queries `x` to the atoms of `mu` (quadratic memory)."""
         self.check_dimension(mu)
         return self.kernel.weights(x, ranks_of(self, x, mu, positions), mu)
@@ -140,7 +144,9 @@ class SelfAttention(Field):
         """Raise `BadInput` where a matrix does not act on the space of `mu`."""
         for name, matrix in (("query", self.kernel.query), ("key", self.kernel.key), ("value", self.value)):
             if matrix is not None and matrix.ndim == 2 and matrix.shape[1] != mu.d:
-                raise BadInput(f"{name} has shape {matrix.shape} and the tokens are in R^{mu.d}; give a matrix (.., {mu.d}).")
+                raise BadInput(
+                    f"{name} has shape {matrix.shape} and the tokens are in R^{mu.d}; give a matrix (.., {mu.d})."
+                )
 
     def energy(self, mu: Tokens) -> Float[Array, ""]:
         r"""Return $\bar E = \sum_{ij} a_i a_j e^{\beta(\langle x_i, B x_j\rangle - 1)}$ with `B = Q^T K`.
@@ -148,7 +154,7 @@ class SelfAttention(Field):
         Monotone along the flow on the sphere where `B` is symmetric and `V = ±B`, without a mask: it rises for `V = B`
         and falls for `V = -B` (arXiv:2312.10794, section 3.3).
         """
-        if not self.has_energy:
+        if not self.may_have_energy or (not is_traced(self.matrices) and self.form is None):
             return super().energy(mu)
         points, masses = mu.atoms()
         beta = self.kernel.beta
@@ -166,17 +172,26 @@ class SelfAttention(Field):
         return masses @ Exact().over_blocks(row, points, None, mu.n)
 
     @property
+    def matrices(self) -> tuple[Matrix, Matrix, Matrix]:
+        """Query, key and value."""
+        return self.kernel.query, self.kernel.key, self.value
+
+    @property
+    def may_have_energy(self) -> bool:
+        """Whether score, weighting and mask admit an energy; the matrices are looked at in `form`."""
+        plain = isinstance(self.kernel.score, Dot) and isinstance(self.kernel.weighting, (Softmax, Unnormalised))
+        return plain and self.kernel.mask is None
+
+    @property
     def form(self) -> tuple[np.ndarray | float, float] | None:
         """Return the symmetric form `B = Q^T K` and the sign s with `V = s B`, or `None` where there is none."""
-        kernel = self.kernel
-        plain = isinstance(kernel.score, Dot) and isinstance(kernel.weighting, (Softmax, Unnormalised))
-        if kernel.mask is not None or not plain:
+        if not self.may_have_energy:
             return None
-        if kernel.query is None and kernel.key is None and self.value is None:
+        if all(matrix is None for matrix in self.matrices):
             return 1.0, 1.0
-        if is_traced(kernel.query, kernel.key, self.value):
+        if is_traced(self.matrices):
             return None  # values cannot be compared under tracing
-        query, key, value = (1.0 if m is None else np.asarray(m) for m in (kernel.query, kernel.key, self.value))
+        query, key, value = (1.0 if matrix is None else np.asarray(matrix) for matrix in self.matrices)
         form = product(np.transpose(query), key)
         if np.ndim(form) == 2 and not np.allclose(form, np.transpose(form), rtol=1e-12, atol=1e-14):
             return None
@@ -188,9 +203,10 @@ class SelfAttention(Field):
         return None
 
     @property
-    def has_energy(self) -> bool:
-        """Whether `B = Q^T K` is symmetric with `V = ±B` and nothing is masked."""
-        return self.form is not None
+    def energy_sign(self) -> int:
+        """The sign s where `B = Q^T K` is symmetric with `V = s B` and nothing is masked, else 0."""
+        form = self.form
+        return 0 if form is None else int(form[1])
 
     @property
     def positional(self) -> bool:
@@ -200,7 +216,7 @@ class SelfAttention(Field):
     @property
     def isotropic(self) -> bool:
         """Whether query, key and value are multiples of the identity."""
-        return all(is_scalar(m) for m in (self.kernel.query, self.kernel.key, self.value))
+        return all(is_scalar(matrix) for matrix in self.matrices)
 
     def __repr__(self) -> str:
         kernel = self.kernel
@@ -231,9 +247,13 @@ class MultiHead(Field):
     def __init__(self, heads: Sequence[Field]) -> None:
         self.heads = tuple(heads)
         if not self.heads or any(not isinstance(head, Field) for head in self.heads):
-            raise BadInput(f"MultiHead: heads are {heads!r}; give a non-empty list of fields such as SelfAttention(...).")
+            raise BadInput(
+                f"MultiHead: heads are {heads!r}; give a non-empty list of fields such as SelfAttention(...)."
+            )
 
-    def output(self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None) -> Float[Array, "m d"]:
+    def output(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
         """Return the sum of the heads' outputs."""
         return total([head.output(x, mu, positions) for head in self.heads])
 
@@ -290,7 +310,7 @@ def checked_beta(beta: Any, weighting: Weighting) -> Array:
     if number > weighting.largest_beta:
         raise BadInput(
             f"beta is {number:g} and e^beta overflows above {weighting.largest_beta:g}. "
-            f"Use weighting=mf.fields.Unnormalised(shifted=True), that is e^(beta(<x,y>-1)), whose clock is slower by e^beta."
+            f"Use weighting=mf.fields.Unnormalised(shifted=True), that is e^(beta(<x,y>-1)): its clock is slower by e^beta."
         )
     return array
 
@@ -318,7 +338,9 @@ def check_shapes(query: Matrix, key: Matrix, value: Matrix) -> None:
     if len(rows) == 1:
         wide = query if query is not None and query.ndim == 2 else key
         if wide is not None and wide.shape[0] != wide.shape[1]:
-            raise BadInput(f"one of query and key is {wide.shape} and the other a number; give both as matrices (k, d).")
+            raise BadInput(
+                f"one of query and key is {wide.shape} and the other a number; give both as matrices (k, d)."
+            )
     if value is not None and value.ndim == 2 and value.shape[0] != value.shape[1]:
         raise BadInput(f"value has shape {value.shape}; a velocity needs a square matrix (d, d).")
 

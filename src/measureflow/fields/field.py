@@ -21,15 +21,17 @@ class Field(eqx.Module):
     A field of your own needs one method, `output`; see the how-to "A field of your own".
 
     `output(x, mu)` is the raw sum $A(x;\mu) \in R^d$ that a layer adds; `field(x, mu)` is its tangent part, the
-    velocity that `flow` follows. Queries `x` are arbitrary points; `positions` are their places in the text, needed only
-    by a field that looks at positions and is asked off its own tokens.
+    velocity that `flow` follows. Queries `x` are arbitrary points; `positions` are their places in the text, needed
+    only by a field that looks at positions and is asked off its own tokens.
     """
 
     #: how much of a layer one application makes; sub-layers of a network have less than 1
     span: ClassVar[float] = 1.0
 
     @abc.abstractmethod
-    def output(self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None) -> Float[Array, "m d"]:
+    def output(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
         """Return the raw output `A(x; mu)` at the queries `x`."""
 
     def __call__(
@@ -70,13 +72,13 @@ class Field(eqx.Module):
 
     @property
     def isotropic(self) -> bool:
-        """Whether the field commutes with every rotation and keeps the span of the tokens, so that QR reduction holds."""
+        """Whether the field commutes with every rotation and keeps the tokens' span, so that the QR reduction holds."""
         return False
 
     @property
-    def has_energy(self) -> bool:
-        """Whether `energy` is defined."""
-        return type(self).energy is not Field.energy
+    def energy_sign(self) -> int:
+        """+1 where `energy` is proved to rise along the flow on the sphere, -1 where it falls, 0 where nothing is."""
+        return 0
 
     def __add__(self, other: Field) -> Field:
         """Return the two fields in parallel: outputs and velocities add."""
@@ -98,7 +100,9 @@ class Parallel(Field):
 
     parts: tuple[Field, ...]
 
-    def output(self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None) -> Float[Array, "m d"]:
+    def output(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
         """Return the sum of the outputs."""
         return total([part.output(x, mu, positions) for part in self.parts])
 
@@ -107,6 +111,9 @@ class Parallel(Field):
     ) -> Float[Array, "m d"]:
         """Return the sum of the velocities, each computed in its own best way."""
         return total([part(x, mu, positions) for part in self.parts])
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self.parts))
 
     def at(self, t: Any) -> Field:
         """Return the parts at depth `t`, in parallel."""
@@ -158,5 +165,7 @@ def ranks_of(field: Field, x: Array, mu: Tokens, positions: Array | None) -> Arr
         return mu.positions
     positions = jnp.asarray(positions)
     if positions.shape != (x.shape[0],):
-        raise BadInput(f"positions have shape {positions.shape}; give one integer for each of the {x.shape[0]} queries.")
+        raise BadInput(
+            f"positions have shape {positions.shape}; give one integer for each of the {x.shape[0]} queries."
+        )
     return positions

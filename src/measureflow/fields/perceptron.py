@@ -56,7 +56,9 @@ class Perceptron(Field):
                 f"{None if self.bias is None else self.bias.shape}; they must be (k, d), (d, k) and (k,)."
             )
 
-    def output(self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None) -> Float[Array, "m d"]:
+    def output(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
         """Return `W sigma(A x + b)` at each query; the measure is not looked at."""
         inside = x @ self.inner.T
         return ACTIVATIONS[self.activation](inside if self.bias is None else inside + self.bias) @ self.outer.T

@@ -48,7 +48,9 @@ class Schedule(Field):
                 f"increasing, the first one 0."
             )
 
-    def output(self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None) -> Float[Array, "m d"]:
+    def output(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
         """Return the output at depth 0; use `schedule.at(t)` for the field at another depth."""
         return self.at(0.0).output(x, mu, positions)
 
@@ -65,6 +67,9 @@ class Schedule(Field):
             return Chosen(self.fields, index)
         index = int(np.clip(np.searchsorted(self.times, float(t), side="right") - 1, 0, len(self.fields) - 1))
         return self.fields[index].at(t)
+
+    def __repr__(self) -> str:
+        return f"Schedule([{', '.join(map(repr, self.fields))}], times={list(self.times)})"
 
     @property
     def autonomous(self) -> bool:
@@ -93,7 +98,9 @@ class Chosen(Field):
     fields: tuple[Field, ...]
     index: Int[Array, ""]
 
-    def output(self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None) -> Float[Array, "m d"]:
+    def output(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
         """Return the chosen field's output."""
         branches = [lambda x, mu, f=field: f.output(x, mu, positions) for field in self.fields]
         return jax.lax.switch(self.index, branches, x, mu)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from measureflow.errors import BadInput
 
-__all__ = ["Dot", "L2", "Score", "as_score"]
+__all__ = ["L2", "Dot", "Score", "as_score"]
 
 
 class Score(eqx.Module):

@@ -32,8 +32,8 @@ def uniform(space: Space, n: int, *, seed: Any = 0) -> Tokens:
 def cap(space: Sphere, n: int, *, centre: Any = None, angle: float, seed: Any = 0) -> Tokens:
     r"""Draw `n` uniform tokens of the spherical cap of half-angle `angle` (radians, in `(0, pi]`) about `centre`.
 
-    The height $z = \langle x, c\rangle$ has density $\propto (1-z^2)^{(d-3)/2}$ on $[\cos(\text{angle}), 1]$; it is drawn by
-    inverting that law exactly (an incomplete beta function), never by rejection.
+    The height $z = \langle x, c\rangle$ has density $\propto (1-z^2)^{(d-3)/2}$ on $[\cos(\text{angle}), 1]$; it is
+    drawn by inverting that law exactly (an incomplete beta function), never by rejection.
 
     Example:
         >>> import measureflow as mf
@@ -101,7 +101,9 @@ def von_mises_fisher(space: Sphere, n: int, *, centre: Any = None, kappa: float,
     on_sphere(space, "von_mises_fisher")
     kappa = float(kappa)
     if not (math.isfinite(kappa) and kappa >= 0):
-        raise BadInput(f"von_mises_fisher: kappa is {kappa}; a concentration is finite and >= 0. Use -centre for the rest.")
+        raise BadInput(
+            f"von_mises_fisher: kappa is {kappa}; a concentration is finite and >= 0. Use -centre for the rest."
+        )
     key, ring = jax.random.split(as_key(seed))
     u = np.asarray(jax.random.uniform(key, (count(n),), dtype=float))
     polar = jnp.asarray(fisher_angles(u, space.d, kappa))
@@ -139,7 +141,9 @@ def mixture(parts: list[Tokens], weights: Any = None) -> Tokens:
         raise BadInput("mixture: give a non-empty list of Tokens, such as [mf.cap(...), mf.cap(...)].")
     space = parts[0].space
     if any(part.space != space for part in parts):
-        raise BadInput(f"mixture: the parts live in {sorted({repr(p.space) for p in parts})}; they must share one space.")
+        raise BadInput(
+            f"mixture: the parts live in {sorted({repr(p.space) for p in parts})}; they must share one space."
+        )
     counts = np.array([part.n for part in parts], float)
     shares = counts / counts.sum() if weights is None else np.asarray(weights, float)
     if shares.shape != (len(parts),) or (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:
@@ -173,7 +177,9 @@ def equiangular(space: Sphere | None = None, n: int = 2, *, cosine: float) -> To
         raise BadInput(f"equiangular: n is {n}; an overlap needs at least 2 tokens.")
     cosine = float(cosine)
     if not (-1.0 / (n - 1) - 1e-15 <= cosine <= 1.0):
-        raise BadInput(f"equiangular: cosine is {cosine}; {n} tokens can share overlaps in [{-1 / (n - 1):.6g}, 1] only.")
+        raise BadInput(
+            f"equiangular: cosine is {cosine}; {n} tokens can share overlaps in [{-1 / (n - 1):.6g}, 1] only."
+        )
     simplex = abs(cosine + 1.0 / (n - 1)) < 1e-15
     space = Sphere(n) if space is None else space
     on_sphere(space, "equiangular")
@@ -207,7 +213,9 @@ def gaussian(space: Euclidean, n: int, *, mean: Any = None, covariance: Any = No
         Tokens(n=100, Euclidean(d=2))
     """
     if not isinstance(space, Euclidean):
-        raise BadInput(f"gaussian: space is {space!r}; Gaussian clouds live in mf.Euclidean(d). Project them for a sphere.")
+        raise BadInput(
+            f"gaussian: space is {space!r}; Gaussian clouds live in mf.Euclidean(d). Project them for a sphere."
+        )
     d = space.d
     mean = np.zeros(d) if mean is None else np.asarray(mean, float)
     matrix = np.eye(d) if covariance is None else np.asarray(covariance, float)
@@ -218,7 +226,9 @@ def gaussian(space: Euclidean, n: int, *, mean: Any = None, covariance: Any = No
         raise BadInput("gaussian: mean and covariance must be finite and the covariance symmetric.")
     values, vectors = np.linalg.eigh(matrix)
     if values[0] < -1e-12 * max(1.0, values[-1]):
-        raise BadInput(f"gaussian: the covariance has the eigenvalue {values[0]:.3g}; it must be positive semi-definite.")
+        raise BadInput(
+            f"gaussian: the covariance has the eigenvalue {values[0]:.3g}; it must be positive semi-definite."
+        )
     root = vectors * np.sqrt(np.clip(values, 0.0, None))
     normals = jax.random.normal(as_key(seed), (count(n), d), dtype=float)
     return Tokens(space, jnp.asarray(mean) + normals @ jnp.asarray(root).T)

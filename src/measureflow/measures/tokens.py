@@ -97,7 +97,7 @@ class Tokens(eqx.Module):
         for name in ("space", "points", "weights", "positions", "present", "labels"):
             object.__setattr__(new, name, leaves.pop(name) if name in leaves else getattr(self, name))
         if leaves:
-            raise TypeError(f"Tokens has no field named {sorted(leaves)[0]!r}.")
+            raise TypeError(f"Tokens has no field named {min(leaves)!r}.")
         return new
 
     def __repr__(self) -> str:

@@ -76,9 +76,7 @@ def raw_energy(subject: Any, beta: Any) -> Float[Array, "*s"]:
         )
     if not is_traced(beta):
         if float(beta) == 0.0:
-            raise BadInput(
-                "raw_energy: beta is 0, where 1/(2 beta) is undefined. Use energy, which is 1 there."
-            )
+            raise BadInput("raw_energy: beta is 0, where 1/(2 beta) is undefined. Use energy, which is 1 there.")
         check_overflow(beta, "raw_energy")
     return jnp.exp(beta) / (2.0 * beta) * along(kernel_energy, subject, beta=beta)
 
@@ -121,9 +119,7 @@ def dissipation(subject: Any, *, field: Field | None = None) -> Float[Array, "*s
     field = field_of(subject, field)
     check_energy(field, subject)
     if not isinstance(measure_of(subject).space, Sphere):
-        raise BadInput(
-            f"dissipation: the identity holds on a sphere and the space is {measure_of(subject).space!r}."
-        )
+        raise BadInput(f"dissipation: the identity holds on a sphere and the space is {measure_of(subject).space!r}.")
     return along(energy_rate, subject, field=field, sign=sign_of(field))
 
 
@@ -139,9 +135,7 @@ def raw_dissipation(subject: Any, *, field: Field | None = None) -> Float[Array,
     """
     field = field_of(subject, field)
     if not isinstance(field, SelfAttention):
-        raise BadInput(
-            f"raw_dissipation needs a single SelfAttention, not {type(field).__name__}. Use dissipation."
-        )
+        raise BadInput(f"raw_dissipation needs a single SelfAttention, not {type(field).__name__}. Use dissipation.")
     check_energy(field, subject)
     if not is_traced(field.beta):
         check_overflow(field.beta, "raw_dissipation")
@@ -208,7 +202,7 @@ def field_of(subject: Any, field: Field | None) -> Field:
 
 def check_energy(field: Field, subject: Any) -> None:
     """Raise what a field without energy says; where values cannot be seen, trust the caller."""
-    if not is_traced(field) and not field.has_energy:
+    if not is_traced(field) and not field.energy_sign:
         field.energy(measure_of(subject))
 
 

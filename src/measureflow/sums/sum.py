@@ -17,7 +17,7 @@ class Kernel(eqx.Module):
 
     @abc.abstractmethod
     def weights(self, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens) -> Float[Array, "m n"]:
-        """Return the rows of weights. `rank` are the queries' places in the text, `None` where no mask looks at them."""
+        """Return the rows of weights; `rank` are the queries' places in the text, `None` where no mask looks."""
 
 
 class Sum(eqx.Module):

@@ -1,0 +1,20 @@
+"""How depth runs: the discrete layer map, and the flow with controlled error. Knows nothing of what is predicted."""
+
+from measureflow.flows.conditions import Condition, Consensus, Overlap, Stationary, log_times
+from measureflow.flows.flow import flow
+from measureflow.flows.layers import layers
+from measureflow.flows.reduction import Span, span_reduction
+from measureflow.flows.solver import Adaptive
+
+__all__ = [
+    "Adaptive",
+    "Condition",
+    "Consensus",
+    "Overlap",
+    "Span",
+    "Stationary",
+    "flow",
+    "layers",
+    "log_times",
+    "span_reduction",
+]

@@ -1,0 +1,140 @@
+"""Conditions that end a flow, and the times at which it is saved."""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from measureflow import observables
+from measureflow.errors import BadInput
+from measureflow.measures import Tokens
+from measureflow.paths import register
+
+__all__ = ["Condition", "Consensus", "Overlap", "Stationary", "check_condition", "log_times", "save_times"]
+
+
+class Condition(eqx.Module):
+    """Something to wait for, with a time `cap` at which the flow gives up waiting."""
+
+    cap: float = eqx.field(static=True)
+
+    @abc.abstractmethod
+    def margin(self, mu: Tokens, speed: Float[Array, ""]) -> Float[Array, ""]:
+        """Return a number that is positive before the condition holds, and not after.
+
+        `speed` is the speed of the fastest token.
+        """
+
+
+@register
+class Stationary(Condition):
+    """No token moves faster than `tol`.
+
+    Example:
+        >>> import measureflow as mf
+        >>> path = mf.flow(mf.equiangular(n=4, cosine=0.5), mf.SelfAttention(beta=1.0), until=mf.Stationary(1e-6))
+        >>> path.status
+        'stationary'
+    """
+
+    tol: Float[Array, ""]
+
+    def __init__(self, tol: Any, cap: float = 1e12) -> None:
+        self.tol, self.cap = jnp.asarray(tol, float), float(cap)
+
+    def margin(self, mu: Tokens, speed: Float[Array, ""]) -> Float[Array, ""]:
+        """Return `speed - tol`."""
+        return speed - self.tol
+
+
+@register
+class Consensus(Condition):
+    """All tokens with mass form one cluster at threshold `delta` (a component of the graph of cosines > 1 - delta)."""
+
+    delta: Float[Array, ""]
+
+    def __init__(self, delta: Any = 1e-3, cap: float = 1e12) -> None:
+        self.delta, self.cap = jnp.asarray(delta, float), float(cap)
+
+    def margin(self, mu: Tokens, speed: Float[Array, ""]) -> Float[Array, ""]:
+        """Return the number of clusters less one."""
+        return observables.clusters(mu, delta=self.delta).count - 1.0
+
+
+@register
+class Overlap(Condition):
+    """The inner product of tokens `i` and `j` has passed `value`, from below or from above as the start lies."""
+
+    i: int = eqx.field(static=True)
+    j: int = eqx.field(static=True)
+    value: Float[Array, ""]
+    rising: bool = eqx.field(static=True)
+
+    def __init__(self, i: int, j: int, value: Any, rising: bool = True, cap: float = 1e30) -> None:
+        self.i, self.j, self.rising, self.cap = i, j, rising, float(cap)
+        self.value = jnp.asarray(value, float)
+
+    def margin(self, mu: Tokens, speed: Float[Array, ""]) -> Float[Array, ""]:
+        """Return how much is missing."""
+        missing = self.value - jnp.sum(mu.points[self.i] * mu.points[self.j])
+        return missing if self.rising else -missing
+
+
+def check_condition(condition: Condition, tokens: Tokens) -> Condition:
+    """Return the condition made ready for these tokens, or raise `BadInput` where it cannot be met."""
+    if not (math.isfinite(condition.cap) and condition.cap > 0):
+        raise BadInput(f"until={condition!r}: cap is {condition.cap}; it must be a finite time > 0.")
+    if isinstance(condition, Stationary) and not condition.tol > 0:
+        raise BadInput(f"until=Stationary({condition.tol}): the speed must be > 0.")
+    if isinstance(condition, Consensus) and not 0 < condition.delta < 2:
+        raise BadInput(f"until=Consensus({condition.delta}): delta is a gap of cosines, in (0, 2).")
+    if isinstance(condition, Overlap):
+        for index in (condition.i, condition.j):
+            if not 0 <= index < tokens.n:
+                raise BadInput(f"until=Overlap: there is no token {index}; indices run over 0 .. {tokens.n - 1}.")
+        now = float(jnp.sum(tokens.points[condition.i] * tokens.points[condition.j]))
+        return Overlap(condition.i, condition.j, condition.value, now <= float(condition.value), condition.cap)
+    return condition
+
+
+def log_times(until: float, count: int = 200, first: float | None = None) -> np.ndarray:
+    """Return `count` times from 0 to `until`: 0, then geometric from `first` (default `min(0.01, until / 100)`).
+
+    Example:
+        >>> import measureflow as mf
+        >>> mf.log_times(100.0, count=5, first=0.1).round(6).tolist()
+        [0.0, 0.1, 1.0, 10.0, 100.0]
+    """
+    if not (isinstance(until, (int, float, np.number)) and math.isfinite(until) and until > 0):
+        raise BadInput(f"until is {until!r}; it must be a finite time > 0.")
+    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 2:
+        raise BadInput(f"save is {count!r}; a count of saved times must be an integer of at least 2.")
+    start = min(1e-2, until / 100.0) if first is None else float(first)
+    if not 0 < start < until and count > 2:
+        raise BadInput(f"log_times: first is {start}; it must lie between 0 and until = {until}.")
+    if count == 2:
+        return np.array([0.0, float(until)])
+    times = np.concatenate([[0.0], np.geomspace(start, until, count - 1)])
+    times[-1] = until
+    return times
+
+
+def save_times(save: Any, until: float) -> np.ndarray:
+    """Return the increasing times at which a flow is saved, from `save=`: `None`, a count, or an array."""
+    if save is None or (isinstance(save, (int, np.integer)) and not isinstance(save, bool)):
+        return log_times(until, 200 if save is None else int(save))
+    try:
+        times = np.asarray(save, float)
+    except (TypeError, ValueError):
+        raise BadInput(f"save is {save!r}; give a count or an array of increasing times.") from None
+    if times.ndim != 1 or len(times) < 1 or not np.isfinite(times).all() or (np.diff(times) <= 0).any() or times[0] < 0:
+        raise BadInput("save: the times must be finite, >= 0 and strictly increasing, in one axis.")
+    if times[-1] > until:
+        raise BadInput(f"save: the last time {times[-1]:g} lies behind until = {until:g}; drop it or flow longer.")
+    return times

@@ -1,0 +1,158 @@
+"""`flow`: continuous depth with controlled error, driven by the host in compiled segments."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import jax
+import numpy as np
+
+from measureflow.errors import BadInput
+from measureflow.fields import Field, Normalisation, default_normalisation
+from measureflow.flows.conditions import Condition, check_condition, save_times
+from measureflow.flows.driver import Driver
+from measureflow.flows.record import as_recorders, check_recorders, kept_indices
+from measureflow.flows.reduction import span_reduction
+from measureflow.flows.segment import Problem
+from measureflow.flows.solver import Adaptive
+from measureflow.flows.traced import traced_flow
+from measureflow.measures import Tokens
+from measureflow.paths import Path, Recipe
+from measureflow.spaces import Sphere, is_traced
+
+__all__ = ["flow"]
+
+
+def flow(
+    tokens: Tokens,
+    field: Field,
+    *,
+    until: Any,
+    normalisation: Normalisation | None = None,
+    solver: Adaptive | None = None,
+    save: Any = None,
+    record: Any = (),
+    keep: Any = "all",
+    noise: float = 0.0,
+    seed: Any = None,
+    store: str | os.PathLike[str] | None = None,
+    reduce: bool = True,
+    progress: Any = False,
+) -> Path:
+    r"""Move the tokens along $\dot x_i = v(x_i; \mu)$ with controlled error.
+
+    Steps are those of an embedded Runge-Kutta pair; every saved time is landed on exactly.
+
+    Main arguments:
+        tokens: the initial measure.
+        field: what moves it.
+        until: a time, or a condition (`mf.Stationary(tol)`, `mf.Consensus(delta)`, `mf.Overlap(i, j, value)`).
+        save: the saved times: an array, `mf.log_times(...)`, or a count, geometric in t (`None` is 200).
+        record: observables evaluated at exactly those times, see `path.recorded`.
+        keep: which of the states stay: `"all"`, `"last"` or indices.
+
+    Other arguments:
+        normalisation: `None` is PostLN on a sphere and no norm on Euclidean space.
+        solver: `None` is `mf.Adaptive()`.
+        noise, seed: noise is not built yet; only 0 is taken.
+        store: a folder to which the run is written as it goes. Called again with the same recipe it goes on from the
+            last commit, bit by bit, and a finished run is read instead of computed.
+        reduce: use the exact span reduction where `d > n`.
+        progress: True for a bar on standard error, or a function of (time, until).
+
+    Under `jit`, `vmap` or `grad` the same steps run as one loop, without store, progress and conditions.
+    Ctrl-C ends the run within a second; the path so far is returned with status `stopped`.
+
+    Raises:
+        BadInput: arguments of wrong kind or value, before any work starts.
+
+    Example:
+        >>> import measureflow as mf
+        >>> path = mf.flow(mf.uniform(mf.Sphere(3), n=20, seed=0), mf.SelfAttention(beta=1.0), until=50.0, save=20)
+        >>> path.status, int(path.clusters[-1])
+        ('reached', 1)
+    """
+    tokens, field, solver = checked(tokens, field, solver, normalisation, noise)
+    if is_traced(tokens, field, solver, until, save):
+        if store is not None or isinstance(until, Condition):
+            raise BadInput("flow: under jit, vmap or grad there is no store= and until= must be a time.")
+        return traced_flow(tokens, field, solver, until, save, record, keep)
+    condition = check_condition(until, tokens) if isinstance(until, Condition) else None
+    end = condition.cap if condition is not None else checked_time(until)
+    times = save_times(save, end)
+    sign = energy_sign(tokens, field)
+    recorders = as_recorders(record)
+    check_recorders(recorders, tokens, field.at(0.0))
+    wanted = kept_indices(keep, len(times))
+    span = span_reduction(tokens, field) if reduce else None
+    bare = (tokens if span is None else span.lower(tokens)).replace(labels=None)
+    recipe = Recipe.of(
+        "flow",
+        tokens=tokens,
+        field=field,
+        until=until if condition is None else condition,
+        times=times,
+        solver=solver,
+        record=[recorder.name for recorder in recorders],
+        keep=keep if isinstance(keep, str) else wanted,
+        reduce=bool(reduce),
+    )
+    driver = Driver(
+        problem=Problem(bare, field, solver, condition, sign),
+        tokens=tokens,
+        span=span,
+        times=times,
+        end=end,
+        breaks=tuple(b for b in field.breaks if 0 < b < end),
+        recorders=recorders,
+        wanted=wanted,
+        last_only=isinstance(keep, str) and keep == "last",
+        recipe=recipe,
+        store=store,
+        progress=progress,
+    )
+    return driver.run()
+
+
+def checked(tokens: Any, field: Any, solver: Any, normalisation: Any, noise: Any) -> tuple[Tokens, Field, Adaptive]:
+    """Return the nouns of a call, or raise `BadInput` where one is of the wrong kind."""
+    if not isinstance(tokens, Tokens):
+        raise BadInput(
+            f"flow: tokens are {type(tokens).__name__}; give mf.Tokens(space, points) or a law such as mf.uniform."
+        )
+    if not isinstance(field, Field):
+        raise BadInput(f"flow: field is {field!r}; give a field such as mf.SelfAttention(beta=9.0).")
+    if solver is not None and not isinstance(solver, Adaptive):
+        raise BadInput(f"flow: solver is {solver!r}; give mf.Adaptive(rtol=..., atol=...) or None.")
+    if not is_traced(noise) and noise != 0.0:
+        raise BadInput(f"flow: noise is {noise}; noisy flows are not built yet, so only noise=0 runs.")
+    if not jax.config.jax_enable_x64:
+        raise BadInput("flow needs float64: leave MEASUREFLOW_X64 unset, or use mf.layers in float32.")
+    if tokens.points.dtype != np.float64:
+        raise BadInput(
+            f"flow needs float64 and the tokens are {tokens.points.dtype}; make them with points.astype(float)."
+        )
+    (normalisation or default_normalisation(tokens.space)).check(tokens.space)
+    jax.eval_shape(lambda mu: field.at(0.0)(mu.points, mu), tokens)  # wrong shapes speak before any work starts
+    return tokens, field, Adaptive() if solver is None else solver
+
+
+def checked_time(until: Any) -> float:
+    """Return `until` as a finite time > 0."""
+    try:
+        time = float(until)
+    except (TypeError, ValueError):
+        raise BadInput(
+            f"flow: until is {until!r}; give a time > 0 or a condition such as mf.Stationary(1e-9)."
+        ) from None
+    if not (np.isfinite(time) and time > 0):
+        raise BadInput(f"flow: until is {time}; it must be a finite time > 0.")
+    return time
+
+
+def energy_sign(tokens: Tokens, field: Field) -> int:
+    """Return +1 or -1 where an energy is proved to rise or to fall along the flow on the sphere, else 0."""
+    if not isinstance(tokens.space, Sphere) or not field.autonomous:
+        return 0
+    return field.energy_sign

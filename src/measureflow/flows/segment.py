@@ -1,0 +1,263 @@
+"""The compiled segment: accepted and rejected steps in one loop on the device, until a time, an event or a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from measureflow.fields import Field
+from measureflow.flows.conditions import Condition
+from measureflow.flows.pairs import pair_of, runge_kutta_step
+from measureflow.flows.solver import Adaptive
+from measureflow.measures import Tokens
+
+__all__ = [
+    "BLOW_UP",
+    "CROSSED",
+    "RUNNING",
+    "STATIONARY",
+    "UNRESOLVED",
+    "Problem",
+    "State",
+    "begin",
+    "energy_statistic",
+    "locate",
+    "segment",
+]
+
+RUNNING, STATIONARY, BLOW_UP, UNRESOLVED, CROSSED = 0, 1, 2, 3, 4
+
+#: a speed below this counts as zero
+ZERO_SPEED = 1e-300
+#: step control: safety, proportional and integral exponents over the order, and the range of one change
+SAFETY, PROPORTIONAL, INTEGRAL, SHRINK, GROW = 0.9, 0.7, 0.4, 0.2, 10.0
+#: a step shorter than this part of the time since the phase began opens a new phase, so that it is not rounded away
+PHASE = 1e-6
+
+
+class Problem(eqx.Module):
+    """What is integrated: tokens (with the state's points in place of theirs), field, tolerances, what to wait for."""
+
+    tokens: Tokens
+    field: Field
+    solver: Adaptive
+    condition: Condition | None
+    #: +1 where an energy is proved to rise, -1 where it is proved to fall, 0 where there is none
+    sign: int = eqx.field(static=True)
+
+    def velocity(self, x: Array, t: Array) -> Array:
+        """Return the tokens' velocities; absent tokens stand still."""
+        mu = self.tokens.replace(points=x)
+        field = self.field if self.field.autonomous else self.field.at(t)
+        return jnp.where(self.tokens.present[:, None], field(x, mu), 0)
+
+    def fastest(self, v: Array) -> Array:
+        """Return the largest speed, without underflow of its square."""
+        top = jnp.max(jnp.abs(v))
+        return top * jnp.sqrt(jnp.max(jnp.sum((v / jnp.where(top > 0, top, 1)) ** 2, axis=-1)))
+
+    def energy(self, x: Array) -> Array:
+        """Return the energy where one is proved, else 0."""
+        if not self.sign:
+            return jnp.zeros((), x.dtype)
+        return self.field.energy(self.tokens.replace(points=x))
+
+
+class State(eqx.Module):
+    """The solver's whole state: what is written to a store, and from which a run goes on bit by bit.
+
+    Time is `start + offset`: `start` is where the present phase of the run began. Where the field does not depend on
+    depth the steps look at `offset` only, so a collapse of duration O(1) at t = 1e20 is resolved.
+    """
+
+    x: Float[Array, "n d"]
+    v: Float[Array, "n d"]
+    h: Float[Array, ""]
+    last_error: Float[Array, ""]
+    start: Float[Array, ""]
+    offset: Float[Array, ""]
+    energy: Float[Array, ""]
+    decrease: Float[Array, ""]
+    defect: Float[Array, ""]
+    accepted: Int[Array, ""]
+    rejected: Int[Array, ""]
+    evaluations: Int[Array, ""]
+    code: Int[Array, ""]
+
+    @property
+    def time(self) -> Array:
+        """Depth reached."""
+        return self.start + self.offset
+
+
+def energy_statistic(sign: int) -> str:
+    """Name the largest step against the direction in which the energy is proved to move."""
+    return "largest_energy_decrease" if sign > 0 else "largest_energy_increase"
+
+
+def begin(problem: Problem, t0: Any = 0.0) -> State:
+    """Return the state at the start: the first velocity and a first guess of the step."""
+    x = problem.tokens.points
+    t0 = jnp.asarray(t0, x.dtype)
+    v = problem.velocity(x, t0)
+    speed = problem.fastest(v)
+    solver = problem.solver
+    size = 1.0 + jnp.max(jnp.where(problem.tokens.present, jnp.linalg.norm(x, axis=-1), 0))
+    # the error of a first step of length c / speed is about c^order: choose it to meet the tolerance
+    reach = (solver.atol + solver.rtol) ** (1.0 / pair_of(solver.pair).order)
+    h = jax.lax.stop_gradient(jnp.where(speed > ZERO_SPEED, 0.1 * reach * size / jnp.where(speed > 0, speed, 1), 1.0))
+    energy = problem.energy(x)
+    zero, none = jnp.zeros((), x.dtype), jnp.zeros((), int)
+    return State(
+        x=x,
+        v=v,
+        h=h.astype(x.dtype),
+        last_error=jnp.ones((), x.dtype),
+        start=t0,
+        offset=zero,
+        energy=jax.lax.stop_gradient(energy),
+        decrease=zero,
+        defect=jax.lax.stop_gradient(problem.tokens.space.defect(x)),
+        accepted=none,
+        rejected=none,
+        evaluations=none + 1,
+        code=jnp.where(jnp.isfinite(speed), none + RUNNING, BLOW_UP),
+    )
+
+
+def attempt(problem: Problem, state: State, target: Array) -> State:
+    """Try one step; accept or reject it, and choose the next length."""
+    pair, solver, tokens = pair_of(problem.solver.pair), problem.solver, problem.tokens
+    left = (target - state.start) - state.offset
+    clipped = state.h >= left
+    h = jnp.where(clipped, left, state.h)
+    new, velocity, error = runge_kutta_step(pair, problem.velocity, tokens.space, state.x, state.v, state.time, h)
+    measured = jax.lax.stop_gradient(relative_error(solver, tokens, state.x, new, error))
+    finite = jnp.isfinite(measured) & jnp.all(jnp.isfinite(velocity))
+    accept = finite & (measured <= 1.0)
+    # a measured error of 0 would divide by 0; below this floor the growth is at its limit anyway
+    size = jnp.where(finite, jnp.maximum(measured, 1e-12), jnp.inf)
+    factor = SAFETY * size ** (-PROPORTIONAL / pair.order) * state.last_error ** (INTEGRAL / pair.order)
+    factor = jnp.where(
+        accept, jnp.clip(factor, SHRINK, GROW), jnp.clip(SAFETY * size ** (-1 / pair.order), SHRINK, 0.9)
+    )
+    # a step cut short to land on a time says nothing against the length that was proposed
+    proposal = jnp.where(accept & clipped, jnp.maximum(state.h, h * factor), h * factor)
+
+    crossed = accept & (jnp.asarray(False) if problem.condition is None else met(problem, new, velocity))
+    located = crossed & (jnp.asarray(problem.condition is not None and is_located(problem.condition)))
+    keep = accept & ~located
+    energy = state.energy
+    if problem.sign:
+        energy = jax.lax.cond(keep, lambda x: problem.energy(x), lambda _: state.energy, new)
+    moved = advance_time(state, h, clipped, target)
+    stuck = ~accept & (h * problem.fastest(state.v) < 1e-15 * jnp.max(jnp.abs(state.x)))
+    huge = ~jnp.isfinite(measured) | (jnp.max(jnp.abs(state.x)) > 1e100)
+    still = accept & (problem.fastest(velocity) <= ZERO_SPEED)
+    code = jnp.where(stuck, jnp.where(huge, BLOW_UP, UNRESOLVED), jnp.where(still, STATIONARY, RUNNING))
+    code = jnp.where(crossed, jnp.where(located, CROSSED, STATIONARY), code).astype(state.code.dtype)
+    return State(
+        x=jnp.where(keep, new, state.x),
+        v=jnp.where(keep, velocity, state.v),
+        h=jax.lax.stop_gradient(jnp.where(located, h, proposal)),
+        last_error=jnp.where(keep & ~clipped, jnp.maximum(measured, 1e-4), state.last_error),
+        start=jnp.where(keep, moved[0], state.start),
+        offset=jnp.where(keep, moved[1], state.offset),
+        energy=jax.lax.stop_gradient(energy),
+        decrease=jax.lax.stop_gradient(
+            jnp.maximum(state.decrease, jnp.where(keep, problem.sign * (state.energy - energy), 0))
+        ),
+        defect=jax.lax.stop_gradient(
+            jnp.where(keep, jnp.maximum(state.defect, tokens.space.defect(new)), state.defect)
+        ),
+        accepted=state.accepted + keep,
+        rejected=state.rejected + ~accept,
+        evaluations=state.evaluations + (len(pair.nodes) - 1),
+        code=code,
+    )
+
+
+def relative_error(solver: Adaptive, tokens: Tokens, old: Array, new: Array, error: Array) -> Array:
+    """Return the largest error of a token in units of its tolerance."""
+    scale = solver.atol + solver.rtol * jnp.maximum(norm(old), norm(new))
+    return jnp.max(jnp.where(tokens.present, norm(error) / scale, 0))
+
+
+def norm(x: Array) -> Array:
+    """Return the norms of the rows; used under stop_gradient or away from 0 only."""
+    return jnp.sqrt(jnp.sum(jax.lax.stop_gradient(x) ** 2, axis=-1))
+
+
+def advance_time(state: State, h: Array, clipped: Array, target: Array) -> tuple[Array, Array]:
+    """Return start and offset after a step: exactly the target where the step was cut to land on it."""
+    offset = state.offset + h
+    renew = h < PHASE * offset
+    start = jnp.where(renew, state.start + state.offset, state.start)
+    return jnp.where(clipped, target, start), jnp.where(clipped, 0, jnp.where(renew, h, offset))
+
+
+def met(problem: Problem, x: Array, v: Array) -> Array:
+    """Tell whether the condition holds at `x`."""
+    assert problem.condition is not None
+    mu = problem.tokens.replace(points=x)
+    return problem.condition.margin(mu, problem.fastest(v)) <= 0
+
+
+def is_located(condition: Condition) -> bool:
+    """Tell whether the moment of the condition is searched for, rather than the first step at which it holds."""
+    from measureflow.flows.conditions import Stationary
+
+    return not isinstance(condition, Stationary)
+
+
+def segment(problem: Problem, state: State, target: Array, budget: Array, loop: Callable[..., State]) -> State:
+    """Step until `target`, until the code changes, or for `budget` attempts."""
+    first = state.accepted + state.rejected
+
+    def going(state: State) -> Array:
+        tried = state.accepted + state.rejected - first
+        return (state.code == RUNNING) & (state.time < target) & (tried < budget)
+
+    return loop(going, lambda state: attempt(problem, state, target), state)
+
+
+def locate(problem: Problem, state: State) -> State:
+    """Return the state at the moment within the next step of length `state.h` at which the condition is met.
+
+    Bisection on the length of one Runge-Kutta step, down to rounding; the moment is correct to the step's own error.
+    """
+    pair, tokens = pair_of(problem.solver.pair), problem.tokens
+
+    def jump(h: Array) -> tuple[Array, Array]:
+        return runge_kutta_step(pair, problem.velocity, tokens.space, state.x, state.v, state.time, h)[:2]
+
+    def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = 0.5 * (low + high)
+        over = met(problem, *jump(middle))
+        return jnp.where(over, low, middle), jnp.where(over, middle, high)
+
+    _, h = jax.lax.fori_loop(0, 52, halve, (jnp.zeros_like(state.h), state.h))
+    x, v = jump(h)
+    start, offset = advance_time(state, h, jnp.asarray(False), state.start)
+    energy = problem.energy(x)
+    return eqx.tree_at(
+        lambda s: (s.x, s.v, s.start, s.offset, s.energy, s.decrease, s.accepted, s.evaluations, s.code),
+        state,
+        (
+            x,
+            v,
+            start,
+            offset,
+            energy,
+            jnp.maximum(state.decrease, problem.sign * (state.energy - energy)),
+            state.accepted + 1,
+            state.evaluations + 53 * (len(pair.nodes) - 1),
+            jnp.zeros_like(state.code) + RUNNING,
+        ),
+    )

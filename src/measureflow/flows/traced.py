@@ -1,0 +1,95 @@
+"""A flow under jit, vmap or grad: the same steps as one loop, without a host that looks on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import equinox.internal as eqxi
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from measureflow.errors import BadInput
+from measureflow.fields import Field
+from measureflow.flows import segment as steps
+from measureflow.flows.conditions import save_times
+from measureflow.flows.record import as_recorders, kept_indices, values_of
+from measureflow.flows.segment import Problem, State
+from measureflow.flows.solver import Adaptive
+from measureflow.measures import Tokens
+from measureflow.paths import Path, Recipe
+from measureflow.spaces import Sphere, is_traced
+
+__all__ = ["traced_flow"]
+
+#: attempts between two saved times under tracing, where the backward pass keeps a logarithmic number of checkpoints
+TRACED_STEPS = 4096
+
+
+def traced_flow(tokens: Tokens, field: Field, solver: Adaptive, until: Any, save: Any, record: Any, keep: Any) -> Path:
+    """Return the path inside a JAX transformation; `until` may be traced, the number of saved times may not."""
+    times = traced_times(save, until)
+    count = times.shape[0]
+    sign = field.energy_sign if field.autonomous and isinstance(tokens.space, Sphere) else 0
+    recorders = as_recorders(record)
+    wanted = kept_indices(keep, count)
+    problem = Problem(tokens.replace(labels=None), field, solver, None, sign)
+    limit = min(solver.max_steps, TRACED_STEPS)
+
+    def loop(going: Any, body: Any, state: State) -> State:
+        return eqxi.while_loop(going, body, state, kind="checkpointed", max_steps=limit)
+
+    def to(state: State, target: Array) -> tuple[State, tuple[Array, dict[str, Array]]]:
+        state = steps.segment(problem, state, target, jnp.asarray(limit), loop)
+        short = (state.code == steps.RUNNING) & (state.time < target)
+        state = eqx.tree_at(lambda s: s.code, state, jnp.where(short, steps.UNRESOLVED, state.code))
+        mu = problem.tokens.replace(points=state.x)
+        return state, (state.x, values_of(recorders, mu, field if field.autonomous else field.at(state.time)))
+
+    targets = with_breaks(times, field)
+    state, (points, recorded) = jax.lax.scan(to, steps.begin(problem), targets)
+    rows = np.searchsorted(np.asarray(targets), np.asarray(times)) if field.breaks else np.arange(count)
+    points, recorded = jax.tree.map(lambda a: a[rows], (points, recorded))
+    measure = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(wanted), *leaf.shape)), problem.tokens)
+    code = jnp.where(state.code == steps.STATIONARY, steps.RUNNING, state.code)  # it stands still up to the last time
+    return Path(
+        times=times,
+        measure=measure.replace(points=points[wanted], labels=tokens.labels),
+        kept=jnp.asarray(wanted),
+        recorded=recorded,
+        stats={
+            "accepted": state.accepted,
+            "rejected": state.rejected,
+            "evaluations": state.evaluations,
+            "sphere_defect": state.defect,
+            **({steps.energy_statistic(sign): state.decrease} if sign else {}),
+        },
+        code=code,
+        field=field,
+        recipe=Recipe.of("flow", traced=True),
+    )
+
+
+def traced_times(save: Any, until: Any) -> Array:
+    """Return the saved times, of which only the number must be known."""
+    if is_traced(save):
+        return jnp.asarray(save)
+    if not is_traced(until):
+        return jnp.asarray(save_times(save, float(until)))
+    if save is None or isinstance(save, int):
+        grid = save_times(save, 1.0)
+        return jnp.asarray(grid) * until
+    raise BadInput("flow: with a traced until=, give save= as a count or as a traced array.")
+
+
+def with_breaks(times: Array, field: Field) -> Array:
+    """Return the times together with the field's jumps, on which a step must land."""
+    if not field.breaks:
+        return times
+    if is_traced(times):
+        raise BadInput("flow: a field with jumps needs known saved times; give until= and save= as numbers.")
+    known = np.asarray(times)
+    inside = [b for b in field.breaks if 0 < b < known[-1]]
+    return jnp.asarray(np.union1d(known, inside))

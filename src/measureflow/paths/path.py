@@ -1,0 +1,191 @@
+"""A path: a measure at each depth, with what was recorded, how the run went and what it was made of."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from measureflow import observables
+from measureflow.errors import BadInput
+from measureflow.fields import Field
+from measureflow.measures import Tokens
+from measureflow.paths.recipe import Recipe
+from measureflow.spaces import Space, Sphere, is_traced
+
+__all__ = ["STATUSES", "Path"]
+
+#: how a run can end; `Path.code` is the index
+STATUSES = ("reached", "stationary", "blow-up", "unresolved", "stopped")
+
+
+class Path(eqx.Module):
+    """A measure along depth.
+
+    Attributes:
+        times: `(s,)` depths: time of a flow, layer index of a network.
+        measure: one measure whose leaves carry a leading axis over the kept states.
+        kept: which of the times have their state kept (`keep=` of the run; all by default).
+        recorded: name -> array with leading axis s, the observables of `record=`.
+        stats: how the run went: steps, evaluations, largest energy decrease, sphere defect, seconds, ...
+        field: what moved it; `None` where the path was loaded and the field cannot be rebuilt.
+        recipe: what it was made of.
+
+    `path[k]` is the measure at the k-th kept state. Batched paths (from vmap) have batch axes before s.
+    """
+
+    times: Float[Array, "s"]
+    measure: Tokens
+    kept: Int[Array, "k"]
+    recorded: dict[str, Array]
+    stats: dict[str, Any]
+    code: Int[Array, ""]
+    field: Field | tuple[Field, ...] | None
+    recipe: Recipe = eqx.field(static=True)
+
+    @property
+    def space(self) -> Space:
+        """Where the tokens live."""
+        return self.measure.space
+
+    @property
+    def points(self) -> Float[Array, "s n d"]:
+        """Points of the kept states."""
+        return self.measure.points
+
+    @property
+    def weights(self) -> Float[Array, "s n"]:
+        """Masses of the kept states."""
+        return self.measure.weights
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The tokens' words."""
+        return self.measure.labels
+
+    @property
+    def status(self) -> str:
+        """How the run ended: one of `reached`, `stationary`, `blow-up`, `unresolved`, `stopped`."""
+        if is_traced(self.code) or np.ndim(self.code):
+            raise BadInput("status of a batched or traced path: read path.code, the index into mf.paths.STATUSES.")
+        return STATUSES[int(self.code)]
+
+    def __len__(self) -> int:
+        return self.points.shape[0]
+
+    def __getitem__(self, k: int) -> Tokens:
+        """Return the measure at the k-th kept state."""
+        if isinstance(k, (int, np.integer)) and not -len(self) <= k < len(self):
+            raise IndexError(f"state {k} of a path with {len(self)} kept states")
+        return jax.tree.map(lambda leaf: leaf[k], self.measure)
+
+    def at(self, time: float) -> Tokens:
+        """Return the measure at the kept state whose time is nearest to `time`."""
+        return self[int(np.argmin(np.abs(np.asarray(self.times)[np.asarray(self.kept)] - time)))]
+
+    @property
+    def energy(self) -> Float[Array, "s"]:
+        r"""The reporting energy $\bar E$ along `times`, where one is proved for the field.
+
+        Raises:
+            BadInput: no energy is proved, or the states were not kept and the energy not recorded.
+        """
+        if "energy" in self.recorded:
+            return self.recorded["energy"]
+        if not (isinstance(self.field, Field) and isinstance(self.space, Sphere) and self.field.energy_sign):
+            raise BadInput(
+                "no energy is proved for this path (it needs tokens on a sphere, a symmetric form, V = ± that form and "
+                "no mask). Name a functional: mf.observe.energy(path, beta=...)."
+            )
+        self.need_all("energy")
+        return along(_energy, self.field, self.measure)
+
+    @property
+    def clusters(self) -> Int[Array, "s"]:
+        """Number of clusters along `times`: components of the graph of tokens nearer than delta = 1e-3 in cosine.
+
+        For another threshold: `mf.observe.clusters(path, delta=...)`.
+        """
+        if "clusters" in self.recorded:
+            return jnp.asarray(getattr(self.recorded["clusters"], "count", self.recorded["clusters"]))
+        self.need_all("clusters")
+        return observables.clusters(self).count
+
+    @property
+    def membership(self) -> Int[Array, "s n"]:
+        """Cluster index of every token along `times` (-1 where not present), as in `clusters`."""
+        self.need_all("clusters")
+        return observables.clusters(self).membership
+
+    def need_all(self, name: str) -> None:
+        """Raise `BadInput` unless every state was kept."""
+        if len(self) != self.times.shape[0]:
+            raise BadInput(
+                f"{len(self)} of {self.times.shape[0]} states were kept: {name} along all times needs "
+                f"record=({name!r},) or keep='all' in the run."
+            )
+
+    def on_sphere(self) -> Path:
+        """Return the directions `x/|x|` of a Euclidean path, as a path on the sphere. Absent tokens stay put."""
+        if isinstance(self.space, Sphere):
+            return self
+        sphere = Sphere(self.space.d)
+        norms = jnp.linalg.norm(self.points, axis=-1, keepdims=True)
+        if not is_traced(norms) and bool(jnp.any((norms[..., 0] == 0) & self.measure.present)):
+            raise BadInput("a token at the origin has no direction; on_sphere() needs non-zero tokens.")
+        axis = jnp.zeros(self.space.d, self.points.dtype).at[0].set(1)
+        points = jnp.where(norms > 0, self.points / jnp.where(norms > 0, norms, jnp.ones_like(norms)), axis)
+        return eqx.tree_at(lambda p: p.measure, self, self.measure.replace(space=sphere, points=points))
+
+    def to_xarray(self) -> Any:
+        """Return an `xarray.Dataset` with dimensions depth, token and coordinate (xarray is imported here)."""
+        from measureflow.paths.export import to_xarray
+
+        return to_xarray(self)
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the path to a Zarr store; a folder that exists is left as it is unless `overwrite=True`.
+
+        Raises:
+            BadInput: the folder exists.
+        """
+        from measureflow.paths.store import save
+
+        save(self, folder, overwrite=overwrite)
+
+    @staticmethod
+    def load(folder: str | os.PathLike[str]) -> Path:
+        """Read a path that was written by `save` or by a run with `store=` (finished or not).
+
+        Raises:
+            BadInput: no such store, or one that was not written by this library.
+        """
+        from measureflow.paths.store import load
+
+        return load(folder)
+
+    def plot(self, file: str | os.PathLike[str] | None = None) -> Any:
+        """Draw tokens along depth, energy and clusters; return the matplotlib figure, and write it to `file`."""
+        from measureflow.paths.plots import plot
+
+        return plot(self, file)
+
+    def __repr__(self) -> str:
+        from measureflow.paths.export import summary
+
+        return summary(self)
+
+
+def _energy(field: Field, mu: Tokens) -> Array:
+    return field.energy(mu)
+
+
+@eqx.filter_jit
+def along(observable: Any, field: Any, measure: Tokens) -> Any:
+    """Apply `observable(field, mu)` to every state, one after the other, in one compiled program."""
+    return jax.lax.map(lambda mu: observable(field, mu), measure)

@@ -1,0 +1,157 @@
+"""Recipes: what a run was made of, as plain data with a content hash. Reading one never imports or runs anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from measureflow import fields, spaces, sums
+from measureflow.errors import BadInput
+from measureflow.fields import AttentionKernel, SelfAttention
+from measureflow.measures import Tokens
+
+__all__ = ["Recipe", "describe", "fingerprint", "rebuild", "register"]
+
+#: arrays of up to this many numbers are written out in a recipe; larger ones are named by their hash
+SPELLED_OUT = 4096
+
+REGISTERED: dict[str, type] = {}
+
+
+def register(cls: type) -> type:
+    """Let a library noun be stored by its name and rebuilt from its values."""
+    REGISTERED[cls.__name__] = cls
+    return cls
+
+
+for _room in (spaces, sums, fields):
+    for _name in _room.__all__:
+        _noun = getattr(_room, _name)
+        if isinstance(_noun, type) and issubclass(_noun, eqx.Module) and _noun is not AttentionKernel:
+            register(_noun)
+
+
+def arguments(noun: Any) -> dict[str, Any]:
+    """Return the keyword arguments from which a library noun is built again."""
+    if isinstance(noun, SelfAttention):
+        kernel = noun.kernel
+        return {
+            "beta": kernel.beta,
+            "query": kernel.query,
+            "key": kernel.key,
+            "value": noun.value,
+            "score": kernel.score,
+            "weighting": kernel.weighting,
+            "mask": kernel.mask,
+            "sum": noun.sum,
+        }
+    return {field.name: getattr(noun, field.name) for field in dataclasses.fields(noun)}
+
+
+def describe(value: Any) -> Any:
+    """Return `value` as JSON-ready data: library nouns by registered name and arguments, others by their hash."""
+    if isinstance(value, Tokens):
+        return {"noun": "Tokens", "n": value.n, "space": describe(value.space), "sha256": fingerprint(value)}
+    if REGISTERED.get(type(value).__name__) is type(value):
+        return {"noun": type(value).__name__, **{name: describe(v) for name, v in arguments(value).items()}}
+    if isinstance(value, eqx.Module):
+        name = f"{type(value).__module__}.{type(value).__qualname__}"
+        return {"noun": name, "sha256": fingerprint(value), "rebuildable": False}
+    if isinstance(value, (jax.Array, np.ndarray, np.generic)):
+        array = np.asarray(value)
+        if array.size <= SPELLED_OUT:
+            return array.tolist()
+        return {"array": list(array.shape), "sha256": fingerprint(array), "rebuildable": False}
+    if isinstance(value, (list, tuple)):
+        return [describe(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): describe(item) for key, item in value.items()}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if callable(value):
+        return {"function": getattr(value, "__name__", type(value).__name__), "rebuildable": False}
+    return {"noun": type(value).__name__, "rebuildable": False}
+
+
+def rebuild(data: Any) -> Any:
+    """Return the noun that `describe` wrote, by calling its registered constructor.
+
+    Raises:
+        BadInput: a part is not registered in this library, or was stored by hash only.
+    """
+    if isinstance(data, list):
+        return [rebuild(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    if data.get("rebuildable") is False or "noun" not in data or data["noun"] not in REGISTERED:
+        raise BadInput(
+            f"the recipe's {data.get('noun', data.get('function', 'part'))!r} cannot be rebuilt: it is no noun of this "
+            f"library or was stored by its hash. Make the object in Python and pass it."
+        )
+    values = {name: rebuild(value) for name, value in data.items() if name != "noun"}
+    try:
+        return REGISTERED[data["noun"]](**values)
+    except TypeError as error:
+        raise BadInput(f"the recipe of {data['noun']} does not fit: {error}.") from None
+
+
+def fingerprint(value: Any) -> str:
+    """Return the SHA-256 of a PyTree's structure and leaves."""
+    digest = hashlib.sha256(str(jax.tree.structure(value)).encode())
+    for leaf in jax.tree.leaves(value):
+        if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What a path was made of: the verb, its nouns and options, in JSON. Equal recipes have equal hashes.
+
+    Attributes:
+        text: canonical JSON.
+    """
+
+    text: str
+
+    @classmethod
+    def of(cls, verb: str, **parts: Any) -> Recipe:
+        """Write the recipe of a call."""
+        return cls(json.dumps({"verb": verb, **describe(parts)}, sort_keys=True))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The recipe as a dictionary."""
+        return json.loads(self.text)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical text: the address of the result."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def rebuildable(self) -> bool:
+        """Whether every part but the tokens (which a store holds by value) can be built again from the text."""
+        return '"rebuildable": false' not in self.text
+
+    def part(self, name: str, otherwise: Callable[[], Any] | None = None) -> Any:
+        """Return one part rebuilt, or `otherwise()` where it cannot be."""
+        try:
+            return rebuild(self.data.get(name))
+        except BadInput:
+            if otherwise is None:
+                raise
+            return otherwise()
+
+    def __str__(self) -> str:
+        return self.text
