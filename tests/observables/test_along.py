@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from types import SimpleNamespace
 
 import jax
@@ -24,9 +25,10 @@ def path() -> SimpleNamespace:
 
 @pytest.mark.parametrize("name", observe.NAMED)
 def test_path_gives_what_its_states_give(path, name):
-    take = observe.chosen(name)[name]
-    together = take(path, FIELD)
-    apart = jnp.stack([take(state, FIELD) for state in path.states])
+    take = observe.named(name)
+    options = {"field": FIELD} if "field" in inspect.signature(take).parameters else {}
+    together = take(path, **options)
+    apart = jnp.stack([take(state, **options) for state in path.states])
     assert together.shape[0] == 4
     np.testing.assert_allclose(together, apart, rtol=1e-12, atol=1e-14)
 
@@ -57,23 +59,6 @@ def test_what_is_no_measure_is_refused():
         observe.energy(np.zeros((3, 2)), 1.0)
 
 
-def test_record_takes_names_functions_and_dictionaries():
-    mu = mf.uniform(mf.Sphere(3), 5)
-
-    def height(mu):
-        return mu.points[:, 2].mean()
-
-    def speed(mu, field):
-        return jnp.max(jnp.abs(field(mu.points, mu)))
-
-    taken = observe.chosen(["cosine", height, speed])
-    assert list(taken) == ["cosine", "height", "speed"]
-    assert all(np.ndim(take(mu, FIELD)) == 0 for take in taken.values())
-    assert list(observe.chosen({"h": height, "e": "energy"})) == ["h", "e"]
-
-
 def test_unknown_observable_names_the_nearest_one():
     with pytest.raises(mf.BadInput, match=r"'enery', .*did you mean 'energy'\?"):
-        observe.chosen(["enery"])
-    with pytest.raises(mf.BadInput, match="record holds 3"):
-        observe.chosen([3])
+        observe.named("enery")

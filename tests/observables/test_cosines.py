@@ -59,9 +59,7 @@ def test_one_token_has_no_pair():
 
 
 def test_cosine_extremes_fall_in_the_outer_bins():
-    fraction = observe.cosine_histogram(
-        mf.Tokens(mf.Sphere(2), [[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]), bins=4
-    ).fraction
+    fraction = observe.cosine_histogram(mf.Tokens(mf.Sphere(2), [[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]), bins=4).fraction
     np.testing.assert_allclose(fraction, [2 / 3, 0, 0, 1 / 3], atol=1e-15)
 
 
@@ -72,9 +70,7 @@ def test_order_parameter_is_kuramotos():
     assert float(observe.order_parameter(tokens)) == pytest.approx(expected, abs=1e-15)
     balanced = mf.Tokens(mf.Sphere(2), [[1.0, 0.0], [-1.0, 0.0]])
     assert float(observe.order_parameter(balanced)) == 0.0
-    assert np.isfinite(
-        jax.grad(lambda p: observe.order_parameter(balanced.replace(points=p)))(balanced.points)
-    ).all()
+    assert np.isfinite(jax.grad(lambda p: observe.order_parameter(balanced.replace(points=p)))(balanced.points)).all()
 
 
 def test_bins_must_be_a_number_of_cells(states):

@@ -33,9 +33,7 @@ def test_energy_of_tight_clusters_is_the_sum_of_squared_masses(beta):
 
 def test_raw_energy_is_the_papers(tokens):
     gram, a = np.asarray(tokens.points @ tokens.points.T), np.asarray(tokens.weights)
-    assert float(observe.raw_energy(tokens, 2.5)) == pytest.approx(
-        a @ np.exp(2.5 * gram) @ a / 5.0, rel=1e-13
-    )
+    assert float(observe.raw_energy(tokens, 2.5)) == pytest.approx(a @ np.exp(2.5 * gram) @ a / 5.0, rel=1e-13)
 
 
 def test_raw_energy_refuses_what_is_undefined_or_overflows(tokens):

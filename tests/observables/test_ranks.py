@@ -22,9 +22,7 @@ def test_effective_rank_is_the_exponential_of_the_entropy_of_singular_values():
     tokens = mf.Tokens(mf.Euclidean(4), points, weights)
     share = values / values.sum()
     assert float(effective_rank(tokens)) == pytest.approx(np.exp(-share @ np.log(share)), rel=1e-12)
-    assert float(participation_rank(tokens)) == pytest.approx(
-        (values**2).sum() ** 2 / (values**4).sum(), rel=1e-12
-    )
+    assert float(participation_rank(tokens)) == pytest.approx((values**2).sum() ** 2 / (values**4).sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize("rank", [effective_rank, participation_rank])

@@ -11,13 +11,12 @@ from measureflow.observables.cosines import (
 )
 from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
 from measureflow.observables.ranks import effective_rank, participation_rank
-from measureflow.observables.registry import NAMED, chosen
+from measureflow.observables.registry import NAMED, named
 
 __all__ = [
     "NAMED",
     "Clusters",
     "Histogram",
-    "chosen",
     "clusters",
     "cosine",
     "cosine_histogram",
@@ -25,6 +24,7 @@ __all__ = [
     "dissipation",
     "effective_rank",
     "energy",
+    "named",
     "order_parameter",
     "participation",
     "participation_rank",

@@ -38,7 +38,7 @@ class Clusters(eqx.Module):
     delta: Float[Array, ""]
 
 
-def clusters(subject: Any, delta: float = 1e-3) -> Clusters:
+def clusters(subject: Any, delta: Any = 1e-3) -> Clusters:
     r"""Find the connected components of the graph $\rho_{ij} > 1 - \delta$, i.e. $|x_i - x_j|^2 < 2\delta$.
 
     A chain of near tokens is one cluster. The distance decides, in every space: on the sphere it is the
@@ -66,9 +66,7 @@ def clusters(subject: Any, delta: float = 1e-3) -> Clusters:
         except (TypeError, ValueError):
             number = np.nan
         if not (np.isfinite(number) and number > 0):
-            raise BadInput(
-                f"clusters: delta is {delta!r}; it is a threshold on 1 - cosine and must be > 0 (try 1e-3)."
-            )
+            raise BadInput(f"clusters: delta is {delta!r}; it is a threshold on 1 - cosine and must be > 0 (try 1e-3).")
     threshold = jnp.asarray(delta, float)
     count, membership = along(components, subject, delta=threshold)
     return Clusters(count, membership, threshold)

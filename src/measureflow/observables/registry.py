@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from measureflow.errors import BadInput
-from measureflow.fields import Field
-from measureflow.measures import Tokens
 from measureflow.observables.clusters import clusters
 from measureflow.observables.cosines import (
     cosine,
@@ -21,7 +18,7 @@ from measureflow.observables.cosines import (
 from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation
 from measureflow.observables.ranks import effective_rank, participation_rank
 
-__all__ = ["NAMED", "chosen"]
+__all__ = ["NAMED", "named"]
 
 Observable = Callable[..., Any]
 
@@ -46,61 +43,20 @@ NAMED: dict[str, Observable] = {
 }
 
 
-def chosen(
-    record: Iterable[Any] | Mapping[str, Any] | str,
-) -> dict[str, Callable[[Tokens, Field | None], Any]]:
-    """Return what a run records: name -> function of the measure and the field.
-
-    Arguments:
-        record: names of this registry, functions `f(mu)` or `f(mu, field=...)` (stored under their own name),
-            or a dictionary name -> name or function.
+def named(name: str) -> Observable:
+    """Return the observable of a name.
 
     Raises:
-        BadInput: an unknown name (the nearest known one is named), or something that cannot be called.
+        BadInput: no observable has that name (the nearest known one is named).
 
     Example:
-        >>> from measureflow.observables import chosen
-        >>> list(chosen(("energy", "clusters")))
-        ['energy', 'clusters']
+        >>> import measureflow as mf
+        >>> from measureflow.observables import named
+        >>> int(named("clusters")(mf.equiangular(n=4, cosine=1.0)))
+        1
     """
-    if isinstance(record, str):
-        record = (record,)
-    entries = record.items() if isinstance(record, Mapping) else ((name_of(entry), entry) for entry in record)
-    return {
-        str(name): with_field(named(entry) if isinstance(entry, str) else entry) for name, entry in entries
-    }
-
-
-def named(name: str) -> Observable:
-    """Return the observable of a name."""
     if name in NAMED:
         return NAMED[name]
     near = difflib.get_close_matches(name, NAMED, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise BadInput(f"record names {name!r}, which is no observable; {hint}Known are {', '.join(NAMED)}.")
-
-
-def name_of(entry: Any) -> str:
-    """Return the name under which an entry of `record` is stored."""
-    if isinstance(entry, str):
-        return entry
-    if not callable(entry):
-        raise BadInput(
-            f"record holds {entry!r}; give names, functions of a measure, or a dictionary of them."
-        )
-    return getattr(entry, "__name__", type(entry).__name__)
-
-
-def with_field(observable: Any) -> Callable[[Tokens, Field | None], Any]:
-    """Return the observable as a function of measure and field, whether or not it asks for a field."""
-    if not callable(observable):
-        raise BadInput(
-            f"record holds {observable!r}; give names, functions of a measure, or a dictionary of them."
-        )
-    try:
-        asks = "field" in inspect.signature(observable).parameters
-    except (TypeError, ValueError):  # built in C: it cannot know of fields
-        asks = False
-    if asks:
-        return lambda mu, field: observable(mu, field=field)
-    return lambda mu, field: observable(mu)
