@@ -1,0 +1,237 @@
+"""A case: one random instance of a claim, where what was measured meets what is stated."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from measureflow.errors import BadInput
+
+__all__ = ["Case", "Comparison", "Memory", "NotApplicable"]
+
+T = TypeVar("T")
+
+
+class NotApplicable(Exception):
+    """Raised inside a check when a hypothesis of the claim does not hold for this instance."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One comparison of a check, reduced to the entry that fits worst.
+
+    `deviation` is the error in tolerances: at most 1/2 is a pass with margin, above 1 a failure; NaN where
+    either side is NaN.
+    """
+
+    name: str
+    measured: float
+    expected: float
+    tolerance: float
+    because: str
+    deviation: float
+
+
+class Memory:
+    """What was measured for an instance, kept by content, so that a mutation does not repeat a flow."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Any, tuple[Any, Any]] = {}
+
+    def recall(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        """Return `function(*args, **kwargs)`, computed once for equal contents of all arguments."""
+        name = (function, fingerprint((args, kwargs)))
+        if name not in self.kept:
+            # the arguments are kept as well: a name may hold the address of one of them
+            self.kept[name] = (function(*args, **kwargs), (args, kwargs))
+        return self.kept[name][0]
+
+
+def fingerprint(value: Any) -> Any:
+    """Return a hashable name of a PyTree's structure and contents."""
+    leaves, structure = jax.tree_util.tree_flatten(value)
+    return str(structure), tuple(fingerprint_of_leaf(leaf) for leaf in leaves)
+
+
+def fingerprint_of_leaf(leaf: Any) -> Any:
+    """Return a hashable name of one leaf: arrays by their bytes, functions by identity, the rest by what
+    they show."""
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    if isinstance(leaf, (jax.Array, np.ndarray)):
+        array = np.asarray(leaf)
+        return array.shape, array.dtype.str, array.tobytes()
+    return (id(leaf),) if callable(leaf) else (type(leaf).__name__, repr(leaf))
+
+
+class Case:
+    """One random instance of a claim, handed to its check.
+
+    The check draws its instance (`draw`, `choose`, `rng`, `seed`, `key`), says what must hold for the claim
+    to apply (`require`), measures (`measure`, which remembers), takes what is stated through `predict` or
+    `statement.<part>`, and compares (`compare`, `at_least`, `at_most`). A mutation replaces a part of the
+    statement and nothing else.
+
+    Main attributes:
+        statement: the stated parts by name; a mutation stands here in the place of the original. index: 0,
+        1, 2, ... among the draws; `tier`: `"smoke"`, `"standard"` or `"full"`. rng: a NumPy generator;
+        `seed`: an integer for `mf.uniform(..., seed=case.seed)`; `key`: a JAX key. All three
+            depend on the user's seed, the claim and the index only.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parts: Mapping[str, Callable[..., Any]],
+        *,
+        seed: int = 0,
+        index: int = 0,
+        tier: str = "smoke",
+        memory: Memory | None = None,
+    ) -> None:
+        self.name = name
+        self.statement = SimpleNamespace(**parts)
+        self.index = index
+        self.tier = tier
+        self.memory = Memory() if memory is None else memory
+        self.root = (int(seed), zlib.crc32(name.encode()))
+        self.rng = self.generator("rng")
+        self.seed = int(self.generator("seed").integers(2**31))
+        self.instance: dict[str, Any] = {}
+        self.hypotheses: dict[str, bool] = {}
+        self.comparisons: list[Comparison] = []
+
+    def generator(self, name: str, *, index: int | None = None) -> np.random.Generator:
+        """Return a generator of its own for `name`: what else is drawn does not change it."""
+        index = self.index if index is None else index
+        return np.random.default_rng([*self.root, index, zlib.crc32(name.encode())])
+
+    @property
+    def key(self) -> jax.Array:
+        """A JAX key of this instance."""
+        return jax.random.key(self.seed)
+
+    def draw(self, name: str, low: float, high: float, *, log: bool = False, integer: bool = False) -> Any:
+        """Draw a number of `[low, high]`, uniform or (`log`) log-uniform; `integer` includes both ends."""
+        generator = self.generator(f"draw {name}")
+        if integer:
+            value: Any = int(generator.integers(int(low), int(high), endpoint=True))
+        elif log:
+            value = float(np.exp(generator.uniform(np.log(low), np.log(high))))
+        else:
+            value = float(generator.uniform(low, high))
+        self.instance[name] = value
+        return value
+
+    def choose(self, name: str, options: Sequence[T]) -> T:
+        """Take one of the options: successive draws go round all of them, from a random place."""
+        start = int(self.generator(f"choose {name}", index=0).integers(len(options)))
+        value = options[(start + self.index) % len(options)]
+        self.instance[name] = value
+        return value
+
+    def require(self, name: str, predicate: bool | Callable[[], bool]) -> None:
+        """Note a hypothesis; where it does not hold, this instance decides nothing and the check stops
+        here."""
+        holds = bool(predicate() if callable(predicate) else predicate)
+        self.hypotheses[name] = self.hypotheses.get(name, True) and holds
+        if not holds:
+            raise NotApplicable(name)
+
+    def measure(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Return `function(*args, **kwargs)`, remembered for this instance by the contents of the arguments.
+
+        Truth and mutations share one flow this way. What depends on the statement has other contents and is
+        measured anew, so nothing stale can slip in.
+        """
+        return self.memory.recall(function, args, kwargs)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the claim states, where it states one thing."""
+        parts = list(vars(self.statement).values())
+        if len(parts) != 1:
+            names = ", ".join(f"case.statement.{name}" for name in vars(self.statement))
+            raise BadInput(f"claim {self.name}: it states {len(parts)} parts; call one by its name: {names}.")
+        return parts[0](*args, **kwargs)
+
+    def compare(
+        self,
+        measured: Any,
+        predicted: Any,
+        *,
+        within: Any,
+        because: str,
+        relative: bool = False,
+        name: str = "",
+    ) -> Comparison:
+        """Compare entry by entry: `|measured - predicted| <= within` (times `|predicted|` where
+        `relative`)."""
+        measured, predicted, within = np.broadcast_arrays(*map(as_numbers, (measured, predicted, within)))
+        tolerance = within * np.abs(predicted) if relative else within
+        with np.errstate(invalid="ignore"):
+            error = np.where(measured == predicted, 0.0, np.abs(measured - predicted))
+        return self.note(measured, predicted, tolerance, error, because, name)
+
+    def at_least(self, measured: Any, bound: Any, *, within: Any, because: str, name: str = "") -> Comparison:
+        """Check `measured >= bound` entry by entry; what falls short is counted in units of `within`."""
+        measured, bound, within = np.broadcast_arrays(*map(as_numbers, (measured, bound, within)))
+        with np.errstate(invalid="ignore"):
+            error = np.where(measured >= bound, 0.0, bound - measured)
+        return self.note(measured, bound, within, error, because, name)
+
+    def at_most(self, measured: Any, bound: Any, *, within: Any, because: str, name: str = "") -> Comparison:
+        """Check `measured <= bound` entry by entry; the excess is counted in units of `within`."""
+        measured, bound, within = np.broadcast_arrays(*map(as_numbers, (measured, bound, within)))
+        with np.errstate(invalid="ignore"):
+            error = np.where(measured <= bound, 0.0, measured - bound)
+        return self.note(measured, bound, within, error, because, name)
+
+    def note(
+        self,
+        measured: np.ndarray,
+        expected: np.ndarray,
+        within: np.ndarray,
+        error: np.ndarray,
+        because: str,
+        name: str,
+    ) -> Comparison:
+        """Keep the worst entry of a comparison."""
+        if measured.size == 0:
+            raise BadInput(
+                f"claim {self.name}: a comparison {name!r} has no entries; nothing is checked by it."
+            )
+        if not because:
+            raise BadInput(f"claim {self.name}: a tolerance has a reason; say it with because=.")
+        if not (within > 0).all() and np.isfinite(expected).all():
+            raise BadInput(f"claim {self.name}: a tolerance is {within.min()}; it must be positive.")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            deviation = np.atleast_1d(error / within).ravel()
+        blind = np.isnan(deviation)
+        worst = int(blind.argmax() if blind.any() else deviation.argmax())
+        comparison = Comparison(
+            name=name,
+            measured=float(measured.ravel()[worst]),
+            expected=float(expected.ravel()[worst]),
+            tolerance=float(within.ravel()[worst]),
+            because=because,
+            deviation=float(deviation[worst]),
+        )
+        self.comparisons.append(comparison)
+        return comparison
+
+    @property
+    def deviation(self) -> float:
+        """The worst error of this case in tolerances; NaN where a comparison met one."""
+        return float(np.max([comparison.deviation for comparison in self.comparisons]))
+
+
+def as_numbers(value: Any) -> np.ndarray:
+    """Return an array of floats."""
+    return np.asarray(value, dtype=float)
