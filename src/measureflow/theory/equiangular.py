@@ -116,7 +116,7 @@ def clustering_time(
 
     Raises:
         BadInput: delta outside `(0, 1 - start)`, a start outside `(-1/(n-1), 1)`, beta < 0, fewer than 2
-        tokens.
+            tokens.
 
     Example:
         >>> from measureflow import theory
@@ -139,7 +139,7 @@ def beta_of_clustering_time(
 
     Raises:
         BadInput: a time shorter than `clustering_time(0)`: no `beta >= 0` is that fast; a model other than
-        softmax.
+            softmax.
 
     Example:
         >>> from measureflow import theory
