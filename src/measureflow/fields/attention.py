@@ -21,7 +21,8 @@ from measureflow.sums import Exact, Kernel, Sum
 
 __all__ = ["AttentionKernel", "MultiHead", "SelfAttention"]
 
-Matrix = Float[Array, "k d"] | Float[Array, ""] | None
+#: a (k, d) matrix, a number for a multiple of the identity, or None for the identity
+Matrix = Array | None
 
 
 class AttentionKernel(Kernel):
@@ -195,8 +196,8 @@ class SelfAttention(Field):
         form = product(np.transpose(query), key)
         if np.ndim(form) == 2 and not np.allclose(form, np.transpose(form), rtol=1e-12, atol=1e-14):
             return None
-        wide = value * np.eye(len(form)) if np.ndim(form) == 2 and np.ndim(value) == 0 else value
-        form = form * np.eye(len(wide)) if np.ndim(wide) == 2 and np.ndim(form) == 0 else form
+        wide = value * np.eye(np.shape(form)[0]) if np.ndim(form) == 2 and np.ndim(value) == 0 else value
+        form = form * np.eye(np.shape(wide)[0]) if np.ndim(wide) == 2 and np.ndim(form) == 0 else form
         for sign in (1.0, -1.0):
             if np.allclose(wide, sign * form, rtol=1e-12, atol=1e-14):
                 return form, sign
@@ -310,7 +311,7 @@ def checked_beta(beta: Any, weighting: Weighting) -> Array:
     if number > weighting.largest_beta:
         raise BadInput(
             f"beta is {number:g} and e^beta overflows above {weighting.largest_beta:g}. "
-            f"Use weighting=mf.fields.Unnormalised(shifted=True), that is e^(beta(<x,y>-1)): its clock is slower by e^beta."
+            f"Use weighting=mf.fields.Unnormalised(shifted=True), or e^(beta(<x,y>-1)); its clock is slower by e^beta."
         )
     return array
 

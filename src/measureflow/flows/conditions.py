@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -16,13 +16,20 @@ from measureflow.errors import BadInput
 from measureflow.measures import Tokens
 from measureflow.paths import register
 
-__all__ = ["Condition", "Consensus", "Overlap", "Stationary", "check_condition", "log_times", "save_times"]
+__all__ = ["Condition", "Consensus", "Overlap", "Stationary", "log_times", "save_times"]
 
 
 class Condition(eqx.Module):
     """Something to wait for, with a time `cap` at which the flow gives up waiting."""
 
     cap: float = eqx.field(static=True)
+
+    #: whether the moment is searched for, rather than the first step at which the condition holds
+    located: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def ready(self, tokens: Tokens) -> Condition:
+        """Return the condition made ready for these tokens; raise `BadInput` where it cannot be met."""
 
     @abc.abstractmethod
     def margin(self, mu: Tokens, speed: Float[Array, ""]) -> Float[Array, ""]:
@@ -44,9 +51,16 @@ class Stationary(Condition):
     """
 
     tol: Float[Array, ""]
+    located: ClassVar[bool] = False
 
     def __init__(self, tol: Any, cap: float = 1e12) -> None:
-        self.tol, self.cap = jnp.asarray(tol, float), float(cap)
+        self.tol, self.cap = jnp.asarray(tol, float), checked_cap(cap)
+        if not self.tol > 0:
+            raise BadInput(f"Stationary: tol is {tol}; the speed to wait for must be > 0.")
+
+    def ready(self, tokens: Tokens) -> Condition:
+        """Return the condition: any tokens may come to rest."""
+        return self
 
     def margin(self, mu: Tokens, speed: Float[Array, ""]) -> Float[Array, ""]:
         """Return `speed - tol`."""
@@ -60,7 +74,13 @@ class Consensus(Condition):
     delta: Float[Array, ""]
 
     def __init__(self, delta: Any = 1e-3, cap: float = 1e12) -> None:
-        self.delta, self.cap = jnp.asarray(delta, float), float(cap)
+        self.delta, self.cap = jnp.asarray(delta, float), checked_cap(cap)
+        if not 0 < self.delta < 2:
+            raise BadInput(f"Consensus: delta is {delta}; it is a gap of cosines, in (0, 2).")
+
+    def ready(self, tokens: Tokens) -> Condition:
+        """Return the condition: any tokens may meet."""
+        return self
 
     def margin(self, mu: Tokens, speed: Float[Array, ""]) -> Float[Array, ""]:
         """Return the number of clusters less one."""
@@ -77,8 +97,16 @@ class Overlap(Condition):
     rising: bool = eqx.field(static=True)
 
     def __init__(self, i: int, j: int, value: Any, rising: bool = True, cap: float = 1e30) -> None:
-        self.i, self.j, self.rising, self.cap = i, j, rising, float(cap)
+        self.i, self.j, self.rising, self.cap = i, j, rising, checked_cap(cap)
         self.value = jnp.asarray(value, float)
+
+    def ready(self, tokens: Tokens) -> Condition:
+        """Return the condition with the side from which the value is passed; the tokens must exist."""
+        for index in (self.i, self.j):
+            if not 0 <= index < tokens.n:
+                raise BadInput(f"until=Overlap: there is no token {index}; indices run over 0 .. {tokens.n - 1}.")
+        now = float(jnp.sum(tokens.points[self.i] * tokens.points[self.j]))
+        return Overlap(self.i, self.j, self.value, now <= float(self.value), self.cap)
 
     def margin(self, mu: Tokens, speed: Float[Array, ""]) -> Float[Array, ""]:
         """Return how much is missing."""
@@ -86,21 +114,11 @@ class Overlap(Condition):
         return missing if self.rising else -missing
 
 
-def check_condition(condition: Condition, tokens: Tokens) -> Condition:
-    """Return the condition made ready for these tokens, or raise `BadInput` where it cannot be met."""
-    if not (math.isfinite(condition.cap) and condition.cap > 0):
-        raise BadInput(f"until={condition!r}: cap is {condition.cap}; it must be a finite time > 0.")
-    if isinstance(condition, Stationary) and not condition.tol > 0:
-        raise BadInput(f"until=Stationary({condition.tol}): the speed must be > 0.")
-    if isinstance(condition, Consensus) and not 0 < condition.delta < 2:
-        raise BadInput(f"until=Consensus({condition.delta}): delta is a gap of cosines, in (0, 2).")
-    if isinstance(condition, Overlap):
-        for index in (condition.i, condition.j):
-            if not 0 <= index < tokens.n:
-                raise BadInput(f"until=Overlap: there is no token {index}; indices run over 0 .. {tokens.n - 1}.")
-        now = float(jnp.sum(tokens.points[condition.i] * tokens.points[condition.j]))
-        return Overlap(condition.i, condition.j, condition.value, now <= float(condition.value), condition.cap)
-    return condition
+def checked_cap(cap: Any) -> float:
+    """Return the time at which a flow gives up waiting."""
+    if not (math.isfinite(cap) and cap > 0):
+        raise BadInput(f"cap is {cap}; it must be a finite time > 0.")
+    return float(cap)
 
 
 def log_times(until: float, count: int = 200, first: float | None = None) -> np.ndarray:

@@ -218,9 +218,10 @@ class Log:
             return begin(driver.problem)
         self.store = PathStore.open(folder)
         if self.store.commit_data["recipe"] != driver.recipe.text:
+            other = Recipe(self.store.commit_data["recipe"]).hash[:12]
             raise BadInput(
-                f"store {folder} holds another run (recipe {Recipe(self.store.commit_data['recipe']).hash[:12]}, this is "
-                f"{driver.recipe.hash[:12]}); it was left as it is. Choose another name."
+                f"store {folder} holds another run (recipe {other}, this one is {driver.recipe.hash[:12]}); "
+                f"it was left as it is. Choose another name."
             )
         self.before = self.store.read()
         self.on_disk, self.seconds = len(self.before.times), float(self.before.stats.get("seconds", 0.0))

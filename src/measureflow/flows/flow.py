@@ -6,11 +6,12 @@ import os
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from measureflow.errors import BadInput
 from measureflow.fields import Field, Normalisation, default_normalisation
-from measureflow.flows.conditions import Condition, check_condition, save_times
+from measureflow.flows.conditions import Condition, save_times
 from measureflow.flows.driver import Driver
 from measureflow.flows.record import as_recorders, check_recorders, kept_indices
 from measureflow.flows.reduction import span_reduction
@@ -78,7 +79,7 @@ def flow(
         if store is not None or isinstance(until, Condition):
             raise BadInput("flow: under jit, vmap or grad there is no store= and until= must be a time.")
         return traced_flow(tokens, field, solver, until, save, record, keep)
-    condition = check_condition(until, tokens) if isinstance(until, Condition) else None
+    condition = until.ready(tokens) if isinstance(until, Condition) else None
     end = condition.cap if condition is not None else checked_time(until)
     times = save_times(save, end)
     sign = energy_sign(tokens, field)
@@ -127,7 +128,7 @@ def checked(tokens: Any, field: Any, solver: Any, normalisation: Any, noise: Any
         raise BadInput(f"flow: solver is {solver!r}; give mf.Adaptive(rtol=..., atol=...) or None.")
     if not is_traced(noise) and noise != 0.0:
         raise BadInput(f"flow: noise is {noise}; noisy flows are not built yet, so only noise=0 runs.")
-    if not jax.config.jax_enable_x64:
+    if jnp.zeros((), float).dtype != np.float64:
         raise BadInput("flow needs float64: leave MEASUREFLOW_X64 unset, or use mf.layers in float32.")
     if tokens.points.dtype != np.float64:
         raise BadInput(

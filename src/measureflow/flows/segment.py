@@ -150,7 +150,7 @@ def attempt(problem: Problem, state: State, target: Array) -> State:
     proposal = jnp.where(accept & clipped, jnp.maximum(state.h, h * factor), h * factor)
 
     crossed = accept & (jnp.asarray(False) if problem.condition is None else met(problem, new, velocity))
-    located = crossed & (jnp.asarray(problem.condition is not None and is_located(problem.condition)))
+    located = crossed & jnp.asarray(problem.condition is not None and problem.condition.located)
     keep = accept & ~located
     energy = state.energy
     if problem.sign:
@@ -206,13 +206,6 @@ def met(problem: Problem, x: Array, v: Array) -> Array:
     assert problem.condition is not None
     mu = problem.tokens.replace(points=x)
     return problem.condition.margin(mu, problem.fastest(v)) <= 0
-
-
-def is_located(condition: Condition) -> bool:
-    """Tell whether the moment of the condition is searched for, rather than the first step at which it holds."""
-    from measureflow.flows.conditions import Stationary
-
-    return not isinstance(condition, Stationary)
 
 
 def segment(problem: Problem, state: State, target: Array, budget: Array, loop: Callable[..., State]) -> State:

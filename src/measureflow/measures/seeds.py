@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from measureflow.errors import BadInput
@@ -19,7 +20,7 @@ def as_key(seed: Any) -> jax.Array:
         BadInput: anything else.
     """
     if isinstance(seed, jax.Array) and (
-        jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key) or (seed.dtype == np.uint32 and seed.shape == (2,))
+        jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) or (seed.dtype == np.uint32 and seed.shape == (2,))
     ):
         return seed
     if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and 0 <= int(seed) < 2**63:

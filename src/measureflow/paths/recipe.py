@@ -6,10 +6,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from measureflow import fields, spaces, sums
@@ -24,8 +25,10 @@ SPELLED_OUT = 4096
 
 REGISTERED: dict[str, type] = {}
 
+Noun = TypeVar("Noun", bound=type)
 
-def register(cls: type) -> type:
+
+def register(cls: Noun) -> Noun:
     """Let a library noun be stored by its name and rebuilt from its values."""
     REGISTERED[cls.__name__] = cls
     return cls
@@ -106,7 +109,7 @@ def fingerprint(value: Any) -> str:
     """Return the SHA-256 of a PyTree's structure and leaves."""
     digest = hashlib.sha256(str(jax.tree.structure(value)).encode())
     for leaf in jax.tree.leaves(value):
-        if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
         array = np.ascontiguousarray(leaf)
         digest.update(f"{array.dtype.str}{array.shape}".encode())

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from measureflow.errors import BadInput
@@ -17,7 +18,7 @@ __all__ = ["Space", "is_traced"]
 
 def is_traced(*values: object) -> bool:
     """Tell whether any leaf is a JAX tracer, where values cannot be looked at and checks must be of shapes only."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
 class Space(eqx.Module):
