@@ -56,7 +56,8 @@ def run(page: Path, with_model: bool) -> None:
     chosen = [
         s for s, model in zip(script.body, needs_a_model(script.body), strict=True) if with_model or not model
     ]
-    exec(compile(ast.Module(chosen, []), str(page), "exec"), {"__name__": "page"})
+    code = compile(ast.Module(chosen, []), str(page), "exec", dont_inherit=True)
+    exec(code, {"__name__": "__main__"})
 
 
 PAGES_WITH_CODE = [page for page in PAGES if blocks(page).strip()]
