@@ -31,10 +31,7 @@ WORDS = """
     [PAD] [UNK] [CLS] [SEP] [MASK] a the token ##s flow cluster ##ed ##ing measure moves transform ##er layer
     is deep , . ! e m t
 """.split()  # noqa: SIM905 (a column of words reads better)
-TEXT = (
-    "A transformer moves a measure: the tokens of this sentence flow, cluster and slowly forget where they "
-    "began."
-)
+TEXT = "A transformer moves a measure: the tokens of this sentence flow, cluster and slowly forget where they began."
 REACTION = "N[C@@H](C)C(=O)O.ClC>>COC=O"
 SMILES = re.compile(  # the tokens that the model was trained with
     r"(\%\([0-9]{3}\)|\[[^\]]+]|Br?|Cl?|N|O|S|P|F|I|b|c|n|o|s|p|\||\(|\)|\.|=|#|-|\+|\\|\/|:|~|@|\?|>>?|\*|\$|\%[0-9]{2}|[0-9])"
@@ -55,9 +52,7 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
                 weight.copy_(1.5 * noise / weight.shape[-1] ** 0.5 if "embeddings" not in name else noise)
 
 
-def hidden_states(
-    model: torch.nn.Module, ids: np.ndarray, present: np.ndarray, types: np.ndarray
-) -> np.ndarray:
+def hidden_states(model: torch.nn.Module, ids: np.ndarray, present: np.ndarray, types: np.ndarray) -> np.ndarray:
     """Return every hidden state of a batch, (layers + 1, b, n, d), in float32."""
     model.eval()
     model.config._attn_implementation = "eager"

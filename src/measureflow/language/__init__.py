@@ -5,6 +5,7 @@ from measureflow.language.config import Config
 from measureflow.language.families import FAMILIES
 from measureflow.language.loading import export, load
 from measureflow.language.model import Transformer
+from measureflow.language.tracing import trace
 
 __all__ = [
     "FAMILIES",
@@ -15,4 +16,5 @@ __all__ = [
     "Transformer",
     "export",
     "load",
+    "trace",
 ]

@@ -91,10 +91,7 @@ class Config:
         if not self.groups:
             return list(range(depth))
         groups = [int(layer / (self.layers / self.groups)) for layer in range(self.layers)]
-        return [
-            groups[min(at // self.inner, self.layers - 1)] * self.inner + at % self.inner
-            for at in range(depth)
-        ]
+        return [groups[min(at // self.inner, self.layers - 1)] * self.inner + at % self.inner for at in range(depth)]
 
 
 @dataclass(frozen=True)
@@ -124,9 +121,7 @@ def positive(value: Any) -> str | None:
 
 def one_of(names: Mapping[str, Any]) -> Callable[[Any], str | None]:
     """Return the check for one of the names given."""
-    return lambda value: (
-        None if isinstance(value, str) and value in names else f"one of {', '.join(sorted(names))}"
-    )
+    return lambda value: None if isinstance(value, str) and value in names else f"one of {', '.join(sorted(names))}"
 
 
 def index(value: Any) -> str | None:
@@ -188,9 +183,7 @@ def read_config(
         for name in key.spellings:
             rest.pop(name, None)
     if missing:
-        raise BadInput(
-            f"config.json lacks {', '.join(missing)}, which a {family} checkpoint needs; fetch it again."
-        )
+        raise BadInput(f"config.json lacks {', '.join(missing)}, which a {family} checkpoint needs; fetch it again.")
     if rest:
         names = sorted(map(quoted, rest))
         raise BadInput(

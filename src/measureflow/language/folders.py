@@ -50,9 +50,7 @@ def find_folder(name: str | os.PathLike[str]) -> Path:
         raise BadInput(f"{os.fspath(name)} is a file; give the folder that holds config.json and {WEIGHTS}.")
     text = os.fspath(name)
     if not HUB_NAME.fullmatch(text):
-        raise BadInput(
-            f"there is no folder {text!r}; give a folder with config.json and {WEIGHTS}, or a hub name."
-        )
+        raise BadInput(f"there is no folder {text!r}; give a folder with config.json and {WEIGHTS}, or a hub name.")
     return shipped(text) or cached(text) or downloaded(text)
 
 
@@ -82,22 +80,15 @@ def hub_name(name: str) -> str:
 
 def cached(name: str) -> Path | None:
     """Return the newest snapshot of a model in the hub's cache, whichever program put it there."""
-    home = (
-        os.environ.get("HF_HOME")
-        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
-    )
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
     cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
     repository = cache / f"models--{hub_name(name).replace('/', '--')}"
     main = repository / "refs" / "main"
-    snapshots = sorted(
-        (repository / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime, reverse=True
-    )
+    snapshots = sorted((repository / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime, reverse=True)
     if main.is_file():
         wanted = main.read_text(encoding="utf-8").strip()
         snapshots.sort(key=lambda path: path.name != wanted)
-    return next(
-        (path for path in snapshots if (path / WEIGHTS).is_file() and (path / "config.json").is_file()), None
-    )
+    return next((path for path in snapshots if (path / WEIGHTS).is_file() and (path / "config.json").is_file()), None)
 
 
 def downloaded(name: str) -> Path:
@@ -108,9 +99,7 @@ def downloaded(name: str) -> Path:
     if importlib.util.find_spec("huggingface_hub") is None:
         raise BadInput(f"there is no folder, package or cached hub model {name!r}: {cure}.")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        raise BadInput(
-            f"{name!r} is no folder, package or cached hub model, and HF_HUB_OFFLINE is set: {cure}."
-        )
+        raise BadInput(f"{name!r} is no folder, package or cached hub model, and HF_HUB_OFFLINE is set: {cure}.")
     import huggingface_hub
 
     try:

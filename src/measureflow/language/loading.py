@@ -96,18 +96,14 @@ def as_precision(dtype: Any) -> np.dtype:
 def weights_in(folder: Path) -> Path:
     """Return the path of the weights, or say what the folder holds instead and what to do."""
     if not (folder / "config.json").is_file():
-        raise BadInput(
-            f"{folder} holds no config.json; give the folder of a checkpoint: config.json and {WEIGHTS}."
-        )
+        raise BadInput(f"{folder} holds no config.json; give the folder of a checkpoint: config.json and {WEIGHTS}.")
     weights = folder / WEIGHTS
     if weights.is_file():
         return weights
     if (folder / f"{WEIGHTS}.index.json").is_file():
         raise BadInput(f"{folder} holds its weights in several files; save them as one {WEIGHTS}.")
     pickles = sorted(
-        path.name
-        for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-        for path in folder.glob(pattern)
+        path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl") for path in folder.glob(pattern)
     )
     if pickles:
         raise BadInput(f"{folder} holds {pickles[0]} and no {WEIGHTS}. {CURE_PICKLE}")

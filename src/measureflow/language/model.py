@@ -97,9 +97,7 @@ class Transformer(eqx.Module):
         """Return the word (piece) of a token id, or the id in digits."""
         return str(token) if self.tokeniser is None else self.tokeniser.word(token)
 
-    def embed(
-        self, text: Any, *, present: Any = None, positions: Any = None, token_types: Any = None
-    ) -> Tokens:
+    def embed(self, text: Any, *, present: Any = None, positions: Any = None, token_types: Any = None) -> Tokens:
         """Put a text into space: its tokens after the embedding, before the first layer.
 
         Main arguments:

@@ -78,9 +78,7 @@ def names_of(model: Any, family: Family, config: Config) -> dict[str, tuple[int,
     return wanted
 
 
-def fill(
-    model: Any, family: Family, config: Config, header: Header, dtype: Any, ignore: tuple[str, ...]
-) -> Any:
+def fill(model: Any, family: Family, config: Config, header: Header, dtype: Any, ignore: tuple[str, ...]) -> Any:
     """Return the model with every leaf read from the file.
 
     `model` has shapes for leaves. Names, shapes and kinds are all checked before the first tensor is read.
@@ -117,11 +115,7 @@ def converted(header: Header, name: str, dtype: Any) -> np.ndarray:
     bad = values.size - int(np.count_nonzero(np.isfinite(values)))
     if bad:
         finite = bool(np.isfinite(stored).all())
-        why = (
-            f"are too large for {np.dtype(dtype).name}; give a wider dtype="
-            if finite
-            else "are NaN or infinite"
-        )
+        why = f"are too large for {np.dtype(dtype).name}; give a wider dtype=" if finite else "are NaN or infinite"
         cure = "." if finite else "; the checkpoint is damaged or training diverged. Fetch it again."
         raise BadInput(f"tensor {quoted(name)} of {header.path.name}: {bad:,} of its numbers {why}{cure}")
     return values
@@ -142,9 +136,7 @@ def match(
 
     def dispensable(name: str, prefix: str) -> bool:
         patterns = (*family.ignored, *ignore)
-        return any(
-            fnmatchcase(form, pattern) for form in {name, name.removeprefix(prefix)} for pattern in patterns
-        )
+        return any(fnmatchcase(form, pattern) for form in {name, name.removeprefix(prefix)} for pattern in patterns)
 
     def found(prefix: str) -> int:
         return sum(plain(name, prefix) in wanted for name in header.tensors if name.startswith(prefix))
@@ -156,9 +148,7 @@ def match(
         form = plain(name, prefix)
         if name.startswith(prefix) and form in wanted:
             if form in there:
-                raise BadInput(
-                    f"{file} holds {quoted(there[form])} and {quoted(name)}, two spellings of one tensor."
-                )
+                raise BadInput(f"{file} holds {quoted(there[form])} and {quoted(name)}, two spellings of one tensor.")
             there[form] = name
         elif not dispensable(name, prefix):
             unexpected.append(name)

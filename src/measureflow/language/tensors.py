@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 
 from measureflow.errors import BadInput
@@ -35,7 +35,7 @@ KINDS: dict[str, np.dtype] = {
     "U64": np.dtype("<u8"),
     "I64": np.dtype("<i8"),
     "F16": np.dtype("<f2"),
-    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "BF16": np.dtype(jnp.bfloat16),
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
 }
@@ -80,9 +80,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
             size = os.fstat(file.fileno()).st_size
             text = header_bytes(path, file, size)
     except OSError as error:
-        raise BadInput(
-            f"{path} cannot be read ({error.strerror}); check the path and its permissions."
-        ) from None
+        raise BadInput(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from None
     entries = header_entries(path.name, text)
     metadata = entries.pop("__metadata__", {})
     if not isinstance(metadata, dict) or any(not isinstance(value, str) for value in metadata.values()):
@@ -104,14 +102,10 @@ def header_bytes(path: Path, file: BinaryIO, size: int) -> bytes:
             f"{path.name} is truncated: {size:,} bytes are too few for any safetensors file. Fetch it again."
         )
     if length > LARGEST_HEADER:
-        raise BadInput(
-            f"{path.name}: its header claims {length:,} bytes; {LARGEST_HEADER:,} are allowed. {DAMAGED}"
-        )
+        raise BadInput(f"{path.name}: its header claims {length:,} bytes; {LARGEST_HEADER:,} are allowed. {DAMAGED}")
     if 8 + length > size:
         file.seek(8)
-        refuse_cut_header(
-            path.name, file.read(min(size - 8, 1_000_000)).decode("utf-8", "replace"), length, size
-        )
+        refuse_cut_header(path.name, file.read(min(size - 8, 1_000_000)).decode("utf-8", "replace"), length, size)
     if first[8:9] != b"{":
         raise BadInput(f"{path.name}: its header does not begin with '{{': no safetensors file. {DAMAGED}")
     file.seek(8)
@@ -134,9 +128,7 @@ def refuse_other_formats(path: Path, first: bytes) -> None:
         what = "zip archive of a pickle" if first[:1] == b"P" else "pickle"
         raise BadInput(f"{path.name} is a {what} (a torch checkpoint), not safetensors. {CURE_PICKLE}")
     if first.startswith(b"version https://"):
-        raise BadInput(
-            f"{path.name} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder."
-        )
+        raise BadInput(f"{path.name} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder.")
     if first[:4] == b"GGUF":
         raise BadInput(f"{path.name} is a GGUF file, not safetensors; give a folder with model.safetensors.")
 

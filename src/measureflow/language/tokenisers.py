@@ -86,9 +86,7 @@ class Symbols(Tokeniser):
     def unknown_id(self, piece: str) -> int:
         """Return the id of what is unknown, where the vocabulary has one."""
         if self.unknown is None:
-            raise BadInput(
-                f"{quoted(piece)} is not in the vocabulary of {len(self.ids)} symbols; leave it out."
-            )
+            raise BadInput(f"{quoted(piece)} is not in the vocabulary of {len(self.ids)} symbols; leave it out.")
         return self.unknown
 
     def word(self, token: int) -> str:
@@ -110,9 +108,7 @@ def read_tokeniser(folder: Path) -> Tokeniser | None:
         try:
             return Library(Tokenizer.from_file(str(path)))
         except Exception as error:  # the library raises bare Exception for whatever a file may hold
-            raise BadInput(
-                f"tokenizer.json cannot be read ({error}); fetch it again, or give token ids."
-            ) from None
+            raise BadInput(f"tokenizer.json cannot be read ({error}); fetch it again, or give token ids.") from None
     path = folder / "vocab.txt"
     return from_vocabulary(path) if path.is_file() else None
 
@@ -167,27 +163,19 @@ def word_pieces(words: list[str], special: dict[str, str], options: dict[str, An
     ids = {word: token for token, word in enumerate(words)}
     missing = [name for name in special.values() if name not in ids]
     if missing:
-        raise BadInput(
-            f"vocab.txt has word pieces but no {', '.join(missing)}; fetch it again, or give token ids."
-        )
+        raise BadInput(f"vocab.txt has word pieces but no {', '.join(missing)}; fetch it again, or give token ids.")
     ordinary = (word for word in words if not (word.startswith("[") and word.endswith("]")))
     lowered = options.get("do_lower_case")
-    inner = Tokenizer(
-        models.WordPiece(vocab=ids, unk_token=special["unk_token"], max_input_chars_per_word=100)
-    )
+    inner = Tokenizer(models.WordPiece(vocab=ids, unk_token=special["unk_token"], max_input_chars_per_word=100))
     inner.normalizer = normalizers.BertNormalizer(
         clean_text=True,
         handle_chinese_chars=options.get("tokenize_chinese_chars") is not False,
-        strip_accents=options.get("strip_accents")
-        if isinstance(options.get("strip_accents"), bool)
-        else None,
+        strip_accents=options.get("strip_accents") if isinstance(options.get("strip_accents"), bool) else None,
         lowercase=lowered if isinstance(lowered, bool) else all(word == word.lower() for word in ordinary),
     )
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     first, last = special["cls_token"], special["sep_token"]
     inner.post_processor = processors.BertProcessing((last, ids[last]), (first, ids[first]))
     brackets = [*special.values(), *(word for word in ("[PAD]", "[MASK]") if word in ids)]
-    inner.add_special_tokens(
-        [AddedToken(word, normalized=False, special=True) for word in dict.fromkeys(brackets)]
-    )
+    inner.add_special_tokens([AddedToken(word, normalized=False, special=True) for word in dict.fromkeys(brackets)])
     return Library(inner)
