@@ -11,8 +11,10 @@ import numpy as np
 
 from measureflow.errors import BadInput
 from measureflow.fields import Field, Normalisation, default_normalisation
+from measureflow.flows.coarsening import may_coarsen
 from measureflow.flows.conditions import Condition, save_times
-from measureflow.flows.driver import Driver
+from measureflow.flows.driver import drive
+from measureflow.flows.plan import Plan
 from measureflow.flows.record import as_recorders, check_recorders, kept_indices
 from measureflow.flows.reduction import span_reduction
 from measureflow.flows.segment import Problem
@@ -99,8 +101,9 @@ def flow(
         keep=keep if isinstance(keep, str) else wanted,
         reduce=bool(reduce),
     )
-    driver = Driver(
-        problem=Problem(bare, field, solver, condition, sign),
+    coarsens = solver.coarsen and may_coarsen(bare, field)
+    plan = Plan(
+        problem=Problem(bare, field, solver, condition, sign, coarsens),
         tokens=tokens,
         span=span,
         times=times,
@@ -111,9 +114,8 @@ def flow(
         last_only=isinstance(keep, str) and keep == "last",
         recipe=recipe,
         store=store,
-        progress=progress,
     )
-    return driver.run()
+    return drive(plan, progress)
 
 
 def checked(tokens: Any, field: Any, solver: Any, normalisation: Any, noise: Any) -> tuple[Tokens, Field, Adaptive]:

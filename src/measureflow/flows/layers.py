@@ -16,7 +16,7 @@ from measureflow.errors import BadInput
 from measureflow.fields import Field, Normalisation, default_normalisation
 from measureflow.flows.record import Recorders, as_recorders, check_recorders, kept_indices, values_of
 from measureflow.measures import Tokens
-from measureflow.paths import STATUSES, Path, Recipe
+from measureflow.paths import STATUSES, Merges, Path, Recipe
 from measureflow.spaces import is_traced
 
 __all__ = ["layers"]
@@ -94,6 +94,7 @@ def layers(
         measure=measure.replace(labels=tokens.labels),
         kept=jnp.asarray(wanted),
         recorded=recorded,
+        merges=Merges.none(tokens),
         stats={} if traced else {"evaluations": turns, "seconds": round(time.perf_counter() - began, 4)},
         code=jnp.where(blown, STATUSES.index("blow-up"), STATUSES.index("reached")),
         field=blocks[0] if one else tuple(blocks),

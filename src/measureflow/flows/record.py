@@ -12,7 +12,8 @@ import numpy as np
 
 from measureflow.errors import BadInput
 from measureflow.measures import Tokens
-from measureflow.observables.registry import named
+from measureflow.observables.registry import NAMED, named
+from measureflow.paths import describe
 
 __all__ = ["Recorder", "Recorders", "as_recorders", "check_recorders", "kept_indices", "values_of"]
 
@@ -32,6 +33,13 @@ class Recorder:
         if not leaves:
             raise BadInput(f"record: {self.name} returned nothing; an observable returns a number or an array.")
         return leaves[0]
+
+    @property
+    def description(self) -> Any:
+        """What the recipe says: the name of an observable of the library; for one of your own also its code's hash."""
+        if NAMED.get(self.name) is self.observable:
+            return self.name
+        return {"name": self.name, **describe(self.observable)}
 
 
 Recorders = tuple[Recorder, ...]

@@ -17,9 +17,9 @@ class Span(eqx.Module):
 
     basis: Float[Array, "d n"]
 
-    def lift(self, tokens: Tokens, reduced: Tokens) -> Tokens:
-        """Return `reduced` in the space of `tokens`."""
-        return reduced.replace(space=tokens.space, points=reduced.points @ self.basis.T, labels=tokens.labels)
+    def lift(self, tokens: Tokens, points: Float[Array, "n k"]) -> Tokens:
+        """Return `tokens` at the points with these coordinates."""
+        return tokens.replace(points=points @ self.basis.T)
 
     def lower(self, tokens: Tokens) -> Tokens:
         """Return the coordinates of `tokens` in the basis."""

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from measureflow.fields import Field
+from measureflow.flows.coarsening import Cohorts, merge_distance, merge_near
 from measureflow.flows.conditions import Condition
 from measureflow.flows.pairs import pair_of, runge_kutta_step
 from measureflow.flows.solver import Adaptive
@@ -49,10 +50,16 @@ class Problem(eqx.Module):
     condition: Condition | None
     #: +1 where an energy is proved to rise, -1 where it is proved to fall, 0 where there is none
     sign: int = eqx.field(static=True)
+    #: whether tokens that have met are joined
+    coarsens: bool = eqx.field(static=True, default=False)
 
-    def velocity(self, x: Array, t: Array) -> Array:
+    def measure(self, x: Array, weights: Array) -> Tokens:
+        """Return the tokens at points `x` with the masses that they carry now."""
+        return self.tokens.replace(points=x, weights=weights)
+
+    def velocity(self, x: Array, weights: Array, t: Array) -> Array:
         """Return the tokens' velocities; absent tokens stand still."""
-        mu = self.tokens.replace(points=x)
+        mu = self.measure(x, weights)
         field = self.field if self.field.autonomous else self.field.at(t)
         return jnp.where(self.tokens.present[:, None], field(x, mu), 0)
 
@@ -61,11 +68,11 @@ class Problem(eqx.Module):
         top = jnp.max(jnp.abs(v))
         return top * jnp.sqrt(jnp.max(jnp.sum((v / jnp.where(top > 0, top, 1)) ** 2, axis=-1)))
 
-    def energy(self, x: Array) -> Array:
+    def energy(self, x: Array, weights: Array) -> Array:
         """Return the energy where one is proved, else 0."""
         if not self.sign:
             return jnp.zeros((), x.dtype)
-        return self.field.energy(self.tokens.replace(points=x))
+        return self.field.energy(self.measure(x, weights))
 
 
 class State(eqx.Module):
@@ -77,6 +84,7 @@ class State(eqx.Module):
 
     x: Float[Array, "n d"]
     v: Float[Array, "n d"]
+    cohorts: Cohorts
     h: Float[Array, ""]
     last_error: Float[Array, ""]
     start: Float[Array, ""]
@@ -104,18 +112,20 @@ def begin(problem: Problem, t0: Any = 0.0) -> State:
     """Return the state at the start: the first velocity and a first guess of the step."""
     x = problem.tokens.points
     t0 = jnp.asarray(t0, x.dtype)
-    v = problem.velocity(x, t0)
+    cohorts = Cohorts.apart(problem.tokens)
+    v = problem.velocity(x, cohorts.weights, t0)
     speed = problem.fastest(v)
     solver = problem.solver
     size = 1.0 + jnp.max(jnp.where(problem.tokens.present, jnp.linalg.norm(x, axis=-1), 0))
     # the error of a first step of length c / speed is about c^order: choose it to meet the tolerance
     reach = (solver.atol + solver.rtol) ** (1.0 / pair_of(solver.pair).order)
     h = jax.lax.stop_gradient(jnp.where(speed > ZERO_SPEED, 0.1 * reach * size / jnp.where(speed > 0, speed, 1), 1.0))
-    energy = problem.energy(x)
+    energy = problem.energy(x, cohorts.weights)
     zero, none = jnp.zeros((), x.dtype), jnp.zeros((), int)
     return State(
         x=x,
         v=v,
+        cohorts=cohorts,
         h=h.astype(x.dtype),
         last_error=jnp.ones((), x.dtype),
         start=t0,
@@ -136,7 +146,7 @@ def attempt(problem: Problem, state: State, target: Array) -> State:
     left = (target - state.start) - state.offset
     clipped = state.h >= left
     h = jnp.where(clipped, left, state.h)
-    new, velocity, error = runge_kutta_step(pair, problem.velocity, tokens.space, state.x, state.v, state.time, h)
+    new, velocity, error = one_step(problem, state, h)
     measured = jax.lax.stop_gradient(relative_error(solver, tokens, state.x, new, error))
     finite = jnp.isfinite(measured) & jnp.all(jnp.isfinite(velocity))
     accept = finite & (measured <= 1.0)
@@ -149,21 +159,22 @@ def attempt(problem: Problem, state: State, target: Array) -> State:
     # a step cut short to land on a time says nothing against the length that was proposed
     proposal = jnp.where(accept & clipped, jnp.maximum(state.h, h * factor), h * factor)
 
-    crossed = accept & (jnp.asarray(False) if problem.condition is None else met(problem, new, velocity))
+    crossed = accept & (jnp.asarray(False) if problem.condition is None else met(problem, state, new, velocity))
     located = crossed & jnp.asarray(problem.condition is not None and problem.condition.located)
     keep = accept & ~located
     energy = state.energy
     if problem.sign:
-        energy = jax.lax.cond(keep, lambda x: problem.energy(x), lambda _: state.energy, new)
+        energy = jax.lax.cond(keep, lambda x: problem.energy(x, state.cohorts.weights), lambda _: state.energy, new)
     moved = advance_time(state, h, clipped, target)
     stuck = ~accept & (h * problem.fastest(state.v) < 1e-15 * jnp.max(jnp.abs(state.x)))
     huge = ~jnp.isfinite(measured) | (jnp.max(jnp.abs(state.x)) > 1e100)
     still = accept & (problem.fastest(velocity) <= ZERO_SPEED)
     code = jnp.where(stuck, jnp.where(huge, BLOW_UP, UNRESOLVED), jnp.where(still, STATIONARY, RUNNING))
     code = jnp.where(crossed, jnp.where(located, CROSSED, STATIONARY), code).astype(state.code.dtype)
-    return State(
+    after = State(
         x=jnp.where(keep, new, state.x),
         v=jnp.where(keep, velocity, state.v),
+        cohorts=state.cohorts,
         h=jax.lax.stop_gradient(jnp.where(located, h, proposal)),
         last_error=jnp.where(keep & ~clipped, jnp.maximum(measured, 1e-4), state.last_error),
         start=jnp.where(keep, moved[0], state.start),
@@ -179,6 +190,38 @@ def attempt(problem: Problem, state: State, target: Array) -> State:
         rejected=state.rejected + ~accept,
         evaluations=state.evaluations + (len(pair.nodes) - 1),
         code=code,
+    )
+    return coarsened(problem, state, after, keep) if problem.coarsens else after
+
+
+def one_step(problem: Problem, state: State, h: Array) -> tuple[Array, Array, Array]:
+    """Return point, velocity and error of one Runge-Kutta step; followers stay with those they follow."""
+
+    def velocity(x: Array, t: Array) -> Array:
+        return problem.velocity(x, state.cohorts.weights, t)
+
+    space = problem.tokens.space
+    out = runge_kutta_step(pair_of(problem.solver.pair), velocity, space, state.x, state.v, state.time, h)
+    return jax.tree.map(lambda a: a[state.cohorts.into], out) if problem.coarsens else out
+
+
+def coarsened(problem: Problem, before: State, after: State, keep: Array) -> State:
+    """Join what has met over an accepted step, and find the velocity and energy of what is left."""
+    solver, tokens = problem.solver, problem.tokens
+    within = jax.lax.stop_gradient(merge_distance(solver.atol, solver.rtol, after.x))
+    x, cohorts = merge_near(tokens, after.cohorts, before.x, after.x, within, after.time)
+    joined = keep & jnp.any(cohorts.into != after.cohorts.into)
+
+    def renew(_: None) -> tuple[Array, Array]:
+        velocity = problem.velocity(x, cohorts.weights, after.time)[cohorts.into]
+        return velocity, jax.lax.stop_gradient(problem.energy(x, cohorts.weights))
+
+    v, energy = jax.lax.cond(joined, renew, lambda _: (after.v, after.energy), None)
+    chosen = jax.tree.map(lambda a, b: jnp.where(joined, a, b), (x, cohorts), (after.x, after.cohorts))
+    return eqx.tree_at(
+        lambda s: (s.x, s.cohorts, s.v, s.energy, s.evaluations),
+        after,
+        (*chosen, v, energy, after.evaluations + joined),
     )
 
 
@@ -201,10 +244,10 @@ def advance_time(state: State, h: Array, clipped: Array, target: Array) -> tuple
     return jnp.where(clipped, target, start), jnp.where(clipped, 0, jnp.where(renew, h, offset))
 
 
-def met(problem: Problem, x: Array, v: Array) -> Array:
+def met(problem: Problem, state: State, x: Array, v: Array) -> Array:
     """Tell whether the condition holds at `x`."""
     assert problem.condition is not None
-    mu = problem.tokens.replace(points=x)
+    mu = problem.measure(x, state.cohorts.weights)
     return problem.condition.margin(mu, problem.fastest(v)) <= 0
 
 
@@ -224,21 +267,20 @@ def locate(problem: Problem, state: State) -> State:
 
     Bisection on the length of one Runge-Kutta step, down to rounding; the moment is correct to the step's own error.
     """
-    pair, tokens = pair_of(problem.solver.pair), problem.tokens
 
     def jump(h: Array) -> tuple[Array, Array]:
-        return runge_kutta_step(pair, problem.velocity, tokens.space, state.x, state.v, state.time, h)[:2]
+        return one_step(problem, state, h)[:2]
 
     def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
         middle = 0.5 * (low + high)
-        over = met(problem, *jump(middle))
+        over = met(problem, state, *jump(middle))
         return jnp.where(over, low, middle), jnp.where(over, middle, high)
 
     _, h = jax.lax.fori_loop(0, 52, halve, (jnp.zeros_like(state.h), state.h))
     x, v = jump(h)
     start, offset = advance_time(state, h, jnp.asarray(False), state.start)
-    energy = problem.energy(x)
+    energy = problem.energy(x, state.cohorts.weights)
     return eqx.tree_at(
         lambda s: (s.x, s.v, s.start, s.offset, s.energy, s.decrease, s.accepted, s.evaluations, s.code),
         state,
@@ -250,7 +292,7 @@ def locate(problem: Problem, state: State) -> State:
             energy,
             jnp.maximum(state.decrease, problem.sign * (state.energy - energy)),
             state.accepted + 1,
-            state.evaluations + 53 * (len(pair.nodes) - 1),
+            state.evaluations + 53 * (len(pair_of(problem.solver.pair).nodes) - 1),
             jnp.zeros_like(state.code) + RUNNING,
         ),
     )

@@ -26,6 +26,8 @@ class Adaptive(eqx.Module):
     Arguments:
         rtol, atol: tolerances per step, > 0; `rtol` below 1e-14 is below rounding and refused.
         pair: `"dormand-prince"`, order 5(4), or `"dopri8"`, order 8(7), which is cheaper below about 1e-9.
+        coarsen: join tokens that have met where that is exact up to its distance (30 tolerances), so that steps can
+            grow with the metastable time scale; see `path.merges`.
         max_steps: attempts between two saved times before the run ends as `unresolved`.
 
     Example:
@@ -37,10 +39,16 @@ class Adaptive(eqx.Module):
     rtol: Float[Array, ""]
     atol: Float[Array, ""]
     pair: str = eqx.field(static=True)
+    coarsen: bool = eqx.field(static=True)
     max_steps: int = eqx.field(static=True)
 
     def __init__(
-        self, rtol: Any = 1e-8, atol: Any = 1e-10, pair: str = "dormand-prince", max_steps: int = 10_000_000
+        self,
+        rtol: Any = 1e-8,
+        atol: Any = 1e-10,
+        pair: str = "dormand-prince",
+        coarsen: bool = True,
+        max_steps: int = 10_000_000,
     ) -> None:
         for name, value, least in (("rtol", rtol, 1e-14), ("atol", atol, 1e-300)):
             if not is_traced(value) and not (math.isfinite(float(value)) and float(value) >= least):
@@ -50,7 +58,7 @@ class Adaptive(eqx.Module):
         if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
             raise BadInput(f"Adaptive: max_steps is {max_steps!r}; it must be an integer of at least 1.")
         self.rtol, self.atol = jnp.asarray(rtol, float), jnp.asarray(atol, float)
-        self.pair, self.max_steps = pair, max_steps
+        self.pair, self.coarsen, self.max_steps = pair, bool(coarsen), max_steps
 
     def __repr__(self) -> str:
         if is_traced(self.rtol, self.atol):

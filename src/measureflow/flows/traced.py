@@ -19,7 +19,7 @@ from measureflow.flows.record import as_recorders, kept_indices, values_of
 from measureflow.flows.segment import Problem, State
 from measureflow.flows.solver import Adaptive
 from measureflow.measures import Tokens
-from measureflow.paths import Path, Recipe
+from measureflow.paths import Merges, Path, Recipe
 from measureflow.spaces import Sphere, is_traced
 
 __all__ = ["traced_flow"]
@@ -35,7 +35,14 @@ def traced_flow(tokens: Tokens, field: Field, solver: Adaptive, until: Any, save
     sign = field.energy_sign if field.autonomous and isinstance(tokens.space, Sphere) else 0
     recorders = as_recorders(record)
     wanted = kept_indices(keep, count)
-    problem = Problem(tokens.replace(labels=None), field, solver, None, sign)
+    problem = Problem(
+        tokens.replace(labels=None),
+        field,
+        solver,
+        None,
+        sign,
+        solver.coarsen and not field.positional and field.autonomous and tokens.n > 1,
+    )
     limit = min(solver.max_steps, TRACED_STEPS)
 
     def loop(going: Any, body: Any, state: State) -> State:
@@ -59,6 +66,7 @@ def traced_flow(tokens: Tokens, field: Field, solver: Adaptive, until: Any, save
         measure=measure.replace(points=points[wanted], labels=tokens.labels),
         kept=jnp.asarray(wanted),
         recorded=recorded,
+        merges=Merges(state.cohorts.since, state.cohorts.partner),
         stats={
             "accepted": state.accepted,
             "rejected": state.rejected,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any
 
@@ -18,10 +19,36 @@ from measureflow.measures import Tokens
 from measureflow.paths.recipe import Recipe
 from measureflow.spaces import Space, Sphere, is_traced
 
-__all__ = ["STATUSES", "Path"]
+__all__ = ["STATUSES", "Merges", "Path"]
 
 #: how a run can end; `Path.code` is the index
 STATUSES = ("reached", "stationary", "blow-up", "unresolved", "stopped")
+
+
+class Merges(eqx.Module):
+    """The tree of merges along a path: who joined whom, and when.
+
+    Attributes:
+        since: `(n,)` time at which each token joined another; infinity where it never did.
+        partner: `(n,)` the token that it joined; itself where it never did.
+    """
+
+    since: Float[Array, "n"]
+    partner: Int[Array, "n"]
+
+    @staticmethod
+    def none(tokens: Tokens) -> Merges:
+        """Return the empty tree."""
+        return Merges(jnp.full(tokens.n, jnp.inf), jnp.arange(tokens.n))
+
+    def __len__(self) -> int:
+        return int(np.isfinite(np.asarray(self.since)).sum())
+
+    def in_order(self) -> list[tuple[float, int, int]]:
+        """Return the merges as (time, token, token that it joined), by time."""
+        since, partner = np.asarray(self.since), np.asarray(self.partner)
+        order = [int(k) for k in np.argsort(since, kind="stable") if np.isfinite(since[k])]
+        return [(float(since[k]), k, int(partner[k])) for k in order]
 
 
 class Path(eqx.Module):
@@ -32,6 +59,7 @@ class Path(eqx.Module):
         measure: one measure whose leaves carry a leading axis over the kept states.
         kept: which of the times have their state kept (`keep=` of the run; all by default).
         recorded: name -> array with leading axis s, the observables of `record=`.
+        merges: which tokens the run joined, where it coarsened; every token is shown in its place all the same.
         stats: how the run went: steps, evaluations, largest energy decrease, sphere defect, seconds, ...
         field: what moved it; `None` where the path was loaded and the field cannot be rebuilt.
         recipe: what it was made of.
@@ -43,6 +71,7 @@ class Path(eqx.Module):
     measure: Tokens
     kept: Int[Array, "k"]
     recorded: dict[str, Array]
+    merges: Merges
     stats: dict[str, Any]
     code: Int[Array, ""]
     field: Field | tuple[Field, ...] | None
@@ -74,6 +103,14 @@ class Path(eqx.Module):
         if is_traced(self.code) or np.ndim(self.code):
             raise BadInput("status of a batched or traced path: read path.code, the index into mf.paths.STATUSES.")
         return STATUSES[int(self.code)]
+
+    def with_field(self, field: Field | tuple[Field, ...]) -> Path:
+        """Return the path with the field that moved it, for one that was loaded."""
+        return dataclasses.replace(self, field=field)
+
+    def with_status(self, status: str) -> Path:
+        """Return the path with another status."""
+        return dataclasses.replace(self, code=jnp.asarray(STATUSES.index(status)))
 
     def __len__(self) -> int:
         return self.points.shape[0]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -66,7 +68,7 @@ def describe(value: Any) -> Any:
         return {"noun": type(value).__name__, **{name: describe(v) for name, v in arguments(value).items()}}
     if isinstance(value, eqx.Module):
         name = f"{type(value).__module__}.{type(value).__qualname__}"
-        return {"noun": name, "sha256": fingerprint(value), "rebuildable": False}
+        return {"noun": name, "sha256": fingerprint(value), "code": code_print(type(value)), "rebuildable": False}
     if isinstance(value, (jax.Array, np.ndarray, np.generic)):
         array = np.asarray(value)
         if array.size <= SPELLED_OUT:
@@ -79,7 +81,8 @@ def describe(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if callable(value):
-        return {"function": getattr(value, "__name__", type(value).__name__), "rebuildable": False}
+        name = getattr(value, "__name__", type(value).__name__)
+        return {"function": name, "code": code_print(value), "rebuildable": False}
     return {"noun": type(value).__name__, "rebuildable": False}
 
 
@@ -89,20 +92,31 @@ def rebuild(data: Any) -> Any:
     Raises:
         BadInput: a part is not registered in this library, or was stored by hash only.
     """
+    try:
+        return built(data)
+    except RecursionError:
+        raise BadInput("the recipe is nested too deeply to be one of ours.") from None
+
+
+def built(data: Any) -> Any:
+    """Return the noun of `data`, its parts first."""
     if isinstance(data, list):
-        return [rebuild(item) for item in data]
+        return [built(item) for item in data]
     if not isinstance(data, dict):
         return data
-    if data.get("rebuildable") is False or "noun" not in data or data["noun"] not in REGISTERED:
+    noun = data.get("noun")
+    if data.get("rebuildable") is False or not isinstance(noun, str) or noun not in REGISTERED:
         raise BadInput(
             f"the recipe's {data.get('noun', data.get('function', 'part'))!r} cannot be rebuilt: it is no noun of this "
             f"library or was stored by its hash. Make the object in Python and pass it."
         )
-    values = {name: rebuild(value) for name, value in data.items() if name != "noun"}
+    values = {name: built(value) for name, value in data.items() if name != "noun"}
     try:
-        return REGISTERED[data["noun"]](**values)
-    except TypeError as error:
-        raise BadInput(f"the recipe of {data['noun']} does not fit: {error}.") from None
+        return REGISTERED[noun](**values)
+    except BadInput:
+        raise
+    except Exception as error:  # whatever a constructor makes of values that it was never meant to see
+        raise BadInput(f"the recipe of {noun} does not fit: {error}.") from None
 
 
 def fingerprint(value: Any) -> str:
@@ -115,6 +129,55 @@ def fingerprint(value: Any) -> str:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def code_print(value: Any) -> str:
+    """Return the SHA-256 of what a function or a class of one's own does: its code and what the code closes over.
+
+    Functions that it calls by name are not followed.
+    """
+    digest = hashlib.sha256()
+    for part in code_parts(value, set()):
+        digest.update(part + b"\0")
+    return digest.hexdigest()
+
+
+def code_parts(value: Any, seen: set[int]) -> Iterator[bytes]:
+    """Yield the parts of a piece of code; nothing in them depends on the process."""
+    if id(value) in seen:
+        return
+    if isinstance(value, types.CodeType):
+        yield value.co_code
+        yield from code_parts((value.co_consts, value.co_names, value.co_varnames), seen)
+    elif isinstance(value, types.FunctionType):
+        seen.add(id(value))
+        cells = tuple(cell.cell_contents for cell in value.__closure__ or ())
+        yield from code_parts((value.__code__, value.__defaults__, value.__kwdefaults__, cells), seen)
+    elif isinstance(value, functools.partial):
+        yield from code_parts((value.func, value.args, value.keywords), seen)
+    elif isinstance(value, type) and value.__module__.partition(".")[0] not in ("measureflow", "equinox", "builtins"):
+        seen.add(id(value))
+        yield from code_parts((value.__qualname__, value.__bases__, *own_functions(value)), seen)
+    elif callable(getattr(value, "__wrapped__", None)):  # jitted, cached, decorated
+        yield from code_parts(value.__wrapped__, seen)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from code_parts(item, seen)
+    elif isinstance(value, dict):
+        yield from code_parts(sorted(value.items(), key=lambda item: str(item[0])), seen)
+    elif isinstance(value, (bool, int, float, complex, str, bytes, type(None))):
+        yield repr(value).encode()
+    elif eqx.is_array(value) or isinstance(value, eqx.Module):
+        yield fingerprint(value).encode()
+    else:
+        yield f"{type(value).__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}".encode()
+
+
+def own_functions(cls: type) -> list[Any]:
+    """Return the methods that a class defines itself, by name."""
+    # properties keep theirs as fget, Equinox its methods as method
+    held = {name: getattr(part, "fget", getattr(part, "method", part)) for name, part in vars(cls).items()}
+    return [(name, held[name]) for name in sorted(held) if isinstance(held[name], types.FunctionType)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,8 +197,18 @@ class Recipe:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The recipe as a dictionary."""
-        return json.loads(self.text)
+        """The recipe as a dictionary.
+
+        Raises:
+            BadInput: the text is no recipe.
+        """
+        try:
+            data = json.loads(self.text)
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"this is no recipe ({type(error).__name__}: {error}); give the JSON text of one.") from None
+        if not isinstance(data, dict):
+            raise BadInput(f"this is no recipe but a JSON {type(data).__name__}; give the JSON text of one.")
+        return data
 
     @property
     def hash(self) -> str:

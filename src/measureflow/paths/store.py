@@ -15,7 +15,7 @@ import numpy as np
 
 from measureflow.errors import BadInput
 from measureflow.measures import Tokens
-from measureflow.paths.path import STATUSES, Path
+from measureflow.paths.path import STATUSES, Merges, Path
 from measureflow.paths.recipe import Recipe, describe, rebuild
 
 __all__ = ["PathStore", "load", "save"]
@@ -117,10 +117,45 @@ class PathStore:
         if len(rows):
             array[start:] = rows
 
-    def commit(self, *, solver: dict[str, Any] | None, stats: dict[str, Any], status: str | None = None) -> None:
+    def commit(
+        self,
+        *,
+        stats: dict[str, Any],
+        merges: Merges,
+        solver: dict[str, np.ndarray] | None = None,
+        status: str | None = None,
+    ) -> None:
         """Make everything appended so far count, with the solver's state; `status` ends the run."""
-        self.commit_data.update(solver=solver, stats=plain(stats), status=status)
+        old = self.commit_data["solver"]
+        arrays = {
+            **(solver or {}),
+            "merge_since": np.asarray(merges.since),
+            "merge_partner": np.asarray(merges.partner),
+        }
+        name = f"solver-{uuid.uuid4().hex[:8]}.npz"
+        np.savez(self.folder / name, **arrays)  # type: ignore[arg-type]
+        self.commit_data.update(solver=name, stats=plain(stats), status=status)
         self.write_commit()
+        if old is not None:
+            (self.folder / old).unlink(missing_ok=True)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the run is made of."""
+        return Recipe(self.commit_data["recipe"])
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has ended, so that there is nothing to go on with."""
+        return self.commit_data["status"] is not None
+
+    def solver(self) -> dict[str, np.ndarray] | None:
+        """Return the solver's state of the last commit, or `None` where nothing was committed yet."""
+        name = self.commit_data["solver"]
+        if name is None:
+            return None
+        with np.load(self.folder / Folder(name).name, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}
 
     def write_commit(self) -> None:
         """Replace the commit file atomically."""
@@ -136,12 +171,13 @@ class PathStore:
         empty = object.__new__(Tokens)
         for name, value in {"space": space, "labels": labels, **leaves}.items():
             object.__setattr__(empty, name, value)
-        recipe = Recipe(commit["recipe"])
+        recipe, solver = self.recipe, self.solver()
         field = recipe.part("field", otherwise=lambda: None)
         return Path(
             times=jnp.asarray(self.group["times"][:saved]),
             measure=empty,
             kept=jnp.asarray(self.group["kept"][:states]),
+            merges=Merges.none(empty) if solver is None else Merges(*map(jnp.asarray, merged(solver))),
             recorded={name: jnp.asarray(self.group[key][:saved]) for name, key in commit["recorded"].items()},
             stats=dict(commit["stats"]),
             code=jnp.asarray(STATUSES.index(commit["status"] or "stopped")),
@@ -163,13 +199,18 @@ def save(path: Path, folder: str | os.PathLike[str], *, overwrite: bool = False)
         states = [path[k] for k in range(len(path))]
         recorded = {name: list(np.asarray(values)) for name, values in path.recorded.items()}
         store.append([float(t) for t in path.times], states, [int(k) for k in path.kept], recorded)
-        store.commit(solver=None, stats=path.stats, status=path.status)
+        store.commit(stats=path.stats, merges=path.merges, status=path.status)
         if target.exists():
             shutil.rmtree(target)
         os.rename(beside, target)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
+
+
+def merged(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the merge tree of a commit."""
+    return arrays["merge_since"], arrays["merge_partner"]
 
 
 def load(folder: str | os.PathLike[str]) -> Path:

@@ -1,0 +1,110 @@
+"""Coarsening: tokens that have met stay together, so they become one weighted token and the fast motion is gone."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from measureflow.fields import Field
+from measureflow.measures import Tokens
+from measureflow.sums import Exact
+
+__all__ = ["Cohorts", "may_coarsen", "merge_distance", "merge_near"]
+
+#: tokens merge at this many tolerances: an explicit method hovers at about its tolerance, where nothing would ever meet
+MERGE_TOLERANCES = 30.0
+
+
+class Cohorts(eqx.Module):
+    """Who has joined whom, at fixed shape: a token that has joined another has weight 0 and follows it.
+
+    Attributes:
+        weights: present masses.
+        into: the token that each follows; itself while it moves by itself. Always an end of the chain.
+        partner: the token it joined, when it joined (the edge of the merge tree), itself before.
+        since: the time at which it joined, infinity before.
+    """
+
+    weights: Float[Array, "n"]
+    into: Int[Array, "n"]
+    partner: Int[Array, "n"]
+    since: Float[Array, "n"]
+
+    @staticmethod
+    def apart(tokens: Tokens) -> Cohorts:
+        """Return the beginning: every token by itself."""
+        index = jnp.arange(tokens.n)
+        return Cohorts(tokens.weights, index, index, jnp.full(tokens.n, jnp.inf, tokens.points.dtype))
+
+    @property
+    def alone(self) -> Array:
+        """Whether each token moves by itself."""
+        return self.into == jnp.arange(self.into.shape[0])
+
+
+def may_coarsen(tokens: Tokens, field: Field) -> bool:
+    """Tell whether merging is exact up to its distance: the field is autonomous, blind to positions, and sees weights.
+
+    Under a mask coincident tokens see different prefixes and separate; a field of one's own that ignores the weights
+    would move differently once they are joined, and is found out on a few tokens here.
+    """
+    if not field.autonomous or field.positional or tokens.n < 2:
+        return False
+    return type(field).__module__.startswith("measureflow.fields") or sees_weights(tokens, field)
+
+
+def sees_weights(tokens: Tokens, field: Field) -> bool:
+    """Tell whether a token of double mass acts as two tokens at its place, on up to four of the tokens."""
+    count = min(tokens.n, 4)
+    points = tokens.points[:count]
+    doubled = jnp.full(count, 1.0 / (count + 1)).at[0].add(1.0 / (count + 1))
+    one = Tokens(tokens.space, points, doubled)
+    two = Tokens(tokens.space, jnp.concatenate([points, points[:1]]))
+    first, second = np.asarray(field(points, one)), np.asarray(field(points, two))
+    return bool(np.allclose(first, second, rtol=1e-8, atol=1e-10 * (1.0 + np.abs(first).max())))
+
+
+def merge_distance(solver_atol: Array, solver_rtol: Array, x: Float[Array, "n d"]) -> Array:
+    """Return the distance at which contracting tokens merge; the rest is disturbed by its square."""
+    size = jnp.sqrt(jnp.max(jnp.sum(x * x, axis=-1)))
+    return MERGE_TOLERANCES * (solver_atol + solver_rtol * size)
+
+
+def merge_near(
+    tokens: Tokens, cohorts: Cohorts, old: Float[Array, "n d"], new: Float[Array, "n d"], within: Array, time: Array
+) -> tuple[Float[Array, "n d"], Cohorts]:
+    """Join every token to the first one that is `within` reach and came nearer over the step `old -> new`.
+
+    The joint token carries both masses and stands at their centre of mass. A chain joins link by link in later steps,
+    since only a token that is not itself joining another takes others in.
+    """
+    index = jnp.arange(tokens.n)
+    free = cohorts.alone & tokens.present
+
+    def first_partner(own: Array, rank: Array | None) -> Array:
+        here, before = new[own], old[own]
+        near = squares(here, new) < within**2
+        nearer = squares(here, new) < squares(before, old)
+        able = near & nearer & free[None, :] & free[own][:, None] & (index[None, :] < own[:, None])
+        return jnp.where(jnp.any(able, axis=1), jnp.argmax(able, axis=1), own)
+
+    partner = Exact().over_blocks(first_partner, index, None, tokens.n)
+    joins = (partner != index) & (partner[partner] == partner)
+    target = jnp.where(joins, partner, index)
+    mass = jax.ops.segment_sum(cohorts.weights, target, tokens.n)
+    shift = jax.ops.segment_sum(cohorts.weights[:, None] * (new - new[target]), target, tokens.n)
+    centre = tokens.space.project(new + shift / jnp.where(mass > 0, mass, 1)[:, None])
+    into = target[cohorts.into]
+    weights = jnp.where(joins, 0, mass)
+    since = jnp.where(joins, time, cohorts.since)
+    changed = jnp.where((shift != 0).any(axis=1)[:, None], centre, new)
+    return changed[into], Cohorts(weights, into, jnp.where(joins, target, cohorts.partner), since)
+
+
+def squares(x: Float[Array, "m d"], y: Float[Array, "n d"]) -> Float[Array, "m n"]:
+    """Return squared distances, from differences."""
+    gaps = x[:, None, :] - y[None, :, :]
+    return jnp.sum(gaps * gaps, axis=-1)

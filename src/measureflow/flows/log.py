@@ -1,0 +1,182 @@
+"""The log of a run: what has been saved so far, in memory and, where there is a store, on disk."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path as Folder
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from measureflow.errors import BadInput
+from measureflow.flows.plan import Plan, begin
+from measureflow.flows.roster import Roster
+from measureflow.flows.segment import Problem, State, energy_statistic
+from measureflow.measures import Tokens
+from measureflow.paths import STATUSES, Path, PathStore
+
+__all__ = ["Log"]
+
+#: commits to a store are at least this far apart
+COMMIT_SECONDS = 0.5
+
+
+class Log:
+    """Where a run stands, and what it has saved.
+
+    Attributes:
+        state: the solver's state.
+        problem, roster: the rows that still move, and where the original tokens are among them.
+        finished: the path of a store that already holds the whole run.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.problem: Problem = plan.problem
+        self.roster = Roster.full(plan.problem.tokens.n)
+        self.times: list[float] = []
+        self.states: list[Tokens] = []
+        self.kept: list[int] = []
+        self.recorded: dict[str, list[Any]] = {recorder.name: [] for recorder in plan.recorders}
+        self.store: PathStore | None = None
+        self.finished: Path | None = None
+        self.on_disk = 0
+        self.last_on_disk: float | None = None
+        self.seconds = 0.0
+        self.last_commit = time.perf_counter()
+        self.state: State = begin(plan.problem) if plan.store is None else self.resume(Folder(plan.store))
+
+    @property
+    def saved(self) -> int:
+        """How many times have been saved."""
+        return self.on_disk + len(self.times)
+
+    @property
+    def attempts(self) -> int:
+        """Steps tried so far."""
+        return int(self.state.accepted) + int(self.state.rejected)
+
+    def is_saved(self, at: float) -> bool:
+        """Tell whether the last saved time is `at`."""
+        last = self.times[-1] if self.times else self.last_on_disk
+        return last is not None and last == at
+
+    def drop_followers(self) -> None:
+        """Let rows go that only follow others."""
+        smaller = self.roster.dropped(self.problem, self.state)
+        if smaller is not None:
+            self.roster, self.problem, self.state = smaller
+
+    def save(self, at: float, *, extra: bool = False) -> None:
+        """Save the present state under the time `at`; an `extra` time is one that nobody asked for by number."""
+        index = self.saved
+        points = self.state.x[self.roster.rows]
+        self.times.append(at)
+        for name, value in self.plan.recorded(points, self.state.time).items():
+            self.recorded[name].append(np.asarray(value))
+        if self.plan.last_only:
+            self.states, self.kept = [], []
+        if self.plan.last_only or extra or index in self.plan.wanted:
+            self.states.append(jax.tree.map(np.asarray, self.plan.full(points)))
+            self.kept.append(index)
+        self.commit_if_due()
+
+    def commit_if_due(self) -> None:
+        """Write to the store where the last commit is long enough ago."""
+        if self.store is not None and time.perf_counter() - self.last_commit > COMMIT_SECONDS:
+            self.commit(None)
+
+    def commit(self, status: str | None) -> None:
+        """Write what is in memory to the store and make it count."""
+        assert self.store is not None
+        pending = self.plan.last_only and status is None  # the last state is not known before the end
+        self.store.append(self.times, [] if pending else self.states, [] if pending else self.kept, self.recorded)
+        # a run that was interrupted keeps no status on disk, so that the same call goes on
+        final = None if status == "stopped" and self.plan.problem.condition is None else status
+        solver = {**to_arrays(self.state), **self.roster.to_arrays()}
+        self.store.commit(solver=solver, merges=self.roster.merges(self.state), stats=self.stats(), status=final)
+        if not pending:
+            self.states, self.kept = [], []
+        self.on_disk, self.last_on_disk = self.saved, self.times[-1] if self.times else self.last_on_disk
+        self.times, self.recorded = [], {name: [] for name in self.recorded}
+        self.last_commit = time.perf_counter()
+
+    def resume(self, folder: Folder) -> State:
+        """Open or make the store; return the state to go on from."""
+        if not folder.exists():
+            self.store = PathStore.create(folder, recipe=self.plan.recipe, measure=self.plan.tokens)
+            return begin(self.plan.problem)
+        self.store = PathStore.open(folder)
+        if self.store.recipe != self.plan.recipe:
+            other = self.store.recipe.hash[:12]
+            raise BadInput(
+                f"store {folder} holds another run (recipe {other}, this one is {self.plan.recipe.hash[:12]}); "
+                f"it was left as it is. Choose another name."
+            )
+        before = self.store.read()
+        if self.store.is_finished:
+            self.finished = before.with_field(self.plan.problem.field)
+        self.on_disk, self.seconds = len(before.times), float(before.stats.get("seconds", 0.0))
+        self.last_on_disk = float(before.times[-1]) if self.on_disk else None
+        solver = self.store.solver()
+        if solver is None:
+            return begin(self.plan.problem)
+        self.roster = Roster.from_arrays(solver)
+        state = from_arrays(solver, begin(self.plan.problem))
+        self.problem = self.roster.problem_of(self.plan.problem, state)
+        return state
+
+    def stats(self) -> dict[str, Any]:
+        """Return how the run went, as numbers and words."""
+        state, plan = self.state, self.plan
+        stats: dict[str, Any] = {
+            "accepted": int(state.accepted),
+            "rejected": int(state.rejected),
+            "evaluations": int(state.evaluations),
+            "sphere_defect": float(state.defect),
+            "seconds": round(self.seconds, 4),
+        }
+        if plan.problem.sign:
+            stats[energy_statistic(plan.problem.sign)] = float(state.decrease)
+        if plan.problem.coarsens:
+            stats["merged"] = int(np.isfinite(self.roster.noted(state)[0]).sum())
+        if plan.span is not None:
+            stats["reduction"] = f"span: d = {plan.tokens.d} as {plan.span.basis.shape[1]}"
+        return stats
+
+    def path(self, status: str, seconds: float) -> Path:
+        """Return the path that was followed, and end the store."""
+        self.seconds += seconds
+        if not self.saved:
+            self.save(float(self.state.time), extra=True)
+        if not self.states and self.store is None:
+            self.states = [jax.tree.map(np.asarray, self.plan.full(self.state.x[self.roster.rows]))]
+            self.kept = [self.saved - 1]
+        if self.store is not None:
+            self.commit(status)
+            return self.store.read().with_field(self.plan.problem.field).with_status(status)
+        return Path(
+            times=jnp.asarray(self.times),
+            measure=jax.tree.map(lambda *leaves: jnp.stack(leaves), *self.states),
+            kept=jnp.asarray(self.kept),
+            recorded={name: jnp.asarray(np.stack(values)) for name, values in self.recorded.items()},
+            merges=self.roster.merges(self.state),
+            stats=self.stats(),
+            code=jnp.asarray(STATUSES.index(status)),
+            field=self.plan.problem.field,
+            recipe=self.plan.recipe,
+        )
+
+
+def to_arrays(state: State) -> dict[str, np.ndarray]:
+    """Return the solver's state as named arrays, bit by bit."""
+    leaves = jax.tree.leaves(state)
+    return {f"state_{k}": np.asarray(leaf) for k, leaf in enumerate(leaves)}
+
+
+def from_arrays(arrays: dict[str, np.ndarray], like: State) -> State:
+    """Return the state that `to_arrays` wrote."""
+    leaves, structure = jax.tree.flatten(like)
+    return jax.tree.unflatten(structure, [jnp.asarray(arrays[f"state_{k}"]) for k in range(len(leaves))])
