@@ -101,7 +101,8 @@ def rebuild(data: Any) -> Any:
 def built(data: Any) -> Any:
     """Return the noun of `data`, its parts first."""
     if isinstance(data, list):
-        return [built(item) for item in data]
+        parts = [built(item) for item in data]
+        return tuple(parts) if any(isinstance(part, eqx.Module) for part in parts) else parts  # as nouns hold them
     if not isinstance(data, dict):
         return data
     noun = data.get("noun")
