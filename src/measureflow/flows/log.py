@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from measureflow.errors import BadInput
 from measureflow.flows.plan import Plan, begin
@@ -58,6 +59,11 @@ class Log:
         """Steps tried so far."""
         return int(self.state.accepted) + int(self.state.rejected)
 
+    def points(self) -> Array:
+        """Return the points of all original tokens, in the solver's coordinates."""
+        # through NumPy: an eager gather is one more program to compile
+        return jnp.asarray(np.asarray(self.state.x)[self.roster.rows])
+
     def is_saved(self, at: float) -> bool:
         """Tell whether the last saved time is `at`."""
         last = self.times[-1] if self.times else self.last_on_disk
@@ -72,7 +78,7 @@ class Log:
     def save(self, at: float, *, extra: bool = False) -> None:
         """Save the present state under the time `at`; an `extra` time is one that nobody asked for by number."""
         index = self.saved
-        points = self.state.x[self.roster.rows]
+        points = self.points()
         self.times.append(at)
         for name, value in self.plan.recorded(points, self.state.time).items():
             self.recorded[name].append(np.asarray(value))
@@ -152,14 +158,14 @@ class Log:
         if not self.saved:
             self.save(float(self.state.time), extra=True)
         if not self.states and self.store is None:
-            self.states = [jax.tree.map(np.asarray, self.plan.full(self.state.x[self.roster.rows]))]
+            self.states = [jax.tree.map(np.asarray, self.plan.full(self.points()))]
             self.kept = [self.saved - 1]
         if self.store is not None:
             self.commit(status)
             return self.store.read().with_field(self.plan.problem.field).with_status(status)
         return Path(
             times=jnp.asarray(self.times),
-            measure=jax.tree.map(lambda *leaves: jnp.stack(leaves), *self.states),
+            measure=jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *self.states),
             kept=jnp.asarray(self.kept),
             recorded={name: jnp.asarray(np.stack(values)) for name, values in self.recorded.items()},
             merges=self.roster.merges(self.state),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +27,13 @@ def uniform(space: Space, n: int, *, seed: Any = 0) -> Tokens:
         >>> mf.uniform(mf.Sphere(3), n=200, seed=0)
         Tokens(n=200, Sphere(d=3))
     """
-    return Tokens(space, space.uniform(as_key(seed), count(n)))
+    return Tokens(space, drawn(space, as_key(seed), count(n)))
+
+
+@eqx.filter_jit
+def drawn(space: Space, key: Array, n: int) -> Array:
+    """Draw uniform points in one program."""
+    return space.uniform(key, n)
 
 
 def cap(space: Sphere, n: int, *, centre: Any = None, angle: float, seed: Any = 0) -> Tokens:

@@ -67,9 +67,9 @@ class Tokens(eqx.Module):
         n = points.shape[0]
         self.space = space
         self.points = points
-        self.present = jnp.ones(n, bool) if present is None else as_present(present, n)
+        self.present = jnp.asarray(np.ones(n, bool)) if present is None else as_present(present, n)
         self.weights = checked_weights(weights, self.present, points.dtype)
-        self.positions = jnp.arange(n) if positions is None else as_positions(positions, n)
+        self.positions = jnp.asarray(np.arange(n)) if positions is None else as_positions(positions, n)
         self.labels = None if labels is None else tuple(str(word) for word in labels)
         if self.labels is not None and len(self.labels) != n:
             raise BadInput(f"Tokens: {len(self.labels)} labels for {n} tokens; give one word per token.")
@@ -146,9 +146,11 @@ def as_positions(positions: Any, n: int) -> Array:
 def checked_weights(weights: Any, present: Array, dtype: Any) -> Array:
     """Return masses that sum to 1 over the present tokens; raise `BadInput` where the given ones do not."""
     n = present.shape[0]
-    here = present.astype(dtype)
     if weights is None:
-        return here / jnp.sum(here)
+        # in NumPy where values are known: each eager operation of JAX is a program to compile at the first call
+        kind = jnp if is_traced(present) else np
+        here = kind.asarray(present).astype(dtype)
+        return jnp.asarray(here / kind.sum(here))
     weights = as_floats(weights, "weights").astype(dtype)
     if weights.shape != (n,):
         raise BadInput(f"Tokens: weights have shape {weights.shape}; they must be ({n},), one mass per token.")

@@ -6,7 +6,6 @@ import abc
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
@@ -83,12 +82,18 @@ class Space(eqx.Module):
         if bad.any():
             where = tuple(int(i) for i in np.argwhere(bad)[0])
             raise BadInput(f"{name}[{', '.join(map(str, where))}] is {values[where]}; every coordinate must be finite.")
-        off = float(self.defect(jnp.asarray(values)))
+        off = float(_defect(self, points))
         if off > 1e-6:
             raise BadInput(
                 f"{name} lie up to {off:.3g} off {self!r} (at most 1e-6 is taken for rounding). "
                 f"Use space.project(points) to move them onto it."
             )
+
+
+@eqx.filter_jit
+def _defect(space: Space, points: Array) -> Array:
+    """Compute the defect in one program: operation by operation each would be compiled for itself."""
+    return space.defect(points)
 
 
 def check_dimension(d: int, least: int, name: str) -> None:
