@@ -97,7 +97,8 @@ def test_absent_tokens_change_nothing_whatever_they_hold(wide):
 
 
 def test_attention_weights_are_rows_of_masses(model, tokens):
-    weights = model.fields[0].weights(tokens.points, tokens.replace(present=tokens.present.at[1].set(False)))
+    mu = tokens.replace(present=tokens.present.at[1].set(False), labels=None)
+    weights = eqx.filter_jit(model.fields[0].weights)(mu.points, mu)
     assert weights.shape == (3, 6, 6)
     np.testing.assert_allclose(weights.sum(-1), 1.0, atol=1e-6)
     assert np.all(weights[:, :, 1] == 0)
