@@ -73,19 +73,14 @@ def list_of_papers(bibtex: str) -> str:
     """Turn BibTeX entries into a list, newest first."""
     papers = []
     for kind, key, body in re.findall(r"^@(\w+)\{([^,]+),\n(.*?)^\}", bibtex, flags=re.MULTILINE | re.DOTALL):
-        entry = {
-            name.lower(): text
-            for name, text in re.findall(r"^\s*(\w+)\s*=\s*\{(.*)\},?$", body, re.MULTILINE)
-        }
+        entry = {name.lower(): text for name, text in re.findall(r"^\s*(\w+)\s*=\s*\{(.*)\},?$", body, re.MULTILINE)}
         if missing := {"author", "title", "year"} - entry.keys():
             log.warning(f"{BIBLIOGRAPHY.name}: @{kind}{{{key}}} has no {', '.join(sorted(missing))}")
             continue
         title, where = plain(entry["title"]), plain(entry.get("journal", entry.get("booktitle", "")))
         if arxiv := entry.get("eprint"):
             where = f"{where}{', ' if where else ''}[arXiv:{arxiv}](https://arxiv.org/abs/{arxiv})"
-        papers.append(
-            (entry["year"], f"- {plain(entry['author'])} ({entry['year']}). *{title}*. {where}. `{key}`")
-        )
+        papers.append((entry["year"], f"- {plain(entry['author'])} ({entry['year']}). *{title}*. {where}. `{key}`"))
     return "\n".join(line for _, line in sorted(papers, reverse=True))
 
 

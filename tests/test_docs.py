@@ -39,11 +39,7 @@ def needs_a_model(statements: list[ast.stmt]) -> list[bool]:
     made: set[str] = set()
     verdicts = []
     for statement in statements:
-        names = {
-            node.id: isinstance(node.ctx, ast.Store)
-            for node in ast.walk(statement)
-            if isinstance(node, ast.Name)
-        }
+        names = {node.id: isinstance(node.ctx, ast.Store) for node in ast.walk(statement) if isinstance(node, ast.Name)}
         loads = any(isinstance(node, ast.Attribute) and node.attr == "load" for node in ast.walk(statement))
         verdicts.append(loads or bool(made & names.keys()))
         if verdicts[-1]:
@@ -53,9 +49,7 @@ def needs_a_model(statements: list[ast.stmt]) -> list[bool]:
 
 def run(page: Path, with_model: bool) -> None:
     script = ast.parse(blocks(page), filename=str(page))
-    chosen = [
-        s for s, model in zip(script.body, needs_a_model(script.body), strict=True) if with_model or not model
-    ]
+    chosen = [s for s, model in zip(script.body, needs_a_model(script.body), strict=True) if with_model or not model]
     code = compile(ast.Module(chosen, []), str(page), "exec", dont_inherit=True)
     exec(code, {"__name__": "__main__"})
 

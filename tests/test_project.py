@@ -69,9 +69,7 @@ def test_layers_of_the_import_contract_are_the_house_upside_down(project):
 
 
 def test_every_room_is_in_the_house(root):
-    found = {
-        path.name for path in (root / "src" / "measureflow").iterdir() if (path / "__init__.py").exists()
-    }
+    found = {path.name for path in (root / "src" / "measureflow").iterdir() if (path / "__init__.py").exists()}
     assert found <= set(HOUSE.split())
 
 
@@ -98,12 +96,26 @@ def test_every_room_and_module_says_what_it_is_for(root):
 
 
 def test_no_source_file_is_longer_than_a_sitting(root):
-    long = {
-        path.name: lines
-        for path in sources(root)
-        if (lines := len(path.read_text("utf-8").splitlines())) > 450
-    }
+    long = {path.name: lines for path in sources(root) if (lines := len(path.read_text("utf-8").splitlines())) > 450}
     assert long == {}
+
+
+def test_every_import_is_declared(project, root):
+    def names(requirements: list[str]) -> set[str]:
+        return {re.match(r"[\w-]+", one)[0].lower().replace("-", "_") for one in requirements}
+
+    def used(paths: list[Path]) -> set[str]:
+        found = {name.split(".")[0] for path in paths for name in imported(path)}
+        return found - sys.stdlib_module_names - {"measureflow"}
+
+    extras = project["project"]["optional-dependencies"]
+    declared = names(project["project"]["dependencies"])
+    assert used(sources(root)) <= declared | names(extras["hub"])
+    own = {path.stem for path in (root / "tests").rglob("*.py")}
+    reference = {"torch", "transformers"}  # they write the golden files and run in no test
+    tested = [path for path in (root / "tests").rglob("*.py") if not path.name.startswith("make_")]
+    assert used(tested) - own <= declared | names(extras["test"])
+    assert not (declared | names(extras["test"])) & reference
 
 
 def test_nothing_can_unpickle_or_run_code_from_a_file(root):
@@ -126,9 +138,7 @@ def test_numpy_never_loads_objects(root):
 
 def test_no_file_knows_the_machine_it_was_written_on(tracked):
     # written in pieces, so that this file passes its own test
-    machine = re.compile(
-        "|".join([r"/" + r"work/(main|shared)", r"/" + r"tmp/\w", r"/" + r"root/", r"/" + r"home/\w"])
-    )
+    machine = re.compile("|".join([r"/" + r"work/(main|shared)", r"/" + r"tmp/\w", r"/" + r"root/", r"/" + r"home/\w"]))
     named = [
         f"{path.name}: {found[0]}"
         for path in tracked
@@ -150,9 +160,7 @@ def test_import_stays_light():
 
 
 def test_import_is_silent():
-    quiet = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "import measureflow"], capture_output=True, text=True
-    )
+    quiet = subprocess.run([sys.executable, "-W", "error", "-c", "import measureflow"], capture_output=True, text=True)
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
 
 
