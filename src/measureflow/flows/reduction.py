@@ -18,8 +18,8 @@ class Span(eqx.Module):
     basis: Float[Array, "d n"]
 
     def lift(self, tokens: Tokens, points: Float[Array, "n k"]) -> Tokens:
-        """Return `tokens` at the points with these coordinates."""
-        return tokens.replace(points=points @ self.basis.T)
+        """Return `tokens` at the points with these coordinates; absent tokens stay where they are, bit by bit."""
+        return tokens.replace(points=jnp.where(tokens.present[:, None], points @ self.basis.T, tokens.points))
 
     def lower(self, tokens: Tokens) -> Tokens:
         """Return the coordinates of `tokens` in the basis."""

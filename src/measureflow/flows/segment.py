@@ -147,6 +147,8 @@ def attempt(problem: Problem, state: State, target: Array) -> State:
     clipped = state.h >= left
     h = jnp.where(clipped, left, state.h)
     new, velocity, error = one_step(problem, state, h)
+    if problem.field.breaks:
+        velocity = after_break(problem, state, new, velocity, target, clipped)
     measured = jax.lax.stop_gradient(relative_error(solver, tokens, state.x, new, error))
     finite = jnp.isfinite(measured) & jnp.all(jnp.isfinite(velocity))
     accept = finite & (measured <= 1.0)
@@ -166,9 +168,10 @@ def attempt(problem: Problem, state: State, target: Array) -> State:
     if problem.sign:
         energy = jax.lax.cond(keep, lambda x: problem.energy(x, state.cohorts.weights), lambda _: state.energy, new)
     moved = advance_time(state, h, clipped, target)
-    stuck = ~accept & (h * problem.fastest(state.v) < 1e-15 * jnp.max(jnp.abs(state.x)))
+    stuck = ~accept & (h * top_speed(problem, state.v, velocity) < 1e-15 * jnp.max(jnp.abs(state.x)))
     huge = ~jnp.isfinite(measured) | (jnp.max(jnp.abs(state.x)) > 1e100)
-    still = accept & (problem.fastest(velocity) <= ZERO_SPEED)
+    # a field that changes with depth may move again what it has let rest
+    still = accept & (problem.fastest(velocity) <= ZERO_SPEED) & problem.field.autonomous
     code = jnp.where(stuck, jnp.where(huge, BLOW_UP, UNRESOLVED), jnp.where(still, STATIONARY, RUNNING))
     code = jnp.where(crossed, jnp.where(located, CROSSED, STATIONARY), code).astype(state.code.dtype)
     after = State(
@@ -198,11 +201,35 @@ def one_step(problem: Problem, state: State, h: Array) -> tuple[Array, Array, Ar
     """Return point, velocity and error of one Runge-Kutta step; followers stay with those they follow."""
 
     def velocity(x: Array, t: Array) -> Array:
-        return problem.velocity(x, state.cohorts.weights, t)
+        return problem.velocity(x, state.cohorts.weights, before_break(problem.field, state.time, t))
 
     space = problem.tokens.space
     out = runge_kutta_step(pair_of(problem.solver.pair), velocity, space, state.x, state.v, state.time, h)
-    return jax.tree.map(lambda a: a[state.cohorts.into], out) if problem.coarsens else out
+    new, slope, error = jax.tree.map(lambda a: a[state.cohorts.into], out) if problem.coarsens else out
+    # projecting a token that does not move may still move its last bit
+    return jnp.where(problem.tokens.present[:, None], new, state.x), slope, error
+
+
+def before_break(field: Field, start: Array, t: Array) -> Array:
+    """Return the time `t` of a step from `start`, below the next jump of the field: a step that ends on a jump is the
+    old field's alone."""
+    if not field.breaks:
+        return t
+    breaks = jnp.asarray(field.breaks, t.dtype)
+    following = jnp.min(jnp.where(breaks > start, breaks, jnp.inf))
+    return jnp.minimum(t, jnp.nextafter(following, jnp.zeros_like(following)))
+
+
+def after_break(problem: Problem, state: State, new: Array, velocity: Array, target: Array, clipped: Array) -> Array:
+    """Return the velocity from which the next step starts: on a jump of the field it is the new field's."""
+    landed = clipped & jnp.any(jnp.asarray(problem.field.breaks, target.dtype) == target)
+    return jax.lax.cond(landed, lambda x: problem.velocity(x, state.cohorts.weights, target), lambda _: velocity, new)
+
+
+def top_speed(problem: Problem, old: Array, new: Array) -> Array:
+    """Return the larger of two speeds: near an unstable rest the old one says nothing about the time scale."""
+    ahead = problem.fastest(new)
+    return jnp.maximum(problem.fastest(old), jnp.where(jnp.isfinite(ahead), ahead, 0))
 
 
 def coarsened(problem: Problem, before: State, after: State, keep: Array) -> State:
