@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from typing import Any
 
@@ -45,24 +47,56 @@ def drive(plan: Plan, progress: Any) -> Path:
     if log.finished is not None:
         return log.finished
     began = time.perf_counter()
-    bar = Progress(progress, plan.end)
-    try:
-        with bar:
-            status = follow(log, bar)
-    except KeyboardInterrupt:
-        status = "stopped"
-    return log.path(status, time.perf_counter() - began)
+    with Progress(progress, plan.end) as bar, CtrlC() as ctrl_c:
+        try:
+            status = follow(log, bar, ctrl_c)
+        except KeyboardInterrupt:
+            status = None
+        return log.path(status, time.perf_counter() - began)
 
 
-def follow(log: Log, bar: Progress) -> str:
+class CtrlC:
+    """Ctrl-C while a flow runs: a flag that is looked at between segments, so that it cuts no save in two.
+
+    A second Ctrl-C interrupts at once. Off the main thread, and where the program has a handler of its own, nothing is
+    changed.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> CtrlC:
+        main = threading.current_thread() is threading.main_thread()
+        self.ours = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self.ours:
+            signal.signal(signal.SIGINT, self.ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def ask(self, *_: object) -> None:
+        """Note the first; let the second through."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` where one was asked for."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+
+def follow(log: Log, bar: Progress, ctrl_c: CtrlC) -> str:
     """Step from saved time to saved time; return the status with which the run ends."""
     plan = log.plan
     if log.saved == 0 and plan.times[0] == 0.0:
         log.save(0.0)
     for target in sorted({*plan.times[log.saved :].tolist(), *plan.breaks, plan.end}):
-        if target <= log.state.time and target != plan.end:
+        if target < log.state.time:  # equal: reached, and then interrupted before it was saved
             continue
-        code = reach(log, target, bar)
+        code = reach(log, target, bar, ctrl_c)
         if code == steps.RUNNING:
             if log.saved < len(plan.times) and target == plan.times[log.saved]:
                 log.save(target)
@@ -75,16 +109,19 @@ def follow(log: Log, bar: Progress) -> str:
     return "reached" if plan.problem.condition is None else "stopped"
 
 
-def reach(log: Log, target: float, bar: Progress) -> int:
+def reach(log: Log, target: float, bar: Progress, ctrl_c: CtrlC) -> int:
     """Run segments until `target` or until something happens; return the code."""
-    budget, attempts = 16, 0
+    attempts = 0
     while True:
+        ctrl_c.check()
         before, tick = log.attempts, time.perf_counter()
-        log.state = advance(log.problem, log.state, jnp.asarray(target, float), jnp.asarray(budget, int))
+        log.state = advance(log.problem, log.state, jnp.asarray(target, float), jnp.asarray(log.budget, int))
         code = int(log.state.code)  # waits for the device
         seconds, made = time.perf_counter() - tick, log.attempts - before
         attempts += made
         bar.show(float(log.state.time))
+        if made:
+            log.budget = int(np.clip(SEGMENT_SECONDS * made / max(seconds, 1e-6), 1, 8 * log.budget))
         if code != steps.RUNNING:
             return code
         if float(log.state.time) >= target:
@@ -94,7 +131,5 @@ def reach(log: Log, target: float, bar: Progress) -> int:
             return code
         if attempts >= log.plan.problem.solver.max_steps:
             return steps.UNRESOLVED
-        if made:
-            budget = int(np.clip(SEGMENT_SECONDS * made / max(seconds, 1e-6), 1, 8 * budget))
         log.drop_followers()
         log.commit_if_due()

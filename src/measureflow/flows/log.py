@@ -20,7 +20,7 @@ from measureflow.paths import STATUSES, Path, PathStore
 
 __all__ = ["Log"]
 
-#: commits to a store are at least this far apart
+#: commits to a store are at least this far apart, and at least ten times as long as one takes
 COMMIT_SECONDS = 0.5
 
 
@@ -30,6 +30,7 @@ class Log:
     Attributes:
         state: the solver's state.
         problem, roster: the rows that still move, and where the original tokens are among them.
+        budget: how many attempts the next segment may make; one at first, since one may take long.
         finished: the path of a store that already holds the whole run.
     """
 
@@ -45,8 +46,10 @@ class Log:
         self.finished: Path | None = None
         self.on_disk = 0
         self.last_on_disk: float | None = None
+        self.states_on_disk = 0
         self.seconds = 0.0
-        self.last_commit = time.perf_counter()
+        self.budget = 1
+        self.next_commit = time.perf_counter() + COMMIT_SECONDS
         self.state: State = begin(plan.problem) if plan.store is None else self.resume(Folder(plan.store))
 
     @property
@@ -91,23 +94,22 @@ class Log:
 
     def commit_if_due(self) -> None:
         """Write to the store where the last commit is long enough ago."""
-        if self.store is not None and time.perf_counter() - self.last_commit > COMMIT_SECONDS:
+        if self.store is not None and time.perf_counter() > self.next_commit:
             self.commit(None)
 
     def commit(self, status: str | None) -> None:
-        """Write what is in memory to the store and make it count."""
+        """Write what is in memory to the store and make it count; a run without a status goes on with the same call."""
         assert self.store is not None
-        pending = self.plan.last_only and status is None  # the last state is not known before the end
-        self.store.append(self.times, [] if pending else self.states, [] if pending else self.kept, self.recorded)
-        # a run that was interrupted keeps no status on disk, so that the same call goes on
-        final = None if status == "stopped" and self.plan.problem.condition is None else status
+        began = time.perf_counter()
+        self.store.append(self.times, self.states, self.kept, self.recorded, replace=self.plan.last_only)
         solver = {**to_arrays(self.state), **self.roster.to_arrays()}
-        self.store.commit(solver=solver, merges=self.roster.merges(self.state), stats=self.stats(), status=final)
-        if not pending:
-            self.states, self.kept = [], []
+        self.store.commit(solver=solver, merges=self.roster.merges(self.state), stats=self.stats(), status=status)
+        self.states_on_disk = 1 if self.plan.last_only and self.states else self.states_on_disk + len(self.states)
         self.on_disk, self.last_on_disk = self.saved, self.times[-1] if self.times else self.last_on_disk
-        self.times, self.recorded = [], {name: [] for name in self.recorded}
-        self.last_commit = time.perf_counter()
+        self.times, self.states, self.kept = [], [], []
+        self.recorded = {name: [] for name in self.recorded}
+        now = time.perf_counter()
+        self.next_commit = now + max(COMMIT_SECONDS, 10 * (now - began))
 
     def resume(self, folder: Folder) -> State:
         """Open or make the store; return the state to go on from."""
@@ -125,6 +127,7 @@ class Log:
         if self.store.is_finished:
             self.finished = before.with_field(self.plan.problem.field)
         self.on_disk, self.seconds = len(before.times), float(before.stats.get("seconds", 0.0))
+        self.states_on_disk = len(before)
         self.last_on_disk = float(before.times[-1]) if self.on_disk else None
         solver = self.store.solver()
         if solver is None:
@@ -152,17 +155,16 @@ class Log:
             stats["reduction"] = f"span: d = {plan.tokens.d} as {plan.span.basis.shape[1]}"
         return stats
 
-    def path(self, status: str, seconds: float) -> Path:
-        """Return the path that was followed, and end the store."""
+    def path(self, status: str | None, seconds: float) -> Path:
+        """Return the path that was followed, and end the store; a run that was interrupted has no status."""
         self.seconds += seconds
-        if not self.saved:
-            self.save(float(self.state.time), extra=True)
-        if not self.states and self.store is None:
-            self.states = [jax.tree.map(np.asarray, self.plan.full(self.points()))]
-            self.kept = [self.saved - 1]
+        if status is not None:
+            self.show_something(behind=self.on_disk)
         if self.store is not None:
             self.commit(status)
-            return self.store.read().with_field(self.plan.problem.field).with_status(status)
+            if self.states_on_disk:
+                return self.store.read().with_field(self.plan.problem.field).with_status(status or "stopped")
+        self.show_something(behind=0)
         return Path(
             times=jnp.asarray(self.times),
             measure=jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *self.states),
@@ -170,10 +172,26 @@ class Log:
             recorded={name: jnp.asarray(np.stack(values)) for name, values in self.recorded.items()},
             merges=self.roster.merges(self.state),
             stats=self.stats(),
-            code=jnp.asarray(STATUSES.index(status)),
+            code=jnp.asarray(STATUSES.index(status or "stopped")),
             field=self.plan.problem.field,
             recipe=self.plan.recipe,
         )
+
+    def show_something(self, behind: int) -> None:
+        """Keep the present state where none of those asked for was reached: a path shows at least one.
+
+        `behind` saved times stand in the path before those in memory.
+        """
+        if self.states or self.states_on_disk:
+            return
+        now = float(self.state.time)
+        last = self.times[-1] if self.times else self.last_on_disk if behind else None
+        if last != now:
+            self.times.append(now)
+            for name, value in self.plan.recorded(self.points(), self.state.time).items():
+                self.recorded[name].append(np.asarray(value))
+        self.states = [jax.tree.map(np.asarray, self.plan.full(self.points()))]
+        self.kept = [behind + len(self.times) - 1]
 
 
 def to_arrays(state: State) -> dict[str, np.ndarray]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 from pathlib import Path as Folder
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,6 +19,7 @@ from measureflow.errors import BadInput
 from measureflow.measures import Tokens
 from measureflow.paths.path import STATUSES, Merges, Path
 from measureflow.paths.recipe import Recipe, describe, rebuild
+from measureflow.spaces import is_traced
 
 __all__ = ["PathStore", "load", "save"]
 
@@ -58,6 +61,7 @@ class PathStore:
             "labels": measure.labels,
             "recipe": recipe.text,
             "saved": 0,
+            "first": 0,
             "states": 0,
             "recorded": {},
             "status": None,
@@ -69,8 +73,8 @@ class PathStore:
         return store
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str]) -> PathStore:
-        """Open a store for reading or for going on.
+    def open(cls, folder: str | os.PathLike[str], *, write: bool = True) -> PathStore:
+        """Open a store for going on, or only for reading.
 
         Raises:
             BadInput: no such folder, or not one of ours.
@@ -79,43 +83,63 @@ class PathStore:
         if not target.exists():
             raise BadInput(f"{target} does not exist; give the folder of a saved path, such as run.zarr.")
         try:
-            commit = json.loads((target / COMMIT).read_text())
-            if commit["writer"] != "measureflow" or commit["format"] != FORMAT:
-                raise KeyError
-        except (OSError, ValueError, KeyError, TypeError):
+            commit = json.loads((target / COMMIT).read_text(encoding="utf-8"))
+            check_commit(commit)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise BadInput(
                 f"{target} is no path store (its {COMMIT} is missing or not ours); it was left as it is."
             ) from None
         import zarr
 
-        return cls(target, zarr.open_group(str(target), mode="r+"), commit)
+        try:
+            # our format alone is read: older ones may hold pickled objects
+            group = zarr.open_group(str(target), mode="r+" if write else "r", zarr_format=3)
+        except (OSError, ValueError, KeyError) as error:
+            raise BadInput(f"{target} cannot be read ({error}); it was left as it is.") from None
+        return cls(target, group, commit)
 
-    def append(self, times: list[float], states: list[Tokens], kept: list[int], recorded: dict[str, list[Any]]) -> None:
-        """Write states behind the committed ones; they count only after the next `commit`."""
+    def append(
+        self,
+        times: list[float],
+        states: list[Tokens],
+        kept: list[int],
+        recorded: dict[str, list[Any]],
+        *,
+        replace: bool = False,
+    ) -> None:
+        """Write times and states behind the committed ones; they count only after the next `commit`.
+
+        `replace=True` puts the last of the states in place of the committed one. It goes to another row, so that the
+        committed one stands until then.
+        """
         saved, here = self.commit_data["saved"], self.commit_data["states"]
+        if replace:
+            states, kept = states[-1:], kept[-1:]
+            here = (0 if here == 2 else here) if states else here
         self.put("times", saved, np.asarray(times))
-        self.put("kept", here, np.asarray(kept, dtype=np.int64))
-        for name in STATE_LEAVES:
-            if states:
+        if states:
+            self.put("kept", here, np.asarray(kept, dtype=np.int64))
+            for name in STATE_LEAVES:
                 self.put(f"measure/{name}", here, np.stack([np.asarray(getattr(mu, name)) for mu in states]))
         for name, values in recorded.items():
-            rows = np.stack([np.asarray(value) for value in values]) if values else np.zeros((0,))
-            if len(rows):
+            if values:
+                rows = np.stack([np.asarray(value) for value in values])
                 key = self.commit_data["recorded"].setdefault(name, f"recorded/{len(self.commit_data['recorded'])}")
                 if key not in self.group:
-                    self.group.create_array(
-                        key, shape=(0, *rows.shape[1:]), chunks=(64, *rows.shape[1:]), dtype=rows.dtype
-                    )
+                    chunks = (64, *(max(1, size) for size in rows.shape[1:]))
+                    self.group.create_array(key, shape=(0, *rows.shape[1:]), chunks=chunks, dtype=rows.dtype)
                 self.put(key, saved, rows)
         self.commit_data["saved"] = saved + len(times)
         self.commit_data["states"] = here + len(states)
+        if replace and states:
+            self.commit_data["first"] = here
 
     def put(self, key: str, start: int, rows: np.ndarray) -> None:
         """Write rows from index `start` on, over whatever an uncommitted attempt left there."""
         array = self.group[key]
-        array.resize((start + len(rows), *array.shape[1:]))
+        array.resize((max(array.shape[0], start + len(rows)), *array.shape[1:]))
         if len(rows):
-            array[start:] = rows
+            array[start : start + len(rows)] = rows
 
     def commit(
         self,
@@ -126,7 +150,6 @@ class PathStore:
         status: str | None = None,
     ) -> None:
         """Make everything appended so far count, with the solver's state; `status` ends the run."""
-        old = self.commit_data["solver"]
         arrays = {
             **(solver or {}),
             "merge_since": np.asarray(merges.since),
@@ -136,8 +159,9 @@ class PathStore:
         np.savez(self.folder / name, **arrays)  # type: ignore[arg-type]
         self.commit_data.update(solver=name, stats=plain(stats), status=status)
         self.write_commit()
-        if old is not None:
-            (self.folder / old).unlink(missing_ok=True)
+        for other in self.folder.glob("solver-*.npz"):  # the one before, and what a kill left
+            if other.name != name:
+                other.unlink(missing_ok=True)
 
     @property
     def recipe(self) -> Recipe:
@@ -162,50 +186,114 @@ class PathStore:
         write_atomically(self.folder / COMMIT, json.dumps(self.commit_data))
 
     def read(self) -> Path:
-        """Return the path of the last commit."""
+        """Return the path of the last commit.
+
+        Raises:
+            BadInput: a part that the commit counts is not there.
+        """
+        try:
+            return self.whole_path()
+        except BadInput:
+            raise
+        except Exception as error:  # whatever a damaged file makes of the reader
+            what = " ".join(str(error).split())
+            raise BadInput(
+                f"{self.folder} is damaged ({type(error).__name__}: {what}); make it again with the same call."
+            ) from None
+
+    def whole_path(self) -> Path:
+        """Put the parts of the last commit together."""
         commit = self.commit_data
-        saved, states = commit["saved"], commit["states"]
-        leaves = {name: jnp.asarray(self.group[f"measure/{name}"][:states]) for name in STATE_LEAVES}
-        space = rebuild(commit["space"])
+        saved, first, states = commit["saved"], commit["first"], commit["states"]
+        points, weights, positions, present = (self.rows(f"measure/{name}", first, states) for name in STATE_LEAVES)
         labels = None if commit["labels"] is None else tuple(commit["labels"])
-        empty = object.__new__(Tokens)
-        for name, value in {"space": space, "labels": labels, **leaves}.items():
-            object.__setattr__(empty, name, value)
-        recipe, solver = self.recipe, self.solver()
-        field = recipe.part("field", otherwise=lambda: None)
+        measure = object.__new__(Tokens)
+        leaves = {"points": points, "weights": weights, "positions": positions, "present": present}
+        for name, value in {"space": rebuild(commit["space"]), "labels": labels, **leaves}.items():
+            object.__setattr__(measure, name, value)
+        solver = self.solver()
+        field = self.recipe.part("field", otherwise=lambda: None)
         return Path(
-            times=jnp.asarray(self.group["times"][:saved]),
-            measure=empty,
-            kept=jnp.asarray(self.group["kept"][:states]),
-            merges=Merges.none(empty) if solver is None else Merges(*map(jnp.asarray, merged(solver))),
-            recorded={name: jnp.asarray(self.group[key][:saved]) for name, key in commit["recorded"].items()},
+            times=self.rows("times", 0, saved),
+            measure=measure,
+            kept=self.rows("kept", first, states),
+            merges=Merges.none(measure) if solver is None else Merges(*map(jnp.asarray, merged(solver))),
+            recorded={name: self.rows(key, 0, saved) for name, key in commit["recorded"].items()},
             stats=dict(commit["stats"]),
             code=jnp.asarray(STATUSES.index(commit["status"] or "stopped")),
             field=tuple(field) if isinstance(field, list) else field,
-            recipe=recipe,
+            recipe=self.recipe,
         )
+
+    def rows(self, key: str, first: int, last: int) -> jax.Array:
+        """Read rows of an array, all of which must be there."""
+        array = self.group[key]
+        if array.shape[0] < last or array.dtype.kind not in "biuf":
+            raise BadInput(
+                f"{self.folder} is damaged: {key} holds {array.shape[0]} rows of {array.dtype} and {last} were "
+                f"committed; make it again with the same call."
+            )
+        return jnp.asarray(array[first:last])
+
+
+def check_commit(commit: Any) -> None:
+    """Raise `ValueError` or another plain error where a commit is none of ours."""
+    counts = [commit["saved"], commit["first"], commit["states"]]
+    names = list(commit["recorded"].values()) + ([commit["solver"]] if commit["solver"] is not None else [])
+    ours = (
+        commit["writer"] == "measureflow"
+        and commit["format"] == FORMAT
+        and all(type(count) is int and count >= 0 for count in counts)
+        and all(re.fullmatch(r"recorded/\d+|solver-[0-9a-f]+\.npz", name) for name in names)
+        and (commit["status"] is None or commit["status"] in STATUSES)
+        and isinstance(commit["stats"], dict)
+        and isinstance(commit["recipe"], str)
+        and "space" in commit
+        and (commit["labels"] is None or all(isinstance(word, str) for word in commit["labels"]))
+    )
+    if not ours:
+        raise ValueError
 
 
 def save(path: Path, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write a whole path: into a sibling first, then renamed, so that a failure leaves nothing half-written."""
+    if is_traced(path.points) or path.points.ndim != 3:
+        raise BadInput(
+            f"a batch of paths (points {path.points.shape}) is no one path; save each: jax.tree.map(lambda a: a[0], .)."
+        )
     target = Folder(folder)
+    if target.exists() and not overwrite:
+        raise BadInput(f"{target} exists and was left as it is; choose another name or pass overwrite=True.")
     if target.exists():
-        if not overwrite:
-            raise BadInput(f"{target} exists and was left as it is; choose another name or pass overwrite=True.")
         PathStore.open(target)  # only one of our own stores is ever replaced
+    check_parent(target)
     beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
-        store = PathStore.create(beside, recipe=path.recipe, measure=path[0])
-        states = [path[k] for k in range(len(path))]
+        arrays = jax.tree.map(np.asarray, path.measure)
+        states = [jax.tree.map(lambda leaf, k=k: leaf[k], arrays) for k in range(len(path))]
+        store = PathStore.create(beside, recipe=path.recipe, measure=states[0])
         recorded = {name: list(np.asarray(values)) for name, values in path.recorded.items()}
         store.append([float(t) for t in path.times], states, [int(k) for k in path.kept], recorded)
         store.commit(stats=path.stats, merges=path.merges, status=path.status)
-        if target.exists():
-            shutil.rmtree(target)
-        os.rename(beside, target)
+        put_in_place(beside, target)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
+
+
+def put_in_place(beside: Folder, target: Folder) -> None:
+    """Rename the new store to its name; an old one stays whole until the new one stands."""
+    if not target.exists():
+        os.rename(beside, target)
+        return
+    old = target.with_name(f"{beside.name}.old")
+    os.rename(target, old)
+    try:
+        os.rename(beside, target)
+    except BaseException:
+        os.rename(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def merged(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -215,7 +303,7 @@ def merged(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def load(folder: str | os.PathLike[str]) -> Path:
     """Read the last commit of a store."""
-    return PathStore.open(folder).read()
+    return PathStore.open(folder, write=False).read()
 
 
 def fresh(folder: str | os.PathLike[str]) -> Folder:
@@ -223,9 +311,14 @@ def fresh(folder: str | os.PathLike[str]) -> Folder:
     target = Folder(folder)
     if target.exists():
         raise BadInput(f"{target} exists and was left as it is; choose another name.")
+    check_parent(target)
+    return target
+
+
+def check_parent(target: Folder) -> None:
+    """Raise `BadInput` where the folder in which something shall be made does not exist."""
     if not target.absolute().parent.is_dir():
         raise BadInput(f"{target}: the folder {target.absolute().parent} does not exist; make it first.")
-    return target
 
 
 def write_atomically(file: Folder, text: str) -> None:
