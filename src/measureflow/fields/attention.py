@@ -17,7 +17,7 @@ from measureflow.fields.scores import Dot, Score, as_score
 from measureflow.fields.weightings import Softmax, Unnormalised, Weighting, as_weighting
 from measureflow.measures import Tokens
 from measureflow.spaces import Sphere, is_traced
-from measureflow.sums import Exact, Kernel, Sum
+from measureflow.sums import Exact, Kernel, Sum, squared_distances
 
 __all__ = ["AttentionKernel", "MultiHead", "SelfAttention"]
 
@@ -163,8 +163,7 @@ class SelfAttention(Field):
 
             def row(x: Array, _: None) -> Array:
                 # from differences: near tokens would lose digits in beta (<x,y> - 1)
-                gaps = x[:, None, :] - points[None, :, :]
-                return jnp.exp(-0.5 * beta * jnp.sum(gaps * gaps, axis=-1)) @ masses
+                return jnp.exp(-0.5 * beta * squared_distances(x, points)) @ masses
         else:
 
             def row(x: Array, _: None) -> Array:

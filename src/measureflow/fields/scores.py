@@ -5,10 +5,10 @@ from __future__ import annotations
 import abc
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from measureflow.errors import BadInput
+from measureflow.sums import squared_distances
 
 __all__ = ["L2", "Dot", "Score", "as_score"]
 
@@ -34,8 +34,7 @@ class L2(Score):
 
     def __call__(self, q: Float[Array, "m k"], k: Float[Array, "n k"]) -> Float[Array, "m n"]:
         """Return `-|q_i - k_j|^2`, from differences."""
-        gaps = q[:, None, :] - k[None, :, :]
-        return -jnp.sum(gaps * gaps, axis=-1)
+        return -squared_distances(q, k)
 
 
 NAMED = {"dot": Dot, "l2": L2}

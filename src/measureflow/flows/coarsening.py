@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from measureflow.fields import Field
 from measureflow.measures import Tokens
-from measureflow.sums import Exact
+from measureflow.sums import Exact, squared_distances
 
 __all__ = ["Cohorts", "may_coarsen", "merge_distance", "merge_near"]
 
@@ -86,8 +86,8 @@ def merge_near(
 
     def first_partner(own: Array, rank: Array | None) -> Array:
         here, before = new[own], old[own]
-        near = squares(here, new) < within**2
-        nearer = squares(here, new) < squares(before, old)
+        near = squared_distances(here, new) < within**2
+        nearer = squared_distances(here, new) < squared_distances(before, old)
         able = near & nearer & free[None, :] & free[own][:, None] & (index[None, :] < own[:, None])
         return jnp.where(jnp.any(able, axis=1), jnp.argmax(able, axis=1), own)
 
@@ -102,9 +102,3 @@ def merge_near(
     since = jnp.where(joins, time, cohorts.since)
     changed = jnp.where((shift != 0).any(axis=1)[:, None], centre, new)
     return changed[into], Cohorts(weights, into, jnp.where(joins, target, cohorts.partner), since)
-
-
-def squares(x: Float[Array, "m d"], y: Float[Array, "n d"]) -> Float[Array, "m n"]:
-    """Return squared distances, from differences."""
-    gaps = x[:, None, :] - y[None, :, :]
-    return jnp.sum(gaps * gaps, axis=-1)

@@ -14,7 +14,7 @@ from measureflow.errors import BadInput
 from measureflow.measures import Tokens
 from measureflow.observables.along import along
 from measureflow.spaces import is_traced
-from measureflow.sums import Exact
+from measureflow.sums import Exact, squared_distances
 
 __all__ = ["Clusters", "clusters"]
 
@@ -107,8 +107,7 @@ def least_neighbour(points: Array, massive: Bool[Array, "n"], delta: Array) -> A
     n = points.shape[0]
 
     def near(x: Array, _: None = None) -> Array:
-        gaps = x[:, None, :] - points[None, :, :]
-        return (jnp.sum(gaps * gaps, axis=-1) < 2.0 * delta) & massive[None, :]
+        return (squared_distances(x, points) < 2.0 * delta) & massive[None, :]
 
     def least(graph: Array, labels: Array) -> Array:
         return jnp.min(jnp.where(graph, labels[None, :], n), axis=1)

@@ -14,7 +14,7 @@ from measureflow.fields.attention import apply, checked_beta
 from measureflow.measures import Tokens
 from measureflow.observables.along import along, measure_of
 from measureflow.spaces import Sphere, is_traced
-from measureflow.sums import Exact
+from measureflow.sums import Exact, squared_distances
 
 __all__ = ["dissipation", "energy", "participation", "raw_dissipation", "raw_energy"]
 
@@ -154,8 +154,7 @@ def neighbours(mu: Tokens, beta: Array) -> Array:
     """Return `sum_k a_k e^(-beta |x_i - x_k|^2 / 2)` for every token, block by block."""
 
     def row(x: Array, _: None) -> Array:
-        gaps = x[:, None, :] - mu.points[None, :, :]
-        return jnp.exp(-0.5 * beta * jnp.sum(gaps * gaps, axis=-1)) @ mu.weights
+        return jnp.exp(-0.5 * beta * squared_distances(x, mu.points)) @ mu.weights
 
     return Exact().over_blocks(row, mu.points, None, mu.n)
 

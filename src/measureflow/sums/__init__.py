@@ -1,6 +1,7 @@
 """How pair sums are computed, with an error for each way. Knows measures, and of a field only its kernel of weights."""
 
 from measureflow.sums.exact import Exact
+from measureflow.sums.gaps import squared_distances, weighted_gaps
 from measureflow.sums.sum import Kernel, Sum
 
-__all__ = ["Exact", "Kernel", "Sum"]
+__all__ = ["Exact", "Kernel", "Sum", "squared_distances", "weighted_gaps"]

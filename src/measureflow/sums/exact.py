@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
 from measureflow.measures import Tokens
+from measureflow.sums.gaps import weighted_gaps
 from measureflow.sums.sum import Kernel, Sum
 
 __all__ = ["Exact"]
@@ -68,10 +69,8 @@ class Exact(Sum):
         def rows(xs: Array, beside: tuple[Array | None, Array | None]) -> tuple[Array, Array]:
             ranks, own = beside
             weights = kernel.weights(xs, ranks, mu)
-            gaps = mu.points[None, :, :] - xs[:, None, :]  # fused into the sum by the compiler, never stored
-            if own is not None:
-                gaps = jnp.where(own[:, None, None] == jnp.arange(mu.n)[None, :, None], 0, gaps)
-            return jnp.sum(weights[:, :, None] * gaps, axis=1), jnp.sum(weights, axis=1)
+            pulling = weights if own is None else jnp.where(own[:, None] == jnp.arange(mu.n)[None, :], 0, weights)
+            return weighted_gaps(pulling, xs, mu.points), jnp.sum(weights, axis=1)
 
         return self.over_blocks(rows, x, (rank, index), mu.n)
 
