@@ -23,13 +23,12 @@ from measureflow.flows import Adaptive, Consensus, Overlap, Stationary, flow, la
 from measureflow.measures import Tokens, cap, equiangular, gaussian, mixture, uniform, von_mises_fisher
 from measureflow.paths import Path
 from measureflow.spaces import Euclidean, Space, Sphere
+from measureflow.version import __version__
 
 if TYPE_CHECKING:
     from measureflow import claims, language, theory
     from measureflow.claims import check, claim
     from measureflow.language import load, trace
-
-__version__ = "0.1.0"
 
 #: names that are imported when they are first asked for: where each lives
 _LATER = {
@@ -59,6 +58,7 @@ __all__ = [
     "Sphere",
     "Stationary",
     "Tokens",
+    "__version__",
     "cap",
     "check",
     "claim",
