@@ -1,7 +1,8 @@
-"""A path in other forms: an xarray dataset, and two lines of text."""
+"""A path in other forms: an xarray dataset, two lines of text, and the line under its pictures."""
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy as np
 from measureflow.errors import BadInput
 from measureflow.paths.path import Path
 from measureflow.spaces import Sphere, is_traced
+from measureflow.version import __version__
 
-__all__ = ["summary", "to_xarray"]
+__all__ = ["credit", "summary", "to_xarray"]
 
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -75,3 +77,19 @@ def events(path: Path) -> list[str]:
     if "sphere_defect" in path.stats:
         said.append(f"sphere defect {float(path.stats['sphere_defect']):.0e}")
     return said
+
+
+def credit(path: Path) -> str:
+    """Say in one line what was run: verb, tokens, field, options and the first letters of the recipe's hash."""
+    data = path.recipe.data
+    field = repr(path.field) if not isinstance(path.field, tuple) else f"{len(path.field)} sub-layers"
+    space = f"{path.space!r}"
+    parts = [f"{path.measure.n} tokens on {space}", f"under {field}" if path.field is not None else ""]
+    for name in ("until", "depth", "step", "model", "text", "seed"):
+        if data.get(name) is not None:
+            value = data[name]
+            if isinstance(value, dict):
+                value = value.get("name") or value.get("noun", "object")
+            parts.append(f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {shorten(str(value), 60)}")
+    said = ", ".join(part for part in parts if part)
+    return f"measureflow {__version__} {data.get('verb', 'path')}: {said}; recipe {path.recipe.hash[:12]}"
