@@ -15,14 +15,19 @@ from measureflow import observables
 from measureflow.errors import BadInput
 from measureflow.measures import Tokens
 from measureflow.paths import register
+from measureflow.spaces import Sphere
 
 __all__ = ["Condition", "Consensus", "Overlap", "Stationary", "log_times", "save_times"]
+
+
+#: more saved times than this are a slip
+MOST_TIMES = 10_000_000
 
 
 class Condition(eqx.Module):
     """Something to wait for, with a time `cap` at which the flow gives up waiting."""
 
-    cap: float = eqx.field(static=True)
+    cap: Float[Array, ""]
 
     #: whether the moment is searched for, rather than the first step at which the condition holds
     located: ClassVar[bool] = True
@@ -103,8 +108,11 @@ class Overlap(Condition):
     def ready(self, tokens: Tokens) -> Condition:
         """Return the condition with the side from which the value is passed; the tokens must exist."""
         for index in (self.i, self.j):
-            if not 0 <= index < tokens.n:
+            if not isinstance(index, (int, np.integer)) or not 0 <= index < tokens.n:
                 raise BadInput(f"until=Overlap: there is no token {index}; indices run over 0 .. {tokens.n - 1}.")
+        reachable = jnp.abs(self.value) <= 1 if isinstance(tokens.space, Sphere) else jnp.isfinite(self.value)
+        if not reachable:
+            raise BadInput(f"until=Overlap: value is {self.value}; no inner product on {tokens.space!r} passes it.")
         now = float(jnp.sum(tokens.points[self.i] * tokens.points[self.j]))
         return Overlap(self.i, self.j, self.value, now <= float(self.value), self.cap)
 
@@ -114,11 +122,11 @@ class Overlap(Condition):
         return missing if self.rising else -missing
 
 
-def checked_cap(cap: Any) -> float:
-    """Return the time at which a flow gives up waiting."""
+def checked_cap(cap: Any) -> Array:
+    """Return the time at which a flow gives up waiting, as an array: three caps are one program."""
     if not (math.isfinite(cap) and cap > 0):
         raise BadInput(f"cap is {cap}; it must be a finite time > 0.")
-    return float(cap)
+    return jnp.asarray(cap, float)
 
 
 def log_times(until: float, count: int = 200, first: float | None = None) -> np.ndarray:
@@ -133,6 +141,8 @@ def log_times(until: float, count: int = 200, first: float | None = None) -> np.
         raise BadInput(f"until is {until!r}; it must be a finite time > 0.")
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 2:
         raise BadInput(f"save is {count!r}; a count of saved times must be an integer of at least 2.")
+    if count > MOST_TIMES:
+        raise BadInput(f"save is {count:,}; at most {MOST_TIMES:,} times are saved in one run.")
     start = min(1e-2, until / 100.0) if first is None else float(first)
     if not 0 < start < until and count > 2:
         raise BadInput(f"log_times: first is {start}; it must lie between 0 and until = {until}.")

@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from measureflow.errors import BadInput
-from measureflow.fields import Field, Normalisation, default_normalisation
+from measureflow.fields import Field, Normalisation
 from measureflow.flows.coarsening import may_coarsen
 from measureflow.flows.conditions import Condition, save_times
 from measureflow.flows.driver import drive
+from measureflow.flows.layers import checked_normalisation
+from measureflow.flows.memory import check_memory
 from measureflow.flows.plan import Plan
 from measureflow.flows.record import as_recorders, check_recorders, kept_indices
 from measureflow.flows.reduction import span_reduction
@@ -82,12 +84,14 @@ def flow(
             raise BadInput("flow: under jit, vmap or grad there is no store= and until= must be a time.")
         return traced_flow(tokens, field, solver, until, save, record, keep)
     condition = until.ready(tokens) if isinstance(until, Condition) else None
-    end = condition.cap if condition is not None else checked_time(until)
+    end = float(condition.cap) if condition is not None else checked_time(until)
     times = save_times(save, end)
     sign = energy_sign(tokens, field)
     recorders = as_recorders(record)
-    check_recorders(recorders, tokens, field.at(0.0))
+    size = check_recorders(recorders, tokens, field.at(0.0))
     wanted = kept_indices(keep, len(times))
+    cure = "keep='last' or a few indices, or save fewer times with save="
+    check_memory("flow", tokens, len(wanted), size, len(times), cure)
     span = span_reduction(tokens, field) if reduce else None
     bare = (tokens if span is None else span.lower(tokens)).replace(labels=None)
     recipe = Recipe.of(
@@ -97,7 +101,7 @@ def flow(
         until=until if condition is None else condition,
         times=times,
         solver=solver,
-        record=[recorder.name for recorder in recorders],
+        record=[recorder.description for recorder in recorders],
         keep=keep if isinstance(keep, str) else wanted,
         reduce=bool(reduce),
     )
@@ -128,7 +132,7 @@ def checked(tokens: Any, field: Any, solver: Any, normalisation: Any, noise: Any
         raise BadInput(f"flow: field is {field!r}; give a field such as mf.SelfAttention(beta=9.0).")
     if solver is not None and not isinstance(solver, Adaptive):
         raise BadInput(f"flow: solver is {solver!r}; give mf.Adaptive(rtol=..., atol=...) or None.")
-    if not is_traced(noise) and noise != 0.0:
+    if is_traced(noise) or not isinstance(noise, (int, float)) or noise != 0.0:
         raise BadInput(f"flow: noise is {noise}; noisy flows are not built yet, so only noise=0 runs.")
     if jnp.zeros((), float).dtype != np.float64:
         raise BadInput("flow needs float64: leave MEASUREFLOW_X64 unset, or use mf.layers in float32.")
@@ -136,7 +140,7 @@ def checked(tokens: Any, field: Any, solver: Any, normalisation: Any, noise: Any
         raise BadInput(
             f"flow needs float64 and the tokens are {tokens.points.dtype}; make them with points.astype(float)."
         )
-    (normalisation or default_normalisation(tokens.space)).check(tokens.space)
+    checked_normalisation("flow", normalisation, tokens.space)
     jax.eval_shape(lambda mu: field.at(0.0)(mu.points, mu), tokens)  # wrong shapes speak before any work starts
     return tokens, field, Adaptive() if solver is None else solver
 
@@ -144,7 +148,7 @@ def checked(tokens: Any, field: Any, solver: Any, normalisation: Any, noise: Any
 def checked_time(until: Any) -> float:
     """Return `until` as a finite time > 0."""
     try:
-        time = float(until)
+        time = float("none" if isinstance(until, (str, bool)) else until)
     except (TypeError, ValueError):
         raise BadInput(
             f"flow: until is {until!r}; give a time > 0 or a condition such as mf.Stationary(1e-9)."

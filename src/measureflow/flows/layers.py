@@ -14,10 +14,11 @@ from jaxtyping import Array
 
 from measureflow.errors import BadInput
 from measureflow.fields import Field, Normalisation, default_normalisation
+from measureflow.flows.memory import check_memory
 from measureflow.flows.record import Recorders, as_recorders, check_recorders, kept_indices, values_of
 from measureflow.measures import Tokens
 from measureflow.paths import STATUSES, Merges, Path, Recipe
-from measureflow.spaces import is_traced
+from measureflow.spaces import Space, is_traced
 
 __all__ = ["layers"]
 
@@ -61,8 +62,7 @@ def layers(
         raise BadInput(
             f"layers: tokens are {type(tokens).__name__}; give mf.Tokens(space, points) or a law such as mf.uniform."
         )
-    scheme = normalisation or default_normalisation(tokens.space)
-    scheme.check(tokens.space)
+    scheme = checked_normalisation("layers", normalisation, tokens.space)
     one = isinstance(field, Field)
     if one and (depth is None or step is None):
         raise BadInput(
@@ -72,15 +72,20 @@ def layers(
     h = checked_step(1.0 if step is None else step)
     turns = checked_depth(len(blocks) if depth is None else depth, one, blocks)
     recorders = as_recorders(record)
-    check_recorders(recorders, tokens, blocks[0].at(0.0) if one else None)
+    size = check_recorders(recorders, tokens, blocks[0].at(0.0) if one else None)
+    sublayers, last_only = (isinstance(keep, str) and keep == name for name in ("sublayers", "last"))
+    count = turns + 1 if one else len(whole_layers(blocks[:turns], sublayers)) + 1
+    cure = "keep='last', or run in parts of less depth"
+    check_memory("layers", tokens, 1 if last_only else count, size, count, cure)
+    wanted = kept_indices("all" if sublayers else keep, count)
     began = time.perf_counter()
     run = one_field if one else in_turn
-    measure, times, recorded = run(tokens, blocks, turns, h, scheme, recorders, keep == "sublayers")
-    count = times.shape[0]
-    wanted = kept_indices("all" if keep == "sublayers" else keep, count)
+    measure, times, recorded, last = run(tokens, blocks, turns, h, scheme, recorders, sublayers, last_only)
     traced = is_traced(measure)
-    measure = jax.tree.map(lambda leaf: leaf[wanted], measure)
-    blown = jnp.any(~jnp.isfinite(measure.points))
+    if not traced:
+        wanted = up_to(int(last), wanted, count)
+        times, recorded = jax.tree.map(lambda a: a[: int(last) + 1], (times, recorded))
+    measure = measure if last_only else jax.tree.map(lambda leaf: leaf[wanted], measure)
     parts = {
         "tokens": tokens,
         "field": field,
@@ -96,12 +101,20 @@ def layers(
         recorded=recorded,
         merges=Merges.none(tokens),
         stats={} if traced else {"evaluations": turns, "seconds": round(time.perf_counter() - began, 4)},
-        code=jnp.where(blown, STATUSES.index("blow-up"), STATUSES.index("reached")),
+        code=jnp.where(last < count - 1, STATUSES.index("blow-up"), STATUSES.index("reached")),
         field=blocks[0] if one else tuple(blocks),
         recipe=Recipe.of("layers", traced=True)
         if traced
-        else Recipe.of("layers", record=[r.name for r in recorders], **parts),
+        else Recipe.of("layers", record=[r.description for r in recorders], **parts),
     )
+
+
+def up_to(last: int, wanted: np.ndarray, count: int) -> np.ndarray:
+    """Return which states stay where the last finite one of `count` is `last`: it ends the path."""
+    return wanted if last == count - 1 else np.union1d(wanted[wanted <= last], [last])
+
+
+Run = tuple[Tokens, Array, dict[str, Array], Array]
 
 
 def one_field(
@@ -112,27 +125,42 @@ def one_field(
     scheme: Normalisation,
     recorders: Recorders,
     _: bool,
-) -> tuple[Tokens, Array, dict[str, Array]]:
+    last_only: bool,
+) -> Run:
     """Apply one field `depth` times in one compiled scan; the field may change with depth."""
-    points, recorded = scan_layers(tokens.replace(labels=None), blocks[0], depth, h, scheme, recorders)
-    measure = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (depth + 1, *leaf.shape)), tokens.replace(labels=None))
-    return measure.replace(points=points), h * jnp.arange(depth + 1), recorded
+    mu = tokens.replace(labels=None)
+    points, recorded, last = scan_layers(mu, blocks[0], depth, h, scheme, recorders, last_only)
+    measure = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (points.shape[0], *leaf.shape)), mu)
+    return measure.replace(points=points), h * jnp.arange(depth + 1), recorded, last
 
 
 @eqx.filter_jit
 def scan_layers(
-    tokens: Tokens, field: Field, depth: int, h: Array, scheme: Normalisation, recorders: Recorders
-) -> tuple[Array, dict[str, Array]]:
-    """Return the points after 0, 1, .. layers and what was recorded there."""
+    tokens: Tokens,
+    field: Field,
+    depth: int,
+    h: Array,
+    scheme: Normalisation,
+    recorders: Recorders,
+    last_only: bool,
+) -> tuple[Array, dict[str, Array], Array]:
+    """Return the points after 0, 1, .. layers, what was recorded there, and the last layer whose points are finite.
 
-    def body(x: Array, k: Array) -> tuple[Array, tuple[Array, dict[str, Array]]]:
+    Behind it the points stand still.
+    """
+
+    def body(carry: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], tuple[Any, dict[str, Array], Array]]:
+        x, alive = carry
         mu = tokens.replace(points=x)
         here = field if field.autonomous else field.at(k * h)
         saved = values_of(recorders, mu, here)
-        return apply_layer(mu, here, h, scheme), (x, saved)
+        new = apply_layer(mu, here, h, scheme)
+        able = alive & jnp.all(jnp.isfinite(new)) & (k < depth)
+        return (jnp.where(able, new, x), able), (None if last_only else x, saved, able)
 
-    _, (points, recorded) = jax.lax.scan(body, tokens.points, jnp.arange(depth + 1))
-    return points, recorded
+    start = (tokens.points, jnp.asarray(True))
+    (x, _), (points, recorded, able) = jax.lax.scan(body, start, jnp.arange(depth + 1))
+    return x[None] if last_only else points, recorded, jnp.sum(able)
 
 
 def apply_layer(mu: Tokens, field: Field, h: Array, scheme: Normalisation) -> Array:
@@ -152,39 +180,58 @@ def in_turn(
     scheme: Normalisation,
     recorders: Recorders,
     sublayers: bool,
-) -> tuple[Tokens, Array, dict[str, Array]]:
+    last_only: bool,
+) -> Run:
     """Apply sub-layers in turn; states are those where the spans add up to a whole number of layers."""
     mu = tokens.replace(labels=None)
-    states, times, reached = [mu], [0.0], 0.0
-    for block in blocks[:turns]:
+    states, times, last = [mu], [0.0], 0
+    recorded = {recorder.name: [value] for recorder, value in zip(recorders, at_layer(recorders, mu), strict=True)}
+    due = whole_layers(blocks[:turns], sublayers)
+    for k, block in enumerate(blocks[:turns]):
         points = apply_sublayer(mu, block, h, scheme)
+        if not is_traced(points) and not bool(np.isfinite(np.asarray(points)).all()):
+            break
         mu = mu.replace(space=mu.space.with_dimension(points.shape[1]), points=points)
-        reached += block.span
-        if sublayers or abs(reached - round(reached)) < 1e-9:
-            states.append(mu)
-            times.append(reached)
-    recorded: dict[str, list[Array]] = {recorder.name: [] for recorder in recorders}
-    for state in states:
-        for name, value in recorded_at(recorders, state).items():
-            recorded[name].append(value)
+        if k in due:
+            states = [mu] if last_only else [*states, mu]
+            times.append(due[k])
+            last += 1
+            for recorder, value in zip(recorders, at_layer(recorders, mu), strict=True):
+                recorded[recorder.name].append(value)
     if len({state.d for state in states}) > 1:
         raise BadInput(
             "layers: the sub-layers change the dimension, so their states are no one path; run them in parts."
         )
     measure = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    return measure, jnp.asarray(times, float), {name: jnp.stack(values) for name, values in recorded.items()}
+    stacked = {name: jnp.stack(values) for name, values in recorded.items()}
+    return measure, jnp.asarray(times, float), stacked, jnp.asarray(last)
+
+
+def whole_layers(blocks: list[Field], sublayers: bool) -> dict[int, float]:
+    """Return the depth after each sub-layer whose state is kept: where the spans add up, or after each."""
+    depths = np.cumsum([block.span for block in blocks])
+    return {k: float(d) for k, d in enumerate(depths) if sublayers or abs(d - round(d)) < 1e-9}
 
 
 @eqx.filter_jit
-def recorded_at(recorders: Recorders, mu: Tokens) -> dict[str, Array]:
+def at_layer(recorders: Recorders, mu: Tokens) -> list[Array]:
     """Evaluate the observables after one layer."""
-    return values_of(recorders, mu, None)
+    return [recorder(mu, None) for recorder in recorders]
 
 
 @eqx.filter_jit
 def apply_sublayer(mu: Tokens, field: Field, h: Array, scheme: Normalisation) -> Array:
     """Apply one sub-layer, compiled once for all of one shape."""
     return apply_layer(mu, field, h, scheme)
+
+
+def checked_normalisation(verb: str, normalisation: Any, space: Space) -> Normalisation:
+    """Return the normalisation, or the default one of the space; raise `BadInput` where it does not fit."""
+    scheme = default_normalisation(space) if normalisation is None else normalisation
+    if not isinstance(scheme, Normalisation):
+        raise BadInput(f"{verb}: normalisation is {normalisation!r}; give one such as mf.PostLN(), or None.")
+    scheme.check(space)
+    return scheme
 
 
 def checked_blocks(field: Any) -> list[Field]:

@@ -77,13 +77,20 @@ def asks_for_field(observable: Callable[..., Any]) -> bool:
         return False
 
 
-def check_recorders(recorders: Recorders, mu: Tokens, field: Any) -> None:
-    """Evaluate the shapes of all recorders, so that one that does not fit speaks before any work starts."""
+def check_recorders(recorders: Recorders, mu: Tokens, field: Any) -> int:
+    """Evaluate the shapes of all recorders, so that one that does not fit speaks before any work starts.
+
+    Returns:
+        how many bytes are recorded at each time.
+    """
+    size = 0
     for recorder in recorders:
         try:
-            jax.eval_shape(lambda mu, recorder=recorder: recorder(mu, field), mu)
+            value = jax.eval_shape(lambda mu, recorder=recorder: recorder(mu, field), mu)
         except BadInput as error:
             raise BadInput(f"record={recorder.name!r}: {error}") from None
+        size += value.size * value.dtype.itemsize
+    return size
 
 
 def values_of(recorders: Recorders, mu: Tokens, field: Any) -> dict[str, Any]:
