@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 from typing import Any
 
@@ -119,7 +121,17 @@ def flow(
         recipe=recipe,
         store=store,
     )
-    return drive(plan, progress)
+    path = drive(plan, progress)
+    again = functools.partial(run_again, tokens, field, until=until, solver=solver, save=times, reduce=reduce)
+    return dataclasses.replace(path, again=again)
+
+
+def run_again(tokens: Tokens, field: Field, sharpened: float, *, solver: Adaptive, **options: Any) -> Path:
+    """Run at tolerances multiplied by `sharpened`, and with them the merge distance."""
+    sharper = dataclasses.replace(
+        solver, rtol=jnp.maximum(solver.rtol * sharpened, 1e-14), atol=solver.atol * sharpened
+    )
+    return flow(tokens, field, solver=sharper, **options)
 
 
 def checked(tokens: Any, field: Any, solver: Any, normalisation: Any, noise: Any) -> tuple[Tokens, Field, Adaptive]:

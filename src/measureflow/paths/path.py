@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -16,6 +17,8 @@ from measureflow import observables
 from measureflow.errors import BadInput
 from measureflow.fields import Field
 from measureflow.measures import Tokens
+from measureflow.paths.certificate import Certificate, compare
+from measureflow.paths.plateaus import Plateaus, plateaus_of
 from measureflow.paths.recipe import Recipe
 from measureflow.spaces import Space, Sphere, is_traced
 
@@ -76,6 +79,8 @@ class Path(eqx.Module):
     code: Int[Array, ""]
     field: Field | tuple[Field, ...] | None
     recipe: Recipe = eqx.field(static=True)
+    #: runs it again at other tolerances; only a path fresh from `flow` has one
+    again: Callable[[float], Path] | None = eqx.field(static=True, default=None, repr=False)
 
     @property
     def space(self) -> Space:
@@ -158,6 +163,28 @@ class Path(eqx.Module):
         """Cluster index of every token along `times` (-1 where not present), as in `clusters`."""
         self.need_all("clusters")
         return observables.clusters(self).membership
+
+    @property
+    def plateaus(self) -> Plateaus:
+        """How long the path has each number of clusters, see `mf.paths.Plateaus`."""
+        return plateaus_of(self)
+
+    def certify(self) -> Certificate:
+        """Run again at a tenth of the tolerance (and of the merge distance) and say which conclusions hold.
+
+        Raises:
+            BadInput: the path is not fresh from `flow`, or not all of its states were kept.
+
+        Example:
+            >>> import measureflow as mf
+            >>> tokens, field = mf.uniform(mf.Sphere(3), n=10, seed=0), mf.SelfAttention(beta=2.0)
+            >>> mf.flow(tokens, field, until=20.0, save=10).certify().holds["clusters"]
+            True
+        """
+        if self.again is None:
+            raise BadInput("certify: a loaded path cannot run again by itself; call flow(...) with the same arguments.")
+        self.need_all("clusters")
+        return compare(self, self.again(0.1), 0.1)
 
     def need_all(self, name: str) -> None:
         """Raise `BadInput` unless every state was kept."""
