@@ -25,9 +25,7 @@ def test_three_unnormalised_clusters_have_one_double_eigenvalue():
     # -g(2 pi/3): the function whose zero at beta = -2/3 ends synchronisation on the circle
     beta = 0.4
     g = (-0.5 - 0.75 * beta) * np.exp(-beta / 2)
-    assert np.allclose(
-        theory.eigenvalues_of_equal_clusters(3, beta=beta, model="unnormalised"), -g, rtol=1e-13
-    )
+    assert np.allclose(theory.eigenvalues_of_equal_clusters(3, beta=beta, model="unnormalised"), -g, rtol=1e-13)
 
 
 @pytest.mark.parametrize("model", ["softmax", "unnormalised"])

@@ -34,9 +34,7 @@ def test_cross_ratios_do_not_change_along_the_field_without_temperature(d):
     step = 1e-6
     change = theory.cross_ratios(points + step * v) - theory.cross_ratios(points - step * v)
     assert np.abs(change).max() / (2 * step) < 1e-8
-    assert (
-        np.abs(theory.cross_ratios(points + 1e-3 * cloud(5, d, 9)) - theory.cross_ratios(points)).max() > 1e-4
-    )
+    assert np.abs(theory.cross_ratios(points + 1e-3 * cloud(5, d, 9)) - theory.cross_ratios(points)).max() > 1e-4
 
 
 def test_cross_ratios_of_a_path_keep_the_leading_axis():

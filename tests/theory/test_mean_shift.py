@@ -29,9 +29,7 @@ def test_mean_shift_is_the_gradient_of_the_log_density(beta):
         return jnp.log(jnp.sum(MASSES * jnp.exp(-beta * ((x - points) ** 2).sum(axis=1) / 2)))
 
     exact = on_sphere(points, jax.vmap(jax.grad(log_density))(jnp.asarray(points)))
-    assert np.abs(theory.mean_shift_velocity(points, beta=beta, masses=MASSES) - exact).max() < 1e-13 * (
-        1 + beta
-    )
+    assert np.abs(theory.mean_shift_velocity(points, beta=beta, masses=MASSES) - exact).max() < 1e-13 * (1 + beta)
 
 
 def test_log_partition_gradient_is_its_gradient():

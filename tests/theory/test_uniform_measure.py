@@ -48,9 +48,7 @@ def test_the_dominant_degree_switches_at_the_printed_betas(d, values):
         assert theory.dominant_degree(beta=beta + step, d=d) == k + 1
 
 
-@pytest.mark.parametrize(
-    ("beta", "kappa"), [(0.5, 1.938779), (1.0, 1.769413), (2.0, 1.257358), (5.0, 0.205460)]
-)
+@pytest.mark.parametrize(("beta", "kappa"), [(0.5, 1.938779), (1.0, 1.769413), (2.0, 1.257358), (5.0, 0.205460)])
 def test_noise_stills_the_first_mode_at_the_printed_threshold(beta, kappa):
     def rate(k):
         return theory.growth_rates_around_uniform([1], beta=beta, d=2, model="unnormalised", kappa=k)[0]

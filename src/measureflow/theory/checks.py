@@ -42,12 +42,7 @@ def as_model(model: str, models: tuple[str, ...] = MODELS) -> str:
 def as_masses(masses: Any, n: int | None = None) -> Float[np.ndarray, "n"]:
     """Return masses; they must be positive and sum to 1."""
     masses = np.asarray(masses, float)
-    if (
-        masses.ndim != 1
-        or not np.isfinite(masses).all()
-        or (masses <= 0).any()
-        or abs(masses.sum() - 1) > 1e-9
-    ):
+    if masses.ndim != 1 or not np.isfinite(masses).all() or (masses <= 0).any() or abs(masses.sum() - 1) > 1e-9:
         raise BadInput(f"theory: masses are {masses.tolist()}; they must be positive and sum to 1.")
     if n is not None and masses.size != n:
         raise BadInput(f"theory: {masses.size} masses for {n} tokens; give one each.")
@@ -58,7 +53,5 @@ def in_interval(name: str, value: Any, low: float, high: float, *, closed: bool 
     """Return a number in `(low, high]` (`closed`) or `(low, high)`."""
     value = float(value)
     if not (low < value < high or (closed and value == high)):
-        raise BadInput(
-            f"theory: {name} is {value}; it must lie in ({low:.6g}, {high:.6g}{']' if closed else ')'}."
-        )
+        raise BadInput(f"theory: {name} is {value}; it must lie in ({low:.6g}, {high:.6g}{']' if closed else ')'}.")
     return value

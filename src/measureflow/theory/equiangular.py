@@ -79,9 +79,7 @@ def gap_of_equiangular_tokens(
     return gap.reshape(times.shape)
 
 
-def speed_of_equiangular_tokens(
-    rho: Any, *, n: int, beta: float, model: str = "softmax"
-) -> Float[np.ndarray, "s"]:
+def speed_of_equiangular_tokens(rho: Any, *, n: int, beta: float, model: str = "softmax") -> Float[np.ndarray, "s"]:
     r"""Return `d rho / dt` at the common cosine `rho`: the right-hand sides of
     `cosine_of_equiangular_tokens`.
 
@@ -149,9 +147,7 @@ def beta_of_clustering_time(
     as_model(model, ("softmax",))
     shortest = _log_clustering_time(0.0, n, delta, start, model)
     if not (math.isfinite(time) and time > 0 and math.log(time) >= shortest):
-        raise BadInput(
-            f"theory: time is {time}; {n} tokens need at least {math.exp(shortest):.6g} (at beta = 0)."
-        )
+        raise BadInput(f"theory: time is {time}; {n} tokens need at least {math.exp(shortest):.6g} (at beta = 0).")
 
     def excess(beta: float) -> float:
         return _log_clustering_time(beta, n, delta, start, model) - math.log(time)

@@ -14,9 +14,7 @@ from measureflow.theory.checks import as_beta, as_masses, as_model
 __all__ = ["span_coordinates", "velocity_of_gram"]
 
 
-def velocity_of_gram(
-    gram: Any, *, beta: float, masses: Any = None, model: str = "softmax"
-) -> Float[np.ndarray, "n n"]:
+def velocity_of_gram(gram: Any, *, beta: float, masses: Any = None, model: str = "softmax") -> Float[np.ndarray, "n n"]:
     r"""Return the time derivative of the Gram matrix $G_{ij} = \langle x_i, x_j\rangle$ of tokens on a
     sphere.
 

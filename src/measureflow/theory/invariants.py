@@ -39,9 +39,7 @@ def cross_ratios(points: Any) -> Float[np.ndarray, "*b q"]:
     points = np.asarray(points, float)
     n = points.shape[-2] if points.ndim >= 2 else 0
     if n < 4:
-        raise BadInput(
-            f"theory: points have shape {points.shape}; a cross-ratio needs (..., n, d) with n >= 4 tokens."
-        )
+        raise BadInput(f"theory: points have shape {points.shape}; a cross-ratio needs (..., n, d) with n >= 4 tokens.")
     difference = points[..., :, None, :] - points[..., None, :, :]
     gap = 0.5 * (difference**2).sum(axis=-1)
     i, j, k, l = np.array(list(combinations(range(n), 4))).T
@@ -76,9 +74,7 @@ def growth_of_energy(
     masses = np.full(n, 1.0 / n) if masses is None else as_masses(masses, n)
     form = np.eye(d) if form is None else np.asarray(form, float)
     if not np.allclose(form, form.T, rtol=0, atol=1e-12 * (1.0 + np.abs(form).max())):
-        raise BadInput(
-            "theory: the form is not symmetric; only V = +-Q^T K symmetric has a dissipation identity."
-        )
+        raise BadInput("theory: the form is not symmetric; only V = +-Q^T K symmetric has a dissipation identity.")
     speeds = masses * (velocities**2).sum(axis=1)
     if as_model(model) == "unnormalised":
         return float(speeds.sum())

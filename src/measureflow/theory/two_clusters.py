@@ -28,9 +28,7 @@ __all__ = [
 EQUAL = (0.5, 0.5)
 
 
-def cosine_of_two_tokens(
-    times: Any, *, beta: float, start: float, model: str = "softmax"
-) -> Float[np.ndarray, "s"]:
+def cosine_of_two_tokens(times: Any, *, beta: float, start: float, model: str = "softmax") -> Float[np.ndarray, "s"]:
     r"""Return the cosine of two tokens of equal mass.
 
     $$ \text{SA: } \dot u = \frac{2(1-u^2)e^{\beta u}}{e^\beta+e^{\beta u}}, \qquad
@@ -120,9 +118,7 @@ def speed_of_two_clusters(
         return (1.0 - u * u) * (two / (one * rise + two) + one / (two * rise + one))
 
 
-def merge_time(
-    *, beta: float, start: float, masses: Any = EQUAL, end: float = 0.9, model: str = "softmax"
-) -> float:
+def merge_time(*, beta: float, start: float, masses: Any = EQUAL, end: float = 0.9, model: str = "softmax") -> float:
     r"""Return the time in which the cosine of two clusters grows from `start` to `end`.
 
     The integral of $1/\dot u$ of `cosine_of_two_clusters` by quadrature in the log domain: relative error

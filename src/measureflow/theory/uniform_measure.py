@@ -14,9 +14,7 @@ from measureflow.theory.checks import as_beta, as_model
 __all__ = ["dominant_degree", "funk_hecke_coefficients", "growth_rates_around_uniform"]
 
 
-def funk_hecke_coefficients(
-    degrees: Any, *, beta: float, d: int, shifted: bool = False
-) -> Float[np.ndarray, "k"]:
+def funk_hecke_coefficients(degrees: Any, *, beta: float, d: int, shifted: bool = False) -> Float[np.ndarray, "k"]:
     r"""Return the eigenvalues `a_k(beta)` of the kernel $e^{\beta\langle x,y\rangle}$ on harmonics of
     degree `k` in $R^d$.
 
@@ -49,9 +47,7 @@ def funk_hecke_coefficients(
         # the Bessel function underflows before the coefficient does: there its power series takes over
         series = np.exp(gammaln(d / 2.0) - gammaln(degrees + d / 2.0) + degrees * np.log(beta / 2.0) - beta)
         quarter = beta * beta / 4.0
-        series = series * (
-            1.0 + quarter / (degrees + d / 2.0) * (1.0 + quarter / (2.0 * (degrees + d / 2.0 + 1.0)))
-        )
+        series = series * (1.0 + quarter / (degrees + d / 2.0) * (1.0 + quarter / (2.0 * (degrees + d / 2.0 + 1.0))))
         small = (shape < 1e-280) | (beta < 1e-4)
         coefficient = np.where(small, series, shape)
         return coefficient if shifted else coefficient * np.exp(beta)
