@@ -19,6 +19,8 @@ from mkdocs.plugins import get_plugin_logger
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from measureflow.report.cells import cells_of
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "measureflow"
 CHAPTERS = PACKAGE / "report" / "chapters"
@@ -47,15 +49,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def page_of_chapter(source: str) -> str:
-    """Turn a percent-format script into Markdown: `# %% [markdown]` cells as text, the others as code."""
+def page_of_chapter(script: str) -> str:
+    """Turn a chapter into a page: its texts one heading higher, its code as code, not run."""
     page = []
-    for cell in re.split(r"^# %%", source, flags=re.MULTILINE)[1:]:
-        head, _, body = cell.partition("\n")
-        if "[markdown]" in head:
-            page.append(re.sub(r"^# ?", "", body, flags=re.MULTILINE).strip())
-        elif body.strip():
-            page.append(f"```python\n{body.strip()}\n```")
+    for cell in cells_of(script):
+        if cell.kind == "markdown":
+            page.append(re.sub(r"^##", "#", cell.source, flags=re.MULTILINE))
+        else:
+            page.append(f"```python\n{cell.source.strip()}\n```")
+    page.insert(1, "*`measureflow report` runs this chapter and shows its pictures and numbers.*")
     return "\n\n".join(page) + "\n"
 
 
