@@ -3,22 +3,32 @@ reject."""
 
 from __future__ import annotations
 
+from measureflow.claims import bibliography, p2312_10794, p2411_04990, p2512_01868
 from measureflow.claims.case import Case, Comparison
 from measureflow.claims.checking import check
 from measureflow.claims.claim import Claim, Mutation, claim
+from measureflow.claims.mutants import MUTANTS, Mutant, MutantTable, against_mutants
 from measureflow.claims.registry import all, find
 from measureflow.claims.results import Rejection, Result, Results
 
 __all__ = [
+    "MUTANTS",
     "Case",
     "Claim",
     "Comparison",
+    "Mutant",
+    "MutantTable",
     "Mutation",
     "Rejection",
     "Result",
     "Results",
+    "against_mutants",
     "all",
+    "bibliography",
     "check",
     "claim",
     "find",
+    "p2312_10794",
+    "p2411_04990",
+    "p2512_01868",
 ]

@@ -204,9 +204,7 @@ class Case:
     ) -> Comparison:
         """Keep the worst entry of a comparison."""
         if measured.size == 0:
-            raise BadInput(
-                f"claim {self.name}: a comparison {name!r} has no entries; nothing is checked by it."
-            )
+            raise BadInput(f"claim {self.name}: a comparison {name!r} has no entries; nothing is checked by it.")
         if not because:
             raise BadInput(f"claim {self.name}: a tolerance has a reason; say it with because=.")
         if not (within > 0).all() and np.isfinite(expected).all():

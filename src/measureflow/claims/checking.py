@@ -33,11 +33,9 @@ def check(
     """Check claims on random instances and return their verdicts.
 
     Main arguments:
-        wanted: an id (`"2312.10794/V5"`), a paper, a covered item (`"V5"`), a claim, or a list of these;
-        `None` is
+        wanted: an id (`"2312.10794/V5"`), a paper, a covered item (`"V5"`), a claim, or a list of these; `None` is
             every claim of the tier.
-        tier: `"smoke"` (3 instances each), `"standard"` (6) or `"full"` (12). A claim asked for by name
-        runs even
+        tier: `"smoke"` (3 instances each), `"standard"` (6) or `"full"` (12). A claim asked for by name runs even
             where its own tier is higher.
         seed: draws the instances.
 
@@ -76,9 +74,7 @@ def examine(
     memories = [Memory() for _ in range(draws)]
 
     def attempt(index: int, mutation: Mutation | None) -> tuple[Case, str]:
-        case = Case(
-            claim.id, claim.stated(mutation), seed=seed, index=index, tier=tier, memory=memories[index]
-        )
+        case = Case(claim.id, claim.stated(mutation), seed=seed, index=index, tier=tier, memory=memories[index])
         return case, run(claim, case)
 
     attempts = [attempt(index, None) for index in range(draws)]
@@ -144,9 +140,7 @@ def worst_of(comparisons: list[Comparison]) -> Comparison:
     return max(comparisons, key=lambda one: math.inf if math.isnan(one.deviation) else one.deviation)
 
 
-def verdict_of(
-    worst: Comparison, valid: int, draws: int, rejections: list[Rejection] | None
-) -> tuple[str, list[str]]:
+def verdict_of(worst: Comparison, valid: int, draws: int, rejections: list[Rejection] | None) -> tuple[str, list[str]]:
     """Return the verdict and, where it is not a plain yes, the reasons. No rejections: mutations were not
     run."""
     if valid and not worst.deviation <= 1.0:

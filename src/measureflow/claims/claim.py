@@ -70,22 +70,16 @@ class Claim:
         if callable(part):
             if len(self.parts) != 1:
                 names = ", ".join(map(repr, self.parts))
-                raise BadInput(
-                    f"claim {self.id}: it states several parts; name the one that is wrong: {names}."
-                )
+                raise BadInput(f"claim {self.id}: it states several parts; name the one that is wrong: {names}.")
             return self._mutate(next(iter(self.parts)), part)
         if part not in self.parts:
-            raise BadInput(
-                f"claim {self.id}: it states no part {part!r}; it has {', '.join(map(repr, self.parts))}."
-            )
+            raise BadInput(f"claim {self.id}: it states no part {part!r}; it has {', '.join(map(repr, self.parts))}.")
         return lambda function: self._mutate(part, function)
 
     def _mutate(self, part: str, function: Part) -> Part:
         name = function.__name__
         if any(mutation.name == name for mutation in self.mutations):
-            raise BadInput(
-                f"claim {self.id}: it has a mutation {name!r} already; give each error its own name."
-            )
+            raise BadInput(f"claim {self.id}: it has a mutation {name!r} already; give each error its own name.")
         what = (inspect.getdoc(function) or name.replace("_", " ")).splitlines()[0]
         self.mutations.append(Mutation(name, part, function, what))
         return function

@@ -20,9 +20,7 @@ def register(claim: Claim) -> None:
     """Add a claim; the same function defined again (a notebook cell run twice) replaces itself."""
     other = CLAIMS.get(claim.id)
     if other is not None and source_of(other) != source_of(claim):
-        raise BadInput(
-            f"claim {claim.id}: {other.slug!r} has this id already; give {claim.slug!r} another with id=."
-        )
+        raise BadInput(f"claim {claim.id}: {other.slug!r} has this id already; give {claim.slug!r} another with id=.")
     CLAIMS[claim.id] = claim
 
 
@@ -59,9 +57,7 @@ def find(wanted: Any) -> list[Claim]:
     if isinstance(wanted, Iterable):
         found = [claim for one in wanted for claim in find(one)]
         return list({claim.id: claim for claim in found}.values())
-    raise BadInput(
-        f"check: {wanted!r} is no claim; give an id such as '2312.10794/V5', a paper, or a list of these."
-    )
+    raise BadInput(f"check: {wanted!r} is no claim; give an id such as '2312.10794/V5', a paper, or a list of these.")
 
 
 def named(name: str) -> list[Claim]:
@@ -72,9 +68,7 @@ def named(name: str) -> list[Claim]:
         return found
     known = sorted({one for _, own in names for one in own})
     near = difflib.get_close_matches(key, known, n=4, cutoff=0.5) or sorted({claim.paper for claim in all()})
-    shown = {one: one for one in known} | {
-        one.lower(): one for claim in all() for one in (claim.id, *claim.covers)
-    }
+    shown = {one: one for one in known} | {one.lower(): one for claim in all() for one in (claim.id, *claim.covers)}
     raise BadInput(
         f"check: no claim goes by {name!r}; the nearest are {', '.join(shown[one] for one in near)}. "
         f"`measureflow check` without ids runs all of them."

@@ -1,0 +1,146 @@
+"""How consensus is reached: local rates, collapse in a hemisphere, and the contraction of one layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.instances import N, cloud, follow, gaps, masses
+
+
+@claim(
+    "2312.10794",
+    "section 6, rates",
+    covers=["V8"],
+    status="derived",
+    states={
+        "softmax": lambda beta: theory.rate_at_consensus(beta=beta),
+        "unnormalised": lambda beta: theory.rate_at_consensus(beta=beta, model="unnormalised"),
+    },
+)
+def tokens_that_have_almost_met_close_at_known_rates(case: Case) -> None:
+    """Near consensus 1 - rho decays at rate 2 under SA and 2 e^beta under USA, for any masses."""
+    beta = case.draw("beta", 0.5, 2.0)
+    tokens = cloud(case, angle=1e-2, weights=masses(case))
+    for model in ("softmax", "unnormalised"):
+        clock = np.exp(beta) if model == "unnormalised" else 1.0
+        times = np.linspace(0.0, 2.0, 11) / clock
+        field = mf.SelfAttention(beta, weighting=model)
+        points = follow(case, tokens, field, times)
+        spread = np.array([gaps(points, i, j) for i in range(N) for j in range(i)]).sum(axis=0)
+        rate = -np.polyfit(times, np.log(spread), 1)[0]
+        because = "corrections of relative order beta (1 - rho), below 1e-3 of the rate at 1 - rho < 2e-4"
+        predicted = getattr(case.statement, model)(beta)
+        case.compare(rate, predicted, within=1e-3, relative=True, because=because, name=model)
+
+
+@tokens_that_have_almost_met_close_at_known_rates.mutation("softmax")
+def rate_of_the_distance(beta: float) -> float:
+    """The rate of |x - y| is given for that of 1 - rho."""
+    return 1.0
+
+
+@tokens_that_have_almost_met_close_at_known_rates.mutation("softmax")
+def one_over_n(beta: float) -> float:
+    """Every other token pulls with 1/n of the whole, and the sum over them is forgotten."""
+    return 2.0 / N
+
+
+@tokens_that_have_almost_met_close_at_known_rates.mutation("unnormalised")
+def clock_of_the_shifted_model(beta: float) -> float:
+    """e^beta is lost, as under the kernel e^(beta (rho - 1))."""
+    return 2.0
+
+
+@tokens_that_have_almost_met_close_at_known_rates.mutation("unnormalised")
+def exponent_of_the_wrong_sign(beta: float) -> float:
+    """e^(-beta) stands where e^beta belongs."""
+    return 2.0 * float(np.exp(-beta))
+
+
+@claim(
+    "2312.10794",
+    "Lemma 6.4",
+    covers=["V25"],
+    states={"extreme": lambda heights: heights.min(axis=-1), "rate": theory.hemisphere_rate},
+)
+def tokens_in_a_hemisphere_collapse(case: Case) -> None:
+    """Tokens in an open hemisphere about w: min <x_i, w> never falls, and they collapse at least at a known rate."""
+    beta = case.draw("beta", 2.0, 3.0)
+    field, w = mf.SelfAttention(beta, **attention_of_norm_one(case)), np.array([0.0, 0.0, 1.0])
+    tokens = cloud(case, angle=1.4, centre=w)
+    case.require("all tokens lie in an open hemisphere", bool((np.asarray(tokens.points) @ w > 0).all()))
+    times = np.linspace(0.0, 24.0, 97)
+    points = follow(case, tokens, field, times, rtol=1e-10)
+    because = "rtol 1e-10 over t = 24, contracting"
+    extreme = case.statement.extreme(points @ w)
+    case.at_least(np.diff(extreme), 0.0, within=1e-9, because=because, name="least height")
+    limit = points[-1].mean(axis=0) / np.linalg.norm(points[-1].mean(axis=0))
+    gap = 0.5 * ((points - limit) ** 2).sum(axis=-1).max(axis=1)  # 1 - alpha
+    begun = int(np.argmax(gap <= 0.5))
+    bound = gap[begun] * np.exp(-case.statement.rate(N, beta=beta, norm=1.0) * (times[begun:] - times[begun]))
+    case.at_most(gap[begun:], bound, within=1e-8, because=because + "; the limit is that of t = 24", name="collapse")
+
+
+def attention_of_norm_one(case: Case) -> dict[str, Any]:
+    """Draw query and key matrices whose form Q^T K has norm 1."""
+    query, key = case.generator("query and key").normal(size=(2, 3, 3))
+    return {"query": query / np.linalg.norm(query.T @ key, 2), "key": key}
+
+
+@tokens_in_a_hemisphere_collapse.mutation("extreme")
+def greatest_height(heights: Any) -> Any:
+    """The greatest height never falls, in place of the least."""
+    return heights.max(axis=-1)
+
+
+@tokens_in_a_hemisphere_collapse.mutation("extreme")
+def mean_height_falls(heights: Any) -> Any:
+    """The least depth, in place of height, never falls: the sign of V = -I."""
+    return -heights.min(axis=-1)
+
+
+@tokens_in_a_hemisphere_collapse.mutation("rate")
+def sign_of_the_exponent(n: int, *, beta: float, norm: float) -> float:
+    """e^(+2 beta |Q^T K|) stands where e^(-2 beta |Q^T K|) belongs."""
+    return float(np.exp(2 * beta * norm)) / (2 * n)
+
+
+@claim(
+    "2312.10794",
+    "section 2, the discrete map",
+    covers=["V29"],
+    status="derived",
+    states=theory.contraction_of_a_layer,
+)
+def one_layer_contracts_by_one_over_one_plus_its_step(case: Case) -> None:
+    """A layer N(x + h A(x)) shrinks deviations from consensus by 1/(1+h), not by e^(-h)."""
+    beta, step, size = (
+        case.draw("beta", 0.0, 5.0),
+        case.draw("step", 0.05, 1.0),
+        case.draw("size", 1e-5, 1e-4, log=True),
+    )
+    tokens = cloud(case, angle=size, weights=masses(case))
+    path = case.measure(mf.layers, tokens, mf.SelfAttention(beta), depth=1, step=step)
+    points = np.asarray(path.points)
+    spread = [np.linalg.norm(state - np.asarray(tokens.weights) @ state) for state in points]
+    because = "corrections of relative order beta size^2, and rounding over the size"
+    within = 2 * (1 + beta) * size**2 + 1e-15 / size
+    case.compare(spread[1] / spread[0], case.predict(step), within=within, because=because)
+
+
+@one_layer_contracts_by_one_over_one_plus_its_step.mutation
+def contraction_of_the_flow(step: float) -> float:
+    """The layer is taken for the flow over a time h."""
+    return float(np.exp(-step))
+
+
+@one_layer_contracts_by_one_over_one_plus_its_step.mutation
+def norm_forgotten(step: float) -> float:
+    """The normalisation is forgotten: 1 - h, as for an Euler step of the flow."""
+    return 1.0 - step

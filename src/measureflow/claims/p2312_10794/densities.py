@@ -1,0 +1,45 @@
+"""Attention as the gradient of a logarithm: the printed formula has its 1/beta in the wrong place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.instances import cloud, masses, speeds
+
+
+@claim("2312.10794", "(3.7)", covers=["V28"], status="erratum", states=theory.gradient_of_log_partition)
+def velocity_is_a_gradient_of_the_log_partition(case: Case) -> None:
+    """With V = Q^T K the SA velocity is (1/beta) grad log Z, the 1/beta in front and not inside the logarithm."""
+    beta, weights = case.draw("beta", 1.5, 6.0), masses(case)
+    query, key = case.generator("query and key").normal(size=(2, 3, 3)) / np.sqrt(3)
+    tokens = cloud(case, weights=weights)
+    field = mf.SelfAttention(beta, query=query, key=key, value=query.T @ key)
+    measured = beta * speeds(case, field, tokens)
+    predicted = case.predict(tokens.points, beta=beta, query=query, key=key, masses=weights)
+    size = np.linalg.norm(query.T @ key, 2)
+    because = "rounding of beta <Qx, Ky> in the exponent, times beta and the size of Q^T K"
+    case.compare(measured, predicted, within=2e-15 * (1 + beta * size) ** 2, because=because)
+
+
+@velocity_is_a_gradient_of_the_log_partition.mutation
+def factor_inside_the_logarithm(points: Any, *, beta: float, query: Any, key: Any, masses: Any) -> Any:
+    """The printed (3.7): inside the logarithm 1/beta does nothing, so the velocity comes out beta times too large."""
+    return beta * theory.gradient_of_log_partition(points, beta=beta, query=query, key=key, masses=masses)
+
+
+@velocity_is_a_gradient_of_the_log_partition.mutation
+def query_and_key_exchanged(points: Any, *, beta: float, query: Any, key: Any, masses: Any) -> Any:
+    """Query and key change places."""
+    return theory.gradient_of_log_partition(points, beta=beta, query=key, key=query, masses=masses)
+
+
+@velocity_is_a_gradient_of_the_log_partition.mutation
+def masses_forgotten(points: Any, *, beta: float, query: Any, key: Any, masses: Any) -> Any:
+    """All tokens count alike."""
+    return theory.gradient_of_log_partition(points, beta=beta, query=query, key=key)

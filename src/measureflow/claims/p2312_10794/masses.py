@@ -1,0 +1,60 @@
+"""Two clusters with masses: the scalar equation of the cosine between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.instances import N, follow, gaps, masses
+
+
+@claim("2312.10794", "(2.2), two clusters", covers=["V9"], status="derived", states=theory.cosine_of_two_clusters)
+def two_clusters_follow_one_scalar_equation(case: Case) -> None:
+    """Tokens in two points move as two clusters of their joint masses, by one equation for the cosine."""
+    beta, start, weights = case.draw("beta", 0.5, 6.0), case.draw("start", -0.8, 0.6), masses(case)
+    first = case.draw("tokens in the first cluster", 2, 6, integer=True)
+    ends = np.array([[1.0, 0.0, 0.0], [start, np.sqrt(1 - start**2), 0.0]])
+    tokens = mf.Tokens(mf.Sphere(3), ends[(np.arange(N) >= first).astype(int)], weights)
+    times = np.linspace(0.0, 12.0, 25)
+    measured = 1.0 - gaps(follow(case, tokens, mf.SelfAttention(beta), times), 0, N - 1)
+    joint = float(weights[:first].sum())
+    predicted = case.predict(times, beta=beta, start=float(ends[0] @ ends[1]), masses=(joint, 1 - joint))
+    case.compare(
+        measured, predicted, within=1e-11, because="rtol 1e-12 over t = 12, grown by the wait before the meeting"
+    )
+
+
+@two_clusters_follow_one_scalar_equation.figure
+def meeting(case: Case, ax: Any) -> Any:
+    """Draw the equation from equal masses to very unequal ones, for the case's beta and start."""
+    beta, start = case.instance["beta"], case.instance["start"]
+    times = np.linspace(0.0, 12.0, 300)
+    for share, shade in ((0.5, "0.0"), (0.2, "0.4"), (0.05, "0.7")):
+        curve = case.predict(times, beta=beta, start=start, masses=(share, 1 - share))
+        ax.plot(times, curve, color=shade, label=f"$a_1={share:g}$")
+    ax.set(xlabel="time $t$", ylabel="cosine $u$", title=rf"two clusters, $\beta={beta:.2f}$")
+    ax.legend()
+    return ax
+
+
+@two_clusters_follow_one_scalar_equation.mutation
+def masses_dropped(times: Any, *, beta: float, start: float, masses: Any) -> Any:
+    """The clusters are taken as equal."""
+    return theory.cosine_of_two_clusters(times, beta=beta, start=start)
+
+
+@two_clusters_follow_one_scalar_equation.mutation
+def counts_in_place_of_rates(times: Any, *, beta: float, start: float, masses: Any) -> Any:
+    """Only one of the two clusters moves, at twice the speed of its share: the factor 2 is lost."""
+    return theory.cosine_of_two_clusters(np.asarray(times) / 2, beta=beta, start=start, masses=masses)
+
+
+@two_clusters_follow_one_scalar_equation.mutation
+def beta_doubled(times: Any, *, beta: float, start: float, masses: Any) -> Any:
+    """e^(beta |x-y|^2) stands where e^(beta |x-y|^2 / 2) belongs."""
+    return theory.cosine_of_two_clusters(times, beta=2 * beta, start=start, masses=masses)

@@ -1,0 +1,55 @@
+"""The library's claims: consistent on instances that nobody chose, complete, and each with its source."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pytest
+
+import measureflow as mf
+from measureflow.claims import bibliography
+
+CLAIMS = mf.claims.all()
+FIRST = {"V1", "V2", "V3", "V4", "V5", "V6", "V8", "V9", "V25", "V27", "V28", "V29"}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_claim_is_consistent(claim):
+    result = mf.check(claim, seed=11)[0]
+    assert result.verdict == "consistent", str(result)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_claim_is_consistent_on_more_draws(seed):
+    results = mf.check(tier="standard", seed=seed)
+    assert results.verdict == "consistent", str(results)
+
+
+def test_the_first_twelve_predictions_are_covered():
+    assert {item for claim in CLAIMS for item in claim.covers} >= FIRST
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_claim_says_what_and_where_and_rejects_something(claim):
+    assert claim.statement
+    assert claim.item
+    assert claim.covers
+    assert len(claim.mutations) >= 2
+    assert bibliography.entry(claim.paper)
+
+
+def test_errata_are_claims_whose_mutation_is_the_printed_form():
+    errata = [claim for claim in CLAIMS if claim.status == "erratum"]
+    assert errata
+    for claim in errata:
+        assert any("printed" in mutation.what for mutation in claim.mutations), claim.id
+
+
+@pytest.mark.parametrize("claim", [claim for claim in CLAIMS if claim.picture], ids=lambda claim: claim.id)
+def test_pictures_have_labelled_axes(claim):
+    figure, ax = plt.subplots()
+    mf.check(claim)[0].plot(ax)
+    assert ax.get_xlabel()
+    assert ax.get_ylabel()
+    figure.canvas.draw()
+    plt.close(figure)
