@@ -101,10 +101,14 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
         inline, displayed = found[2], found[3]
         tex = html.unescape(inline if inline is not None else displayed).strip()
         try:
-            return convert(tex, display="inline" if inline is not None else "block")
+            set_formula = convert(tex, display="inline" if inline is not None else "block")
         except Exception as error:
             log.warning(f"{page.file.src_uri}: {tex!r} cannot be set ({type(error).__name__}: {error})")
             return found[0]
+        # a bar is a bracket here, never an operator with space around it
+        return set_formula.replace(
+            '<mo stretchy="false">&#x0007C;', '<mo stretchy="false" lspace="0" rspace="0">&#x0007C;'
+        )
 
     return FORMULA.sub(mathml, content)
 
