@@ -87,9 +87,9 @@ def test_step_returns_a_point_of_the_space_its_velocity_and_an_error_estimate(na
 
 
 def test_unknown_pair_is_named():
-    with pytest.raises(mf.BadInput, match="'rk4'.*'dormand-prince'"):
+    with pytest.raises(mf.BadInput, match=r"'rk4'.*'dormand-prince'"):
         pair_of("rk4")
-    with pytest.raises(mf.BadInput, match="'rk4'.*'dopri8'"):
+    with pytest.raises(mf.BadInput, match=r"'rk4'.*'dopri8'"):
         mf.Adaptive(pair="rk4")
 
 
