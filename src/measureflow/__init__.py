@@ -19,7 +19,7 @@ from measureflow import fields, flows, measures, paths, spaces, sums
 from measureflow import observables as observe
 from measureflow.errors import BadInput
 from measureflow.fields import Field, MultiHead, Perceptron, PostLN, Schedule, SelfAttention
-from measureflow.flows import Adaptive, Consensus, Overlap, Stationary, flow, layers, log_times
+from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times
 from measureflow.measures import Tokens, cap, equiangular, gaussian, mixture, uniform, von_mises_fisher
 from measureflow.paths import Path
 from measureflow.spaces import Euclidean, Space, Sphere
@@ -56,6 +56,7 @@ __all__ = [
     "SelfAttention",
     "Space",
     "Sphere",
+    "Splitting",
     "Stationary",
     "Tokens",
     "__version__",

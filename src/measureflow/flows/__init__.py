@@ -3,6 +3,7 @@
 from measureflow.flows.conditions import Condition, Consensus, Overlap, Stationary, log_times
 from measureflow.flows.flow import flow
 from measureflow.flows.layers import layers
+from measureflow.flows.noisy import Splitting
 from measureflow.flows.reduction import Span, span_reduction
 from measureflow.flows.solver import Adaptive
 
@@ -12,6 +13,7 @@ __all__ = [
     "Consensus",
     "Overlap",
     "Span",
+    "Splitting",
     "Stationary",
     "flow",
     "layers",

@@ -18,6 +18,7 @@ from measureflow.flows.conditions import Condition, save_times
 from measureflow.flows.driver import drive
 from measureflow.flows.layers import checked_normalisation
 from measureflow.flows.memory import check_memory
+from measureflow.flows.noisy import Splitting, as_noise
 from measureflow.flows.plan import Plan
 from measureflow.flows.record import as_recorders, check_recorders, kept_indices
 from measureflow.flows.reduction import span_reduction
@@ -25,7 +26,7 @@ from measureflow.flows.segment import Problem
 from measureflow.flows.solver import Adaptive
 from measureflow.flows.traced import traced_flow
 from measureflow.measures import Tokens
-from measureflow.paths import Path, Recipe
+from measureflow.paths import Path, Recipe, fingerprint
 from measureflow.spaces import Sphere, is_traced
 
 __all__ = ["flow"]
@@ -37,7 +38,7 @@ def flow(
     *,
     until: Any,
     normalisation: Normalisation | None = None,
-    solver: Adaptive | None = None,
+    solver: Adaptive | Splitting | None = None,
     save: Any = None,
     record: Any = (),
     keep: Any = "all",
@@ -61,8 +62,10 @@ def flow(
 
     Other arguments:
         normalisation: `None` is PostLN on a sphere and no norm on Euclidean space.
-        solver: `None` is `mf.Adaptive()`.
-        noise, seed: noise is not built yet; only 0 is taken.
+        solver: `None` is `mf.Adaptive()`, with noise `mf.Splitting()`.
+        noise: intensity 1/kappa of Brownian motion on the space: each token feels `sqrt(2 noise) dW`, so that the law
+            of the tokens diffuses with `noise` times the Laplacian.
+        seed: an int or a JAX key, needed with noise; the same seed and solver give the same path.
         store: a folder to which the run is written as it goes. Called again with the same recipe it goes on from the
             last commit, bit by bit, and a finished run is read instead of computed.
         reduce: use the exact span reduction where `d > n`.
@@ -80,21 +83,27 @@ def flow(
         >>> path.status, int(path.clusters[-1])
         ('reached', 1)
     """
-    tokens, field, solver = checked(tokens, field, solver, normalisation, noise)
-    if is_traced(tokens, field, solver, until, save):
+    shaking = as_noise(noise, seed)
+    tokens, field, solver = checked(tokens, field, solver, normalisation, shaking is not None)
+    if is_traced(tokens, field, solver, until, save, shaking):
         if store is not None or isinstance(until, Condition):
             raise BadInput("flow: under jit, vmap or grad there is no store= and until= must be a time.")
-        return traced_flow(tokens, field, solver, until, save, record, keep)
+        return traced_flow(tokens, field, solver, until, save, record, keep, shaking)
+    if shaking is not None and isinstance(until, Condition):
+        raise BadInput(
+            f"flow: a noisy run has no moment at which {until!r} is met once for all; give until= as a time."
+        )
     condition = until.ready(tokens) if isinstance(until, Condition) else None
     end = float(condition.cap) if condition is not None else checked_time(until)
     times = save_times(save, end)
-    sign = energy_sign(tokens, field)
+    sign = energy_sign(tokens, field) if shaking is None else 0
     recorders = as_recorders(record)
     size = check_recorders(recorders, tokens, field.at(0.0))
     wanted = kept_indices(keep, len(times))
     cure = "keep='last' or a few indices, or save fewer times with save="
     check_memory("flow", tokens, len(wanted), size, len(times), cure)
-    span = span_reduction(tokens, field) if reduce else None
+    # noise leaves the span of the tokens
+    span = span_reduction(tokens, field) if reduce and shaking is None else None
     bare = (tokens if span is None else span.lower(tokens)).replace(labels=None)
     recipe = Recipe.of(
         "flow",
@@ -106,10 +115,11 @@ def flow(
         record=[recorder.description for recorder in recorders],
         keep=keep if isinstance(keep, str) else wanted,
         reduce=bool(reduce),
+        **({} if shaking is None else {"noise": shaking.intensity, "key": fingerprint(shaking.key)}),
     )
-    coarsens = solver.coarsen and may_coarsen(bare, field)
+    coarsens = isinstance(solver, Adaptive) and solver.coarsen and may_coarsen(bare, field)
     plan = Plan(
-        problem=Problem(bare, field, solver, condition, sign, coarsens),
+        problem=Problem(bare, field, solver, condition, sign, coarsens, shaking),
         tokens=tokens,
         span=span,
         times=times,
@@ -122,6 +132,8 @@ def flow(
         store=store,
     )
     path = drive(plan, progress)
+    if not isinstance(solver, Adaptive):
+        return path
     again = functools.partial(run_again, tokens, field, until=until, solver=solver, save=times, reduce=reduce)
     return dataclasses.replace(path, again=again)
 
@@ -134,7 +146,9 @@ def run_again(tokens: Tokens, field: Field, sharpened: float, *, solver: Adaptiv
     return flow(tokens, field, solver=sharper, **options)
 
 
-def checked(tokens: Any, field: Any, solver: Any, normalisation: Any, noise: Any) -> tuple[Tokens, Field, Adaptive]:
+def checked(
+    tokens: Any, field: Any, solver: Any, normalisation: Any, noisy: bool
+) -> tuple[Tokens, Field, Adaptive | Splitting]:
     """Return the nouns of a call, or raise `BadInput` where one is of the wrong kind."""
     if not isinstance(tokens, Tokens):
         raise BadInput(
@@ -142,10 +156,10 @@ def checked(tokens: Any, field: Any, solver: Any, normalisation: Any, noise: Any
         )
     if not isinstance(field, Field):
         raise BadInput(f"flow: field is {field!r}; give a field such as mf.SelfAttention(beta=9.0).")
-    if solver is not None and not isinstance(solver, Adaptive):
-        raise BadInput(f"flow: solver is {solver!r}; give mf.Adaptive(rtol=..., atol=...) or None.")
-    if is_traced(noise) or not isinstance(noise, (int, float)) or noise != 0.0:
-        raise BadInput(f"flow: noise is {noise}; noisy flows are not built yet, so only noise=0 runs.")
+    wanted = Splitting if noisy else Adaptive
+    if solver is not None and not isinstance(solver, wanted):
+        cure = "with noise, mf.Splitting(step=...)" if noisy else "mf.Adaptive(rtol=..., atol=...)"
+        raise BadInput(f"flow: solver is {solver!r}; give {cure} or None.")
     if jnp.zeros((), float).dtype != np.float64:
         raise BadInput("flow needs float64: leave MEASUREFLOW_X64 unset, or use mf.layers in float32.")
     if tokens.points.dtype != np.float64:
@@ -154,7 +168,7 @@ def checked(tokens: Any, field: Any, solver: Any, normalisation: Any, noise: Any
         )
     checked_normalisation("flow", normalisation, tokens.space)
     jax.eval_shape(lambda mu: field.at(0.0)(mu.points, mu), tokens)  # wrong shapes speak before any work starts
-    return tokens, field, Adaptive() if solver is None else solver
+    return tokens, field, wanted() if solver is None else solver
 
 
 def checked_time(until: Any) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from measureflow.fields import Field
 from measureflow.flows.coarsening import Cohorts, merge_distance, merge_near
 from measureflow.flows.conditions import Condition
+from measureflow.flows.noisy import Noise, Splitting, split_step
 from measureflow.flows.pairs import pair_of, runge_kutta_step
 from measureflow.flows.solver import Adaptive
 from measureflow.measures import Tokens
@@ -46,12 +48,13 @@ class Problem(eqx.Module):
 
     tokens: Tokens
     field: Field
-    solver: Adaptive
+    solver: Adaptive | Splitting
     condition: Condition | None
     #: +1 where an energy is proved to rise, -1 where it is proved to fall, 0 where there is none
     sign: int = eqx.field(static=True)
     #: whether tokens that have met are joined
     coarsens: bool = eqx.field(static=True, default=False)
+    noise: Noise | None = None
 
     def measure(self, x: Array, weights: Array) -> Tokens:
         """Return the tokens at points `x` with the masses that they carry now."""
@@ -115,18 +118,13 @@ def begin(problem: Problem, t0: Any = 0.0) -> State:
     cohorts = Cohorts.apart(problem.tokens)
     v = problem.velocity(x, cohorts.weights, t0)
     speed = problem.fastest(v)
-    solver = problem.solver
-    size = 1.0 + jnp.max(jnp.where(problem.tokens.present, jnp.linalg.norm(x, axis=-1), 0))
-    # the error of a first step of length c / speed is about c^order: choose it to meet the tolerance
-    reach = (solver.atol + solver.rtol) ** (1.0 / pair_of(solver.pair).order)
-    h = jax.lax.stop_gradient(jnp.where(speed > ZERO_SPEED, 0.1 * reach * size / jnp.where(speed > 0, speed, 1), 1.0))
     energy = problem.energy(x, cohorts.weights)
     zero, none = jnp.zeros((), x.dtype), jnp.zeros((), int)
     return State(
         x=x,
         v=v,
         cohorts=cohorts,
-        h=h.astype(x.dtype),
+        h=first_step(problem, x, speed).astype(x.dtype),
         last_error=jnp.ones((), x.dtype),
         start=t0,
         offset=zero,
@@ -140,8 +138,20 @@ def begin(problem: Problem, t0: Any = 0.0) -> State:
     )
 
 
+def first_step(problem: Problem, x: Array, speed: Array) -> Array:
+    """Return a first length: the error of a step of length c / speed is about c^order, and shall meet the tolerance."""
+    solver = problem.solver
+    if isinstance(solver, Splitting):
+        return solver.step
+    size = 1.0 + jnp.max(jnp.where(problem.tokens.present, jnp.linalg.norm(x, axis=-1), 0))
+    reach = (solver.atol + solver.rtol) ** (1.0 / pair_of(solver.pair).order)
+    h = jnp.where(speed > ZERO_SPEED, 0.1 * reach * size / jnp.where(speed > 0, speed, 1), 1.0)
+    return jax.lax.stop_gradient(h)
+
+
 def attempt(problem: Problem, state: State, target: Array) -> State:
     """Try one step; accept or reject it, and choose the next length."""
+    assert isinstance(problem.solver, Adaptive)
     pair, solver, tokens = pair_of(problem.solver.pair), problem.solver, problem.tokens
     left = (target - state.start) - state.offset
     clipped = state.h >= left
@@ -197,12 +207,38 @@ def attempt(problem: Problem, state: State, target: Array) -> State:
     return coarsened(problem, state, after, keep) if problem.coarsens else after
 
 
+def shaken(problem: Problem, state: State, target: Array) -> State:
+    """Take one noisy step of fixed length, cut short to land on the target."""
+    assert problem.noise is not None
+    assert isinstance(problem.solver, Splitting)
+    tokens, left = problem.tokens, (target - state.start) - state.offset
+    clipped = problem.solver.step >= left
+    h = jnp.where(clipped, left, problem.solver.step)
+
+    def velocity(x: Array, t: Array) -> Array:
+        return problem.velocity(x, state.cohorts.weights, t)
+
+    x = split_step(problem.noise, velocity, tokens.space, tokens.present, state.x, state.time, h, state.accepted)
+    start, offset = advance_time(state, h, clipped, target)
+    return dataclasses.replace(
+        state,
+        x=x,
+        start=start,
+        offset=offset,
+        defect=jnp.maximum(state.defect, tokens.space.defect(x)),
+        accepted=state.accepted + 1,
+        evaluations=state.evaluations + 2,
+        code=jnp.where(jnp.all(jnp.isfinite(x)), state.code, BLOW_UP),
+    )
+
+
 def one_step(problem: Problem, state: State, h: Array) -> tuple[Array, Array, Array]:
     """Return point, velocity and error of one Runge-Kutta step; followers stay with those they follow."""
 
     def velocity(x: Array, t: Array) -> Array:
         return problem.velocity(x, state.cohorts.weights, before_break(problem.field, state.time, t))
 
+    assert isinstance(problem.solver, Adaptive)
     space = problem.tokens.space
     out = runge_kutta_step(pair_of(problem.solver.pair), velocity, space, state.x, state.v, state.time, h)
     new, slope, error = jax.tree.map(lambda a: a[state.cohorts.into], out) if problem.coarsens else out
@@ -234,6 +270,7 @@ def top_speed(problem: Problem, old: Array, new: Array) -> Array:
 
 def coarsened(problem: Problem, before: State, after: State, keep: Array) -> State:
     """Join what has met over an accepted step, and find the velocity and energy of what is left."""
+    assert isinstance(problem.solver, Adaptive)
     solver, tokens = problem.solver, problem.tokens
     within = jax.lax.stop_gradient(merge_distance(solver.atol, solver.rtol, after.x))
     x, cohorts = merge_near(tokens, after.cohorts, before.x, after.x, within, after.time)
@@ -286,7 +323,8 @@ def segment(problem: Problem, state: State, target: Array, budget: Array, loop: 
         tried = state.accepted + state.rejected - first
         return (state.code == RUNNING) & (state.time < target) & (tried < budget)
 
-    return loop(going, lambda state: attempt(problem, state, target), state)
+    step = attempt if problem.noise is None else shaken
+    return loop(going, lambda state: step(problem, state, target), state)
 
 
 def locate(problem: Problem, state: State) -> State:
@@ -304,6 +342,7 @@ def locate(problem: Problem, state: State) -> State:
         over = met(problem, state, *jump(middle))
         return jnp.where(over, low, middle), jnp.where(over, middle, high)
 
+    assert isinstance(problem.solver, Adaptive)
     _, h = jax.lax.fori_loop(0, 52, halve, (jnp.zeros_like(state.h), state.h))
     x, v = jump(h)
     start, offset = advance_time(state, h, jnp.asarray(False), state.start)

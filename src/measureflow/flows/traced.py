@@ -15,6 +15,7 @@ from measureflow.errors import BadInput
 from measureflow.fields import Field
 from measureflow.flows import segment as steps
 from measureflow.flows.conditions import save_times
+from measureflow.flows.noisy import Noise, Splitting
 from measureflow.flows.record import as_recorders, kept_indices, values_of
 from measureflow.flows.segment import Problem, State
 from measureflow.flows.solver import Adaptive
@@ -28,11 +29,21 @@ __all__ = ["traced_flow"]
 TRACED_STEPS = 4096
 
 
-def traced_flow(tokens: Tokens, field: Field, solver: Adaptive, until: Any, save: Any, record: Any, keep: Any) -> Path:
+def traced_flow(
+    tokens: Tokens,
+    field: Field,
+    solver: Adaptive | Splitting,
+    until: Any,
+    save: Any,
+    record: Any,
+    keep: Any,
+    noise: Noise | None = None,
+) -> Path:
     """Return the path inside a JAX transformation; `until` may be traced, the number of saved times may not."""
     times = traced_times(save, until)
     count = times.shape[0]
-    sign = field.energy_sign if field.autonomous and isinstance(tokens.space, Sphere) else 0
+    calm = noise is None and field.autonomous
+    sign = field.energy_sign if calm and isinstance(tokens.space, Sphere) else 0
     recorders = as_recorders(record)
     wanted = kept_indices(keep, count)
     problem = Problem(
@@ -41,7 +52,8 @@ def traced_flow(tokens: Tokens, field: Field, solver: Adaptive, until: Any, save
         solver,
         None,
         sign,
-        solver.coarsen and not field.positional and field.autonomous and tokens.n > 1,
+        isinstance(solver, Adaptive) and solver.coarsen and calm and not field.positional and tokens.n > 1,
+        noise,
     )
     limit = min(solver.max_steps, TRACED_STEPS)
 
