@@ -18,6 +18,14 @@ def test_claim_is_consistent(claim):
     assert result.verdict == "consistent", str(result)
 
 
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_other_draws_compile_nothing(claim, compilations):
+    mf.check(claim, seed=11)
+    compilations.clear()
+    mf.check(claim, seed=12)
+    assert compilations == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_every_claim_is_consistent_on_more_draws(seed):

@@ -50,11 +50,7 @@ def check(
         >>> mf.check("V6")[0].verdict
         'consistent'
     """
-    if tier not in TIERS:
-        raise BadInput(f"check: tier is {tier!r}; it is one of {', '.join(map(repr, TIERS))}.")
-    claims = find(wanted)
-    if wanted is None:
-        claims = [claim for claim in claims if TIERS.index(claim.tier) <= TIERS.index(tier)]
+    claims = chosen(wanted, tier)
     results = []
     for done, claim in enumerate(claims):
         if progress is not None:
@@ -63,6 +59,16 @@ def check(
     if progress is not None:
         progress(len(claims), len(claims), "")
     return Results(results)
+
+
+def chosen(wanted: Any, tier: str) -> list[Claim]:
+    """Return the claims that are asked for; where none is named, those of the tier and of the cheaper ones."""
+    if tier not in TIERS:
+        raise BadInput(f"check: tier is {tier!r}; it is one of {', '.join(map(repr, TIERS))}.")
+    claims = find(wanted)
+    if wanted is not None:
+        return claims
+    return [claim for claim in claims if TIERS.index(claim.tier) <= TIERS.index(tier)]
 
 
 def examine(
@@ -110,7 +116,7 @@ def examine(
         seed=seed,
         tier=tier,
         claim=claim,
-        cases=tuple(cases),
+        cases=tuple(cases[:1]),  # for the picture; the others' flows may be large
     )
 
 

@@ -16,9 +16,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from measureflow.claims.checking import examine
-from measureflow.claims.claim import TIERS, Claim
-from measureflow.claims.registry import find
+from measureflow.claims.checking import chosen, examine
+from measureflow.claims.claim import Claim
 from measureflow.claims.results import Result
 from measureflow.errors import BadInput
 from measureflow.fields.attention import AttentionKernel
@@ -250,9 +249,7 @@ def against_mutants(
     Raises:
         BadInput: a claim that is not consistent on the unharmed core, an unknown name or tier.
     """
-    if tier not in TIERS:
-        raise BadInput(f"mutants: tier is {tier!r}; it is one of {', '.join(map(repr, TIERS))}.")
-    claims = [claim for claim in find(wanted) if wanted is not None or claim.tier == tier]
+    claims = chosen(wanted, tier)
     began = time.perf_counter()
     cells: dict[tuple[str, str], Cell] = {}
     done, total = 0, (1 + len(mutants)) * len(claims)

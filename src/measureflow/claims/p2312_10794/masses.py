@@ -49,8 +49,8 @@ def masses_dropped(times: Any, *, beta: float, start: float, masses: Any) -> Any
 
 
 @two_clusters_follow_one_scalar_equation.mutation
-def counts_in_place_of_rates(times: Any, *, beta: float, start: float, masses: Any) -> Any:
-    """Only one of the two clusters moves, at twice the speed of its share: the factor 2 is lost."""
+def factor_two_lost(times: Any, *, beta: float, start: float, masses: Any) -> Any:
+    """Only one of the two clusters moves, or both at half their speed: a factor 2 is lost."""
     return theory.cosine_of_two_clusters(np.asarray(times) / 2, beta=beta, start=start, masses=masses)
 
 
