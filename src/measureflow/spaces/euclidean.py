@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from measureflow.spaces.space import Space, check_dimension
+from measureflow.spaces.space import Space, as_dimension, norm
 
 __all__ = ["Euclidean"]
 
@@ -23,8 +23,8 @@ class Euclidean(Space):
 
     d: int = eqx.field(static=True)
 
-    def __check_init__(self) -> None:
-        check_dimension(self.d, 1, "Euclidean")
+    def __init__(self, d: int) -> None:
+        self.d = as_dimension(d, 1, "Euclidean")
 
     def tangent(self, x: Float[Array, "*b d"], v: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
         """Return `v`: every direction is tangent."""
@@ -52,10 +52,7 @@ class Euclidean(Space):
 
     def distance(self, x: Float[Array, "*b d"], y: Float[Array, "*b d"]) -> Float[Array, "*b"]:
         """Return `|x - y|`."""
-        gap = x - y
-        square = jnp.sum(gap * gap, axis=-1)
-        positive = square > 0
-        return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
+        return norm(x - y)
 
     def defect(self, x: Float[Array, "*b d"]) -> Float[Array, ""]:
         """Return 0: no vector is off the space."""

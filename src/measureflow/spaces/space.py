@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from measureflow.errors import BadInput
 
-__all__ = ["Space", "is_traced"]
+__all__ = ["Space", "as_dimension", "is_traced", "norm"]
 
 
 def is_traced(*values: object) -> bool:
@@ -96,7 +98,17 @@ def _defect(space: Space, points: Array) -> Array:
     return space.defect(points)
 
 
-def check_dimension(d: int, least: int, name: str) -> None:
-    """Raise `BadInput` unless `d` is an integer of at least `least`."""
+def as_dimension(d: Any, least: int, name: str) -> int:
+    """Return `d` as an integer, or raise `BadInput` unless it is one of at least `least`."""
     if isinstance(d, bool) or not isinstance(d, (int, np.integer)) or d < least:
         raise BadInput(f"{name}(d={d!r}): the dimension must be an integer of at least {least}.")
+    return int(d)
+
+
+def norm(v: Float[Array, "*b d"]) -> Float[Array, "*b"]:
+    """Return the Euclidean norm, with a zero (not NaN) derivative at the origin and no underflow for tiny vectors."""
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=-1, keepdims=True))
+    safe = jnp.where(largest > 0, largest, 1.0)
+    square = jnp.sum((v / safe) ** 2, axis=-1)
+    positive = square > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0) * safe[..., 0]
