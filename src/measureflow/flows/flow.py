@@ -98,7 +98,7 @@ def flow(
     times = save_times(save, end)
     sign = energy_sign(tokens, field) if shaking is None else 0
     recorders = as_recorders(record)
-    size = check_recorders(recorders, tokens, field.at(0.0))
+    size = check_recorders(recorders, tokens, field)
     wanted = kept_indices(keep, len(times))
     cure = "keep='last' or a few indices, or save fewer times with save="
     check_memory("flow", tokens, len(wanted), size, len(times), cure)

@@ -72,7 +72,7 @@ def layers(
     h = checked_step(1.0 if step is None else step)
     turns = checked_depth(len(blocks) if depth is None else depth, one, blocks)
     recorders = as_recorders(record)
-    size = check_recorders(recorders, tokens, blocks[0].at(0.0) if one else None)
+    size = check_recorders(recorders, tokens, blocks[0] if one else None)
     sublayers, last_only = (isinstance(keep, str) and keep == name for name in ("sublayers", "last"))
     count = turns + 1 if one else len(whole_layers(blocks[:turns], sublayers)) + 1
     cure = "keep='last', or run in parts of less depth"

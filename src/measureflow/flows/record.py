@@ -84,9 +84,17 @@ def check_recorders(recorders: Recorders, mu: Tokens, field: Any) -> int:
         how many bytes are recorded at each time.
     """
     size = 0
+
+    def shape_of(recorder: Recorder) -> Any:
+        def at(mu: Tokens, t: Any) -> Any:
+            # the depth is not known here, as it is not in the run
+            return recorder(mu, field if field is None or field.autonomous else field.at(t))
+
+        return jax.eval_shape(at, mu, jax.ShapeDtypeStruct((), float))
+
     for recorder in recorders:
         try:
-            value = jax.eval_shape(lambda mu, recorder=recorder: recorder(mu, field), mu)
+            value = shape_of(recorder)
         except BadInput as error:
             raise BadInput(f"record={recorder.name!r}: {error}") from None
         size += value.size * value.dtype.itemsize
