@@ -101,14 +101,14 @@ def test_record_that_cannot_be_read_is_refused(record, words):
 
 
 def test_observable_that_does_not_fit_the_field_speaks_before_any_work():
-    with pytest.raises(mf.BadInput, match="record='energy': .*no proved energy"):
+    with pytest.raises(mf.BadInput, match=r"record='energy': .*no proved energy"):
         mf.flow(TOKENS, mf.SelfAttention(beta=1.0, mask="causal"), until=1.0, record="energy")
 
 
 def test_energy_of_a_field_that_changes_with_depth_is_refused_before_any_work(monkeypatch):
     monkeypatch.setattr(sys.modules["measureflow.flows.flow"], "drive", None)
     schedule = mf.Schedule([mf.SelfAttention(beta=1.0), FIELD], [0.0, 1.0])
-    with pytest.raises(mf.BadInput, match="record='energy': .*no proved energy"):
+    with pytest.raises(mf.BadInput, match=r"record='energy': .*no proved energy"):
         mf.flow(TOKENS, schedule, until=2.0, save=[2.0], record="energy")
 
 

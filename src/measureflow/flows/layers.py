@@ -164,9 +164,9 @@ def scan_layers(
 
 
 def apply_layer(mu: Tokens, field: Field, h: Array, scheme: Normalisation) -> Array:
-    """Return the points after one layer; absent tokens stand still."""
+    """Return the points after one layer, in the state's precision; absent tokens stand still."""
     x = mu.points
-    output = field.output(x, mu)
+    output = field.output(x, mu).astype(x.dtype)
     if output.shape != x.shape:  # a sub-layer that changes the dimension replaces the state
         return jnp.where(mu.present[:, None], output, 0)
     return jnp.where(mu.present[:, None], scheme.step(mu.space, x, output, h.astype(x.dtype)), x)
