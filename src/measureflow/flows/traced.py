@@ -74,7 +74,7 @@ def traced_flow(
     measure = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(wanted), *leaf.shape)), problem.tokens)
     code = jnp.where(state.code == steps.STATIONARY, steps.RUNNING, state.code)  # it stands still up to the last time
     return Path(
-        times=times,
+        times=jnp.asarray(times),
         measure=measure.replace(points=points[wanted], labels=tokens.labels),
         kept=jnp.asarray(wanted),
         recorded=recorded,
@@ -92,24 +92,23 @@ def traced_flow(
     )
 
 
-def traced_times(save: Any, until: Any) -> Array:
-    """Return the saved times, of which only the number must be known."""
+def traced_times(save: Any, until: Any) -> Array | np.ndarray:
+    """Return the saved times, of which only the number must be known: in NumPy where all are, untraced."""
     if is_traced(save):
         return jnp.asarray(save)
     if not is_traced(until):
-        return jnp.asarray(save_times(save, float(until)))
+        return save_times(save, float(until))
     if save is None or isinstance(save, int):
         grid = save_times(save, 1.0)
         return jnp.asarray(grid) * until
     raise BadInput("flow: with a traced until=, give save= as a count or as a traced array.")
 
 
-def with_breaks(times: Array, field: Field) -> Array:
+def with_breaks(times: Array | np.ndarray, field: Field) -> Array | np.ndarray:
     """Return the times together with the field's jumps, on which a step must land."""
     if not field.breaks:
         return times
     if is_traced(times):
         raise BadInput("flow: a field with jumps needs known saved times; give until= and save= as numbers.")
     known = np.asarray(times)
-    inside = [b for b in field.breaks if 0 < b < known[-1]]
-    return jnp.asarray(np.union1d(known, inside))
+    return np.union1d(known, [b for b in field.breaks if 0 < b < known[-1]])

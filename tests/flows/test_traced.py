@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import measureflow as mf
+
+S2 = mf.Sphere(3)
+TOKENS = mf.uniform(S2, n=8, seed=0)
+#: tolerances at which a difference quotient sees the derivative and not the choice of steps
+SHARP = mf.Adaptive(rtol=1e-10, atol=1e-12)
+
+
+def end(points, beta, until=1.0, **options):
+    options = {"save": [1.0], "solver": SHARP, **options}
+    return mf.flow(TOKENS.replace(points=points), mf.SelfAttention(beta=beta), until=until, **options)
+
+
+@eqx.filter_jit
+def jitted(points, beta):
+    return end(points, beta, save=5, record=("cosine", "clusters"))
+
+
+def test_flow_under_jit_is_the_flow():
+    inside = jitted(TOKENS.points, jnp.asarray(2.0))
+    outside = end(TOKENS.points, 2.0, save=5, record=("cosine", "clusters"))
+    np.testing.assert_allclose(inside.points, outside.points, rtol=0, atol=1e-11)
+    np.testing.assert_array_equal(inside.times, outside.times)
+    np.testing.assert_allclose(inside.recorded["cosine"], outside.recorded["cosine"], rtol=0, atol=1e-11)
+    assert inside.recorded["clusters"].tolist() == outside.recorded["clusters"].tolist()
+    assert inside.status == outside.status == "reached"
+    for name in ("accepted", "rejected", "evaluations"):
+        assert int(inside.stats[name]) == outside.stats[name]
+    assert float(inside.stats["largest_energy_decrease"]) <= 1e-15
+    assert "5" in repr(inside.stats["accepted"]) or int(inside.stats["accepted"]) > 5
+
+
+def test_vmap_gives_what_separate_runs_give():
+    clouds = jnp.stack([mf.uniform(S2, n=8, seed=seed).points for seed in range(3)])
+    betas = jnp.array([0.5, 2.0, 8.0])
+    batch = eqx.filter_vmap(jitted)(clouds, betas)
+    assert batch.points.shape == (3, 5, 8, 3)
+    assert batch.code.tolist() == [0, 0, 0]
+    for points, beta, batched in zip(clouds, betas, batch.points, strict=True):
+        np.testing.assert_allclose(batched, jitted(points, beta).points, rtol=0, atol=1e-12)
+    with pytest.raises(mf.BadInput, match=r"read path\.code"):
+        _ = batch.status
+    assert "batch" in repr(batch)
+
+
+@pytest.fixture(scope="module")
+def slopes():
+    """Loss, and its gradient with respect to points and beta, in one program."""
+
+    def loss(points, beta):
+        return jnp.sum(end(points, beta).points[-1] * jnp.arange(24.0).reshape(8, 3))
+
+    return jax.jit(loss), jax.jit(jax.grad(loss, argnums=(0, 1)))(TOKENS.points, 2.0)
+
+
+def test_gradient_with_respect_to_beta_is_a_difference_quotient(slopes):
+    loss, (_, slope) = slopes
+    quotient = (loss(TOKENS.points, 2.0 + 1e-5) - loss(TOKENS.points, 2.0 - 1e-5)) / 2e-5
+    assert float(slope) == pytest.approx(float(quotient), rel=1e-5)
+    assert abs(float(slope)) > 1e-3
+
+
+def test_gradient_with_respect_to_points_is_a_difference_quotient(slopes):
+    loss, (slope, _) = slopes
+    direction = S2.tangent(TOKENS.points, jnp.sin(jnp.arange(24.0)).reshape(8, 3))
+    moved = [S2.exp(TOKENS.points, sign * 1e-5 * direction) for sign in (1, -1)]
+    quotient = (loss(moved[0], 2.0) - loss(moved[1], 2.0)) / 2e-5
+    assert float(jnp.sum(slope * direction)) == pytest.approx(float(quotient), rel=1e-5)
+
+
+def test_gradient_is_finite_where_tokens_have_met_and_where_none_are_present():
+    points = jnp.tile(TOKENS.points[:1], (8, 1)).at[7].set(TOKENS.points[7])
+    tokens = mf.Tokens(S2, points, present=np.arange(8) != 3)
+
+    def loss(beta):
+        return jnp.sum(mf.flow(tokens, mf.SelfAttention(beta=beta), until=1.0, save=[1.0]).points[-1][0])
+
+    value, slope = jax.jit(jax.value_and_grad(loss))(2.0)
+    assert np.isfinite([value, slope]).all()
+    assert abs(float(slope)) > 1e-4
+
+
+def test_until_may_be_traced_where_save_is_a_count():
+    path = eqx.filter_jit(lambda until: end(TOKENS.points, 2.0, until, save=3))(jnp.asarray(4.0))
+    assert float(path.times[-1]) == 4.0
+    plain = end(TOKENS.points, 2.0, 4.0, save=[4.0])
+    np.testing.assert_allclose(path.points[-1], plain.points[-1], rtol=0, atol=1e-8)
+
+
+def test_schedule_lands_on_its_jump_under_jit():
+    schedule = mf.Schedule([mf.SelfAttention(beta=1.0), mf.SelfAttention(beta=9.0)], [0.0, 0.3])
+    inside = eqx.filter_jit(
+        lambda points: mf.flow(TOKENS.replace(points=points), schedule, until=1.0, save=[0.2, 1.0], solver=SHARP)
+    )(TOKENS.points)
+    outside = mf.flow(TOKENS, schedule, until=1.0, save=[0.2, 1.0], solver=SHARP)
+    np.testing.assert_allclose(inside.points, outside.points, rtol=0, atol=1e-9)
+    assert inside.times.tolist() == [0.2, 1.0]
+
+
+def test_what_needs_a_host_is_refused_under_tracing():
+    for options, words in (
+        ({"store": "run.zarr"}, "there is no store="),
+        ({"until": mf.Consensus(1e-2)}, "until= must be a time"),
+    ):
+        with pytest.raises(mf.BadInput, match=words):
+            jax.jit(lambda points, options=options: end(points, 1.0, **options).points)(TOKENS.points)
+    with pytest.raises(mf.BadInput, match="give save= as a count"):
+        jax.jit(lambda until: end(TOKENS.points, 1.0, until).points)(1.0)
+    schedule = mf.Schedule([mf.SelfAttention(beta=1.0), mf.SelfAttention(beta=9.0)], [0.0, 0.3])
+    with pytest.raises(mf.BadInput, match="needs known saved times"):
+        jax.jit(lambda until: mf.flow(TOKENS, schedule, until=until, save=3).points)(1.0)
+
+
+def test_wrong_shapes_are_refused_under_tracing_too():
+    with pytest.raises(mf.BadInput, match=r"key has shape \(4, 4\)"):
+        jax.jit(lambda x: mf.flow(TOKENS.replace(points=x), mf.SelfAttention(1.0, key=np.eye(4)), until=1.0).points)(
+            TOKENS.points
+        )
