@@ -20,9 +20,10 @@ def as_key(seed: Any) -> jax.Array:
         BadInput: anything else.
     """
     if isinstance(seed, jax.Array) and (
-        jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) or (seed.dtype == np.uint32 and seed.shape == (2,))
+        (jnp.issubdtype(seed.dtype, jax.dtypes.prng_key) and seed.shape == ())
+        or (seed.dtype == np.uint32 and seed.shape == (2,))
     ):
         return seed
     if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and 0 <= int(seed) < 2**63:
         return jax.random.key(int(seed))
-    raise BadInput(f"seed is {seed!r}; it must be an integer in [0, 2^63) or a JAX key (jax.random.key(0)).")
+    raise BadInput(f"seed is {seed!r}; it must be an integer in [0, 2^63) or one JAX key (jax.random.key(0)).")

@@ -119,13 +119,30 @@ def as_floats(values: Any, name: str) -> Array:
     except (TypeError, ValueError) as error:
         if is_traced(values):
             return jnp.asarray(values, float)
-        raise BadInput(f"Tokens: {name} are no array of real numbers ({error}); give an (n, d) array.") from None
+        shape = "(n, d)" if name == "points" else "(n,)"
+        why = str(error).partition(". ")[0]
+        raise BadInput(f"Tokens: {name} are no array of real numbers ({why}); give an {shape} array.") from None
     return jnp.asarray(array if array.dtype in (np.float32, np.float64) else array.astype(float))
+
+
+def as_array(values: Any, name: str, wanted: str) -> Array:
+    """Return an array of numbers or booleans, or raise `BadInput` where values are neither."""
+    if is_traced(values) or isinstance(values, jax.Array):
+        return jnp.asarray(values)
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biuf":
+            raise TypeError
+        return jnp.asarray(array)
+    except (TypeError, ValueError):
+        raise BadInput(f"Tokens: {name} are {values!r}; they must be {wanted}.") from None
 
 
 def as_present(present: Any, n: int) -> Array:
     """Check and return the mask of tokens that are present."""
-    present = jnp.asarray(present)
+    present = as_array(present, "present", f"({n},) booleans")
+    if jnp.issubdtype(present.dtype, jnp.inexact):
+        raise BadInput(f"Tokens: present has dtype {present.dtype}; it must be {n} booleans.")
     if present.shape != (n,):
         raise BadInput(f"Tokens: present has shape {present.shape}; it must be ({n},), one boolean per token.")
     if not is_traced(present) and not bool(np.any(present)):
@@ -135,7 +152,7 @@ def as_present(present: Any, n: int) -> Array:
 
 def as_positions(positions: Any, n: int) -> Array:
     """Check and return the places of the tokens in their text."""
-    positions = jnp.asarray(positions)
+    positions = as_array(positions, "positions", f"({n},) integers")
     if positions.shape != (n,) or not jnp.issubdtype(positions.dtype, jnp.integer):
         raise BadInput(
             f"Tokens: positions have shape {positions.shape} and dtype {positions.dtype}; they must be {n} integers."
