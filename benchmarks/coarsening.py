@@ -59,10 +59,8 @@ def main() -> None:
         f"  fixed steps of {STEP:g}: t = {np.median(reach):.1e} in the same seconds; ratio of times reached "
         f"{np.median(np.array(times) / reach):.1e}"
     )
-    print(
     wrong, wronger = error_of(ours, exact), error_of(theirs, exact)
     print(f"  median error of a token at t = {SHARED_TIME:g}: {wrong:.1e} against {wronger:.1e}")
-    )
 
 
 if __name__ == "__main__":
