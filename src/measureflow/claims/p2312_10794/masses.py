@@ -16,7 +16,8 @@ from measureflow.claims.instances import N, follow, gaps, masses
 @claim("2312.10794", "(2.2), two clusters", covers=["V9"], status="derived", states=theory.cosine_of_two_clusters)
 def two_clusters_follow_one_scalar_equation(case: Case) -> None:
     """Tokens in two points move as two clusters of their joint masses, by one equation for the cosine."""
-    beta, start, weights = case.draw("beta", 0.5, 6.0), case.draw("start", -0.8, 0.6), masses(case)
+    start, weights = case.draw("start", -0.6, 0.6), masses(case)
+    beta = case.draw("beta (1 - start)", 1.0, 4.0) / (1.0 - start)  # the clusters meet within the run, or nearly
     first = case.draw("tokens in the first cluster", 2, 6, integer=True)
     ends = np.array([[1.0, 0.0, 0.0], [start, np.sqrt(1 - start**2), 0.0]])
     tokens = mf.Tokens(mf.Sphere(3), ends[(np.arange(N) >= first).astype(int)], weights)
@@ -32,7 +33,8 @@ def two_clusters_follow_one_scalar_equation(case: Case) -> None:
 @two_clusters_follow_one_scalar_equation.figure
 def meeting(case: Case, ax: Any) -> Any:
     """Draw the equation from equal masses to very unequal ones, for the case's beta and start."""
-    beta, start = case.instance["beta"], case.instance["start"]
+    start = case.instance["start"]
+    beta = case.instance["beta (1 - start)"] / (1.0 - start)
     times = np.linspace(0.0, 12.0, 300)
     for share, shade in ((0.5, "0.0"), (0.2, "0.4"), (0.05, "0.7")):
         curve = case.predict(times, beta=beta, start=start, masses=(share, 1 - share))
