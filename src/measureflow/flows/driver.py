@@ -94,7 +94,7 @@ def follow(log: Log, bar: Progress, ctrl_c: CtrlC) -> str:
     if log.saved == 0 and plan.times[0] == 0.0:
         log.save(0.0)
     for target in sorted({*plan.times[log.saved :].tolist(), *plan.breaks, plan.end}):
-        if target < log.state.time:  # equal: reached, and then interrupted before it was saved
+        if target < float(log.state.time):  # equal: reached, and then interrupted before it was saved
             continue
         code = reach(log, target, bar, ctrl_c)
         if code == steps.RUNNING:

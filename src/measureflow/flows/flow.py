@@ -7,7 +7,6 @@ import functools
 import os
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,7 +15,7 @@ from measureflow.fields import Field, Normalisation
 from measureflow.flows.coarsening import may_coarsen
 from measureflow.flows.conditions import Condition, save_times
 from measureflow.flows.driver import drive
-from measureflow.flows.layers import checked_normalisation
+from measureflow.flows.layers import check_field, checked_normalisation
 from measureflow.flows.memory import check_memory
 from measureflow.flows.noisy import Splitting, as_noise
 from measureflow.flows.plan import Plan
@@ -167,7 +166,7 @@ def checked(
             f"flow needs float64 and the tokens are {tokens.points.dtype}; make them with points.astype(float)."
         )
     checked_normalisation("flow", normalisation, tokens.space)
-    jax.eval_shape(lambda mu: field.at(0.0)(mu.points, mu), tokens)  # wrong shapes speak before any work starts
+    check_field("flow", lambda mu: field.at(0.0)(mu.points, mu), field, tokens)
     return tokens, field, wanted() if solver is None else solver
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -72,6 +72,8 @@ def layers(
     h = checked_step(1.0 if step is None else step)
     turns = checked_depth(len(blocks) if depth is None else depth, one, blocks)
     recorders = as_recorders(record)
+    if one:
+        check_field("layers", lambda mu: blocks[0].at(0.0).output(mu.points, mu), blocks[0], tokens)
     size = check_recorders(recorders, tokens, blocks[0] if one else None)
     sublayers, last_only = (isinstance(keep, str) and keep == name for name in ("sublayers", "last"))
     count = turns + 1 if one else len(whole_layers(blocks[:turns], sublayers)) + 1
@@ -223,6 +225,19 @@ def at_layer(recorders: Recorders, mu: Tokens) -> list[Array]:
 def apply_sublayer(mu: Tokens, field: Field, h: Array, scheme: Normalisation) -> Array:
     """Apply one sub-layer, compiled once for all of one shape."""
     return apply_layer(mu, field, h, scheme)
+
+
+def check_field(verb: str, motion: Callable[[Tokens], Array], field: Field, tokens: Tokens) -> None:
+    """Raise `BadInput` where the field cannot be evaluated on the tokens, by their shapes alone."""
+    try:
+        shape = jax.eval_shape(motion, tokens).shape
+    except BadInput:
+        raise
+    except (TypeError, ValueError) as error:
+        why = str(error).splitlines()[0]
+        raise BadInput(f"{verb}: {field!r} does not act on tokens in R^{tokens.d} ({why}).") from error
+    if shape != tokens.points.shape:
+        raise BadInput(f"{verb}: {field!r} returns shape {shape} for tokens of shape {tokens.points.shape}.")
 
 
 def checked_normalisation(verb: str, normalisation: Any, space: Space) -> Normalisation:

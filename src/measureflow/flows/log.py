@@ -6,6 +6,7 @@ import time
 from pathlib import Path as Folder
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,7 +134,7 @@ class Log:
         if solver is None:
             return begin(self.plan.problem)
         self.roster = Roster.from_arrays(solver)
-        state = from_arrays(solver, begin(self.plan.problem))
+        state = from_arrays(solver, eqx.filter_eval_shape(begin, self.plan.problem))
         self.problem = self.roster.problem_of(self.plan.problem, state)
         return state
 
@@ -201,6 +202,6 @@ def to_arrays(state: State) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: dict[str, np.ndarray], like: State) -> State:
-    """Return the state that `to_arrays` wrote."""
+    """Return the state that `to_arrays` wrote, in the structure of another."""
     leaves, structure = jax.tree.flatten(like)
     return jax.tree.unflatten(structure, [jnp.asarray(arrays[f"state_{k}"]) for k in range(len(leaves))])

@@ -53,12 +53,12 @@ class Roster:
 
     def dropped(self, problem: Problem, state: State) -> tuple[Roster, Problem, State] | None:
         """Drop the rows that only follow others, where the run becomes at least a size smaller by it."""
-        moving = np.flatnonzero(np.asarray(state.cohorts.alone & problem.tokens.present))
+        into = np.asarray(state.cohorts.into)  # in NumPy: eager operations are programs to compile
+        moving = np.flatnonzero((into == np.arange(len(into))) & np.asarray(problem.tokens.present))
         size = next((s for s in SIZES if s >= len(moving)), problem.tokens.n)
         if size >= problem.tokens.n or not problem.coarsens:
             return None
         since, partner = self.noted(state)
-        into = np.asarray(state.cohorts.into)
         place = np.zeros(problem.tokens.n, int)
         place[moving] = np.arange(len(moving))
         # the spare rows are absent copies of the first: they neither move, pull nor count
