@@ -106,11 +106,10 @@ def snapshots(path: Path, count: int) -> np.ndarray:
 
 
 def basins(members: list[np.ndarray]) -> np.ndarray:
-    """Return the membership at the last shown state of several clusters, so that colours tell them apart."""
-    for member in reversed(members):
-        if 1 < len({*member[member >= 0].tolist()}) <= 24:
-            return member
-    return members[-1]
+    """Return the membership at the shown state with the most clusters that colours can still tell apart, at most 8."""
+    counts = [len({*member[member >= 0].tolist()}) for member in members]
+    few = [count if count <= 8 else 0 for count in counts]
+    return members[int(np.argmax(few))] if max(few) > 1 else members[-1]
 
 
 def companions(member: np.ndarray) -> np.ndarray:

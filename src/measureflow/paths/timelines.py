@@ -33,7 +33,8 @@ def depth_axis(axes: Any, path: Path) -> None:
     if is_logarithmic(path):
         axes.set_xscale("log")
         axes.set_xlabel("time $t$")
-        axes.set_xlim(times[times > 0][0], times[-1])
+        first = times[times > 0][0]
+        axes.set_xlim(first, times[-1] * (times[-1] / first) ** 0.02)  # a merger at the very end is seen
     else:
         axes.set_xlabel(r"layer $\ell$" if symbol(path) == r"\ell" else "time $t$")
         counted = symbol(path) == r"\ell"

@@ -1,0 +1,54 @@
+"""`measureflow check`: claims with verdicts; exit code 1 when one is violated."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from measureflow.cli.parser import Parser, whole
+from measureflow.cli.progress import bar
+
+__all__ = ["configure"]
+
+HELP = """
+IDS are ids of claims (2312.10794/V5), papers (2312.10794) or covered items (V5); none means all claims of the tier.
+A verdict is consistent, violated or inconclusive. The exit code is 1 when a claim is violated.
+
+examples:
+  measureflow check
+  measureflow check V5 V9 --tier standard --seed 7 --json
+"""
+
+
+def configure(parser: Parser) -> None:
+    """Add the arguments."""
+    parser.epilog = HELP
+    parser.add_argument("ids", nargs="*", metavar="ID", help="claims, papers or covered items")
+    parser.add_argument("--tier", default="smoke", metavar="T", help="smoke (default), standard or full")
+    parser.add_argument("--seed", type=whole, default=0, metavar="S", help="draws the instances (default 0)")
+    parser.add_argument("--json", action="store_true", help="print a list of objects as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check, print, and say by the exit code whether a claim is violated."""
+    import measureflow as mf
+
+    with bar("claims") as progress:
+        results = mf.check(options.ids or None, tier=options.tier, seed=options.seed, progress=progress)
+    if options.json:
+        print(json.dumps([entry(result) for result in results], indent=2))
+    else:
+        print(results)
+        verdicts = [result.verdict for result in results]
+        print(", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts)))
+    return 1 if any(result.verdict == "violated" for result in results) else 0
+
+
+def entry(result: Any) -> dict[str, Any]:
+    """Return a result as one object: `mutation_rejected` says whether all were, `mutations` what each did."""
+    whole_result = result.to_json()
+    mutations = whole_result.pop("mutation_rejected")
+    rejected = bool(mutations) and all(mutation["rejected"] for mutation in mutations)
+    return {**whole_result, "mutation_rejected": rejected, "mutations": mutations}

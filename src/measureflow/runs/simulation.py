@@ -1,0 +1,191 @@
+"""A simulation in words: the tokens, field and times of one flow, as a recipe file or flags say them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any, Self
+
+from measureflow.errors import BadInput
+from measureflow.fields import Field, SelfAttention, Unnormalised
+from measureflow.flows import Adaptive, flow
+from measureflow.measures import Tokens, cap, equiangular, gaussian, uniform, von_mises_fisher
+from measureflow.paths import Path
+from measureflow.runs.files import check_keys, read_recipe
+from measureflow.spaces import Euclidean, Space, Sphere
+
+__all__ = ["Simulation"]
+
+#: which keys each law of the initial tokens takes beside n and seed
+LAWS: dict[str, tuple[str, ...]] = {
+    "uniform": (),
+    "cap": ("angle",),
+    "von_mises_fisher": ("kappa",),
+    "equiangular": ("cosine",),
+    "gaussian": ("covariance",),
+}
+SPACES = {"sphere": Sphere, "euclidean": Euclidean}
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulation:
+    """One flow, said in plain values. Each field is a key of a recipe file, and a flag of `measureflow flow`.
+
+    Attributes:
+        n, dim, seed: number of tokens, ambient dimension, seed of their law.
+        space: `"sphere"` (the unit sphere of R^dim) or `"euclidean"`.
+        law: `"uniform"`, `"cap"` (angle=), `"von_mises_fisher"` (kappa=), `"equiangular"` (cosine=) or `"gaussian"`
+            (covariance=, a number).
+        beta, query, key, value, weighting, mask: of `mf.SelfAttention`; matrices are lists of rows. `weighting` may
+            be `"shifted"` too, the unnormalised model with its clock slowed by e^beta.
+        until, save, record: of `mf.flow`.
+        rtol, atol: of `mf.Adaptive`.
+    """
+
+    n: int = 200
+    dim: int = 3
+    beta: float = 9.0
+    until: float = 1e8
+    seed: int = 0
+    space: str = "sphere"
+    law: str = "uniform"
+    angle: float | None = None
+    kappa: float | None = None
+    cosine: float | None = None
+    covariance: float | None = None
+    query: Any = None
+    key: Any = None
+    value: Any = None
+    weighting: str = "softmax"
+    mask: str | None = None
+    save: int = 200
+    record: tuple[str, ...] = ()
+    rtol: float = 1e-8
+    atol: float = 1e-10
+
+    @classmethod
+    def keys(cls) -> list[str]:
+        """Return the names that a recipe may use."""
+        return [field.name for field in dataclasses.fields(cls)]
+
+    @classmethod
+    def of(cls, table: dict[str, Any], where: str = "recipe") -> Self:
+        """Return the simulation of a table of keys.
+
+        Raises:
+            BadInput: an unknown key (the nearest known one is named), or a value of the wrong kind.
+        """
+        check_keys(table, cls.keys(), where)
+        for field in dataclasses.fields(cls):
+            if field.name in table:
+                check_kind(field.name, table[field.name], str(field.type), where)
+        if "record" in table:
+            table = {**table, "record": tuple(table["record"])}
+        return cls(**table)
+
+    @classmethod
+    def read(cls, file: str | os.PathLike[str]) -> Self:
+        """Return the simulation of a `.toml` or `.json` file.
+
+        Raises:
+            BadInput: as `read_recipe` and `of`.
+        """
+        return cls.of(read_recipe(file), str(file))
+
+    def changed(self, **values: Any) -> Self:
+        """Return the simulation with some values put in place of its own."""
+        return dataclasses.replace(self, **values)
+
+    def to_toml(self) -> str:
+        """Return the recipe file of this simulation: every key, so that later defaults change nothing."""
+        lines = ["# measureflow flow THIS_FILE --out DIR runs it again"]
+        for name in self.keys():
+            value = getattr(self, name)
+            if value is not None:
+                # of these values TOML and JSON have the same spelling, but for tuples and floats without a point
+                lines.append(f"{name} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")
+        return "\n".join(lines) + "\n"
+
+    def where(self) -> Space:
+        """Return the space.
+
+        Raises:
+            BadInput: an unknown space or a dimension that it does not have.
+        """
+        if self.space not in SPACES:
+            raise BadInput(f"space is {self.space!r}; it must be one of {', '.join(map(repr, SPACES))}.")
+        return SPACES[self.space](self.dim)
+
+    def tokens(self) -> Tokens:
+        """Draw the initial tokens.
+
+        Raises:
+            BadInput: an unknown law, a missing parameter or one that the law does not have, and what the law says.
+        """
+        if self.law not in LAWS:
+            raise BadInput(f"law is {self.law!r}; it must be one of {', '.join(map(repr, LAWS))}.")
+        own = LAWS[self.law]
+        for name in {name for names in LAWS.values() for name in names}:
+            if getattr(self, name) is not None and name not in own:
+                raise BadInput(f"{name} is {getattr(self, name)}, and the law {self.law!r} has none; leave it out.")
+            if getattr(self, name) is None and name in own and name != "covariance":
+                raise BadInput(f"the law {self.law!r} needs {name}; give it.")
+        space: Any = self.where()
+        if self.law == "equiangular":
+            return equiangular(space, self.n, cosine=float(self.cosine or 0.0))
+        law = {"uniform": uniform, "cap": cap, "von_mises_fisher": von_mises_fisher, "gaussian": gaussian}[self.law]
+        given = {name: getattr(self, name) for name in own if getattr(self, name) is not None}
+        return law(space, self.n, seed=self.seed, **given)
+
+    def field(self) -> Field:
+        """Return the self-attention.
+
+        Raises:
+            BadInput: what `mf.SelfAttention` says.
+        """
+        weighting = Unnormalised(shifted=True) if self.weighting == "shifted" else self.weighting
+        return SelfAttention(
+            self.beta, query=self.query, key=self.key, value=self.value, weighting=weighting, mask=self.mask
+        )
+
+    def check(self) -> None:
+        """Make tokens and field once, so that what is wrong with them is said.
+
+        Raises:
+            BadInput: as `tokens` and `field`.
+        """
+        self.tokens()
+        self.field()
+
+    def run(self, *, store: str | os.PathLike[str] | None = None, progress: Any = False) -> Path:
+        """Run the flow; arguments as in `mf.flow`.
+
+        Raises:
+            BadInput: before any work starts, where a value is bad.
+        """
+        return flow(
+            self.tokens(),
+            self.field(),
+            until=self.until,
+            save=self.save,
+            record=self.record,
+            solver=Adaptive(rtol=self.rtol, atol=self.atol),
+            store=store,
+            progress=progress,
+        )
+
+
+def check_kind(name: str, value: Any, kind: str, where: str) -> None:
+    """Raise `BadInput` unless a value is of the kind its field declares."""
+    said = {"int": "an integer", "float": "a number", "str": "a word", "tuple": "a list of names"}
+    base = kind.split("[")[0].split(" ")[0]
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    fits = {
+        "int": whole,
+        "float": whole or isinstance(value, float),
+        "str": isinstance(value, str),
+        "tuple": isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value),
+    }
+    if base in fits and not fits[base]:
+        raise BadInput(f"{where}: {name} is {value!r}; it must be {said[base]}.")
