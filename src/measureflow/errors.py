@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["BadInput"]
 
 
@@ -10,3 +12,6 @@ class BadInput(ValueError):
 
     The command line prints that line and ends with exit code 2.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(re.sub(r"\s*\n\s*", " ", message))  # a value's own repr may have several lines

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
-from measureflow.fields.field import Field, ranks_of, total
+from measureflow.fields.field import Field, check_queries, ranks_of, total
 from measureflow.fields.masks import Mask, as_mask
+from measureflow.fields.matrices import Matrix, apply, as_matrix, as_numbers, is_scalar, product
 from measureflow.fields.scores import Dot, Score, as_score
 from measureflow.fields.weightings import Softmax, Unnormalised, Weighting, as_weighting
 from measureflow.measures import Tokens
@@ -20,9 +21,6 @@ from measureflow.spaces import Sphere, is_traced
 from measureflow.sums import Exact, Kernel, Sum, squared_distances
 
 __all__ = ["AttentionKernel", "MultiHead", "SelfAttention"]
-
-#: a (k, d) matrix, a number for a multiple of the identity, or None for the identity
-Matrix = Array | None
 
 
 class AttentionKernel(Kernel):
@@ -38,11 +36,12 @@ class AttentionKernel(Kernel):
     def weights(self, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens) -> Float[Array, "m n"]:
         """Return the rows of weights on mu's atoms; absent tokens get none."""
         points, masses = mu.atoms()
-        logits = self.beta * self.score(apply(self.query, x), apply(self.key, points))
+        beta = self.beta.astype(x.dtype)  # a float32 measure stays one
+        logits = beta * self.score(apply(self.query, x), apply(self.key, points))
         allowed = jnp.broadcast_to(mu.present[None, :], logits.shape)
         if self.mask is not None and rank is not None:
             allowed = allowed & self.mask(rank, mu.positions)
-        return self.weighting(logits, masses, allowed, self.beta)
+        return self.weighting(logits, masses, allowed, beta * self.score.largest)
 
 
 class SelfAttention(Field):
@@ -91,12 +90,12 @@ class SelfAttention(Field):
         mask: str | Mask | None = None,
         sum: Sum | None = None,
     ) -> None:
-        chosen = as_weighting(weighting)
+        chosen, scored = as_weighting(weighting), as_score(score)
         self.kernel = AttentionKernel(
-            beta=checked_beta(beta, chosen),
+            beta=checked_beta(beta, chosen, scored.largest),
             query=as_matrix(query, "query"),
             key=as_matrix(key, "key"),
-            score=as_score(score),
+            score=scored,
             weighting=chosen,
             mask=as_mask(mask),
         )
@@ -105,6 +104,7 @@ class SelfAttention(Field):
             raise BadInput(f"sum is {sum!r}; it must be None or an object such as mf.sums.Exact().")
         self.sum = Exact() if sum is None else sum
         check_shapes(self.kernel.query, self.kernel.key, self.value)
+        check_growth(self.kernel)
 
     @property
     def beta(self) -> Float[Array, ""]:
@@ -115,7 +115,7 @@ class SelfAttention(Field):
         self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
     ) -> Float[Array, "m d"]:
         r"""Return the raw sum $A(x;\mu) = \sum_j w(x, y_j) V y_j$."""
-        self.check_dimension(mu)
+        self.check_dimension(x, mu)
         rank = ranks_of(self, x, mu, positions)
         return apply(self.value, self.sum.attend(self.kernel, x, rank, mu, mu.points))
 
@@ -127,7 +127,7 @@ class SelfAttention(Field):
         $P_x \sum_j w_j V y_j = P_x V \sum_j w_j (y_j - x) + (\sum_j w_j) P_x V x$, and the last term vanishes on the
         sphere where `V` is a multiple of the identity: speeds of 1e-200 keep their digits.
         """
-        self.check_dimension(mu)
+        self.check_dimension(x, mu)
         pulled, weight = self.sum.pull(self.kernel, x, ranks_of(self, x, mu, positions), mu)
         velocity = mu.space.tangent(x, apply(self.value, pulled))
         if is_scalar(self.value) and isinstance(mu.space, Sphere):
@@ -138,11 +138,12 @@ class SelfAttention(Field):
         self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
     ) -> Float[Array, "m n"]:
         """Return the attention matrix from the queries `x` to the atoms of `mu` (quadratic memory)."""
-        self.check_dimension(mu)
+        self.check_dimension(x, mu)
         return self.kernel.weights(x, ranks_of(self, x, mu, positions), mu)
 
-    def check_dimension(self, mu: Tokens) -> None:
-        """Raise `BadInput` where a matrix does not act on the space of `mu`."""
+    def check_dimension(self, x: Array, mu: Tokens) -> None:
+        """Raise `BadInput` where the queries are not in the space of `mu`, or a matrix does not act on it."""
+        check_queries(x, mu)
         for name, matrix in (("query", self.kernel.query), ("key", self.kernel.key), ("value", self.value)):
             if matrix is not None and matrix.ndim == 2 and matrix.shape[1] != mu.d:
                 raise BadInput(
@@ -157,8 +158,10 @@ class SelfAttention(Field):
         """
         if not self.may_have_energy or (not is_traced(self.matrices) and self.form is None):
             return super().energy(mu)
+        if not isinstance(mu.space, Sphere):
+            raise BadInput(f"SelfAttention has its energy on a sphere and the tokens live in {mu.space!r}.")
         points, masses = mu.atoms()
-        beta = self.kernel.beta
+        beta = self.kernel.beta.astype(points.dtype)
         if self.kernel.query is None and self.kernel.key is None:
 
             def row(x: Array, _: None) -> Array:
@@ -245,7 +248,7 @@ class MultiHead(Field):
     heads: tuple[Field, ...]
 
     def __init__(self, heads: Sequence[Field]) -> None:
-        self.heads = tuple(heads)
+        self.heads = tuple(heads) if isinstance(heads, Sequence) else ()
         if not self.heads or any(not isinstance(head, Field) for head in self.heads):
             raise BadInput(
                 f"MultiHead: heads are {heads!r}; give a non-empty list of fields such as SelfAttention(...)."
@@ -291,12 +294,9 @@ class MultiHead(Field):
         return f"MultiHead([{', '.join(map(repr, self.heads))}])"
 
 
-def checked_beta(beta: Any, weighting: Weighting) -> Array:
+def checked_beta(beta: Any, weighting: Weighting, largest_score: float = 1.0) -> Array:
     """Return beta as an array; raise `BadInput` where it is no inverse temperature."""
-    try:
-        array = jnp.asarray(beta, float)
-    except (TypeError, ValueError):
-        raise BadInput(f"beta is {beta!r}; it must be a number >= 0.") from None
+    array = as_numbers(beta, "beta", "a number >= 0")
     if array.ndim != 0:
         raise BadInput(f"beta has shape {array.shape}; it is one number (use jax.vmap for several).")
     if is_traced(array):
@@ -307,26 +307,11 @@ def checked_beta(beta: Any, weighting: Weighting) -> Array:
             f"beta is {number}; it is an inverse temperature and must be finite and >= 0. "
             f"Repulsion is value=-1; attending to the opposite is query=-1."
         )
-    if number > weighting.largest_beta:
+    if number * largest_score > weighting.largest_beta:
         raise BadInput(
             f"beta is {number:g} and e^beta overflows above {weighting.largest_beta:g}. "
             f"Use weighting=mf.fields.Unnormalised(shifted=True), or e^(beta(<x,y>-1)); its clock is slower by e^beta."
         )
-    return array
-
-
-def as_matrix(matrix: Any, name: str) -> Matrix:
-    """Return a matrix or a number as an array; `None` stays `None` (the identity)."""
-    if matrix is None:
-        return None
-    try:
-        array = jnp.asarray(matrix, float)
-    except (TypeError, ValueError):
-        raise BadInput(f"{name} is {matrix!r}; it must be None, a number or a matrix.") from None
-    if array.ndim not in (0, 2):
-        raise BadInput(f"{name} has shape {array.shape}; it must be a number (multiple of the identity) or a matrix.")
-    if not is_traced(array) and not np.isfinite(np.asarray(array)).all():
-        raise BadInput(f"{name} has an entry that is not finite; every entry must be a finite number.")
     return array
 
 
@@ -345,21 +330,20 @@ def check_shapes(query: Matrix, key: Matrix, value: Matrix) -> None:
         raise BadInput(f"value has shape {value.shape}; a velocity needs a square matrix (d, d).")
 
 
-def apply(matrix: Matrix, x: Array) -> Array:
-    """Return `x` under the matrix: rows of `x` are points; a number scales, `None` leaves."""
-    if matrix is None:
-        return x
-    return matrix.astype(x.dtype) * x if matrix.ndim == 0 else x @ matrix.astype(x.dtype).T
-
-
-def is_scalar(matrix: Matrix) -> bool:
-    """Tell whether the matrix is a multiple of the identity by its kind (not by its entries)."""
-    return matrix is None or matrix.ndim == 0
-
-
-def product(a: Any, b: Any) -> Any:
-    """Return the product of two matrices or numbers."""
-    return a * b if np.ndim(a) == 0 or np.ndim(b) == 0 else a @ b
+def check_growth(kernel: AttentionKernel) -> None:
+    """Raise `BadInput` where query and key raise the logits of unit vectors so that unnormalised weights overflow."""
+    plain = isinstance(kernel.weighting, Unnormalised) and isinstance(kernel.score, Dot)
+    if not plain or is_traced(kernel) or (kernel.query is None and kernel.key is None):
+        return
+    query, key = (1.0 if matrix is None else np.asarray(matrix) for matrix in (kernel.query, kernel.key))
+    form = product(np.transpose(query), key)
+    size = float(np.abs(form) if np.ndim(form) == 0 else np.linalg.norm(form, 2))
+    largest = float(kernel.beta) * (size - (1.0 if kernel.weighting.shifted else 0.0))
+    if largest > 700.0:
+        raise BadInput(
+            f"beta is {float(kernel.beta):g} and |Q^T K| is {size:g}: the unnormalised weights reach e^{largest:g} and "
+            f"overflow above e^700. Use weighting='softmax', or query and key of norm 1."
+        )
 
 
 def show(value: Any) -> str:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from measureflow.errors import BadInput
 from measureflow.measures import Tokens
 
-__all__ = ["Field", "Parallel", "ranks_of"]
+__all__ = ["Field", "Parallel", "check_queries", "ranks_of"]
 
 
 class Field(eqx.Module):
@@ -146,6 +146,14 @@ def total(terms: list[Array]) -> Array:
     for term in terms[1:]:
         result = result + term
     return result
+
+
+def check_queries(x: Array, mu: Tokens) -> None:
+    """Raise `BadInput` unless the queries are rows of the dimension of `mu`."""
+    shape = getattr(x, "shape", None)
+    if shape is None or len(shape) != 2 or shape[1] != mu.d:
+        said = f"are a {type(x).__name__}" if shape is None else f"have shape {tuple(shape)}"
+        raise BadInput(f"queries {said} and the tokens are in R^{mu.d}; give an array of shape (m, {mu.d}).")
 
 
 def ranks_of(field: Field, x: Array, mu: Tokens, positions: Array | None) -> Array | None:

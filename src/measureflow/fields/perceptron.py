@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
-from measureflow.fields.field import Field
+from measureflow.fields.field import Field, check_queries
+from measureflow.fields.matrices import apply, as_numbers, check_finite
 from measureflow.measures import Tokens
 
 __all__ = ["Perceptron"]
@@ -44,10 +45,11 @@ class Perceptron(Field):
     activation: str = eqx.field(static=True)
 
     def __init__(self, inner: Any, outer: Any, bias: Any = None, activation: str = "relu") -> None:
-        self.inner, self.outer = jnp.asarray(inner, float), jnp.asarray(outer, float)
-        self.bias = None if bias is None else jnp.asarray(bias, float)
+        self.inner = as_numbers(inner, "Perceptron: inner", "a (k, d) matrix")
+        self.outer = as_numbers(outer, "Perceptron: outer", "a (d, k) matrix")
+        self.bias = None if bias is None else as_numbers(bias, "Perceptron: bias", "None or k numbers")
         self.activation = activation
-        if activation not in ACTIVATIONS:
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
             raise BadInput(f"activation is {activation!r}; it must be one of {', '.join(map(repr, ACTIVATIONS))}.")
         fits = self.inner.ndim == 2 and self.outer.shape == self.inner.shape[::-1]
         if not fits or (self.bias is not None and self.bias.shape != self.inner.shape[:1]):
@@ -55,10 +57,17 @@ class Perceptron(Field):
                 f"Perceptron: inner {self.inner.shape}, outer {self.outer.shape}, bias "
                 f"{None if self.bias is None else self.bias.shape}; they must be (k, d), (d, k) and (k,)."
             )
+        for name, array in (("inner", self.inner), ("outer", self.outer), ("bias", self.bias)):
+            if array is not None:
+                check_finite(array, f"Perceptron: {name}")
 
     def output(
         self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
     ) -> Float[Array, "m d"]:
         """Return `W sigma(A x + b)` at each query; the measure is not looked at."""
-        inside = x @ self.inner.T
-        return ACTIVATIONS[self.activation](inside if self.bias is None else inside + self.bias) @ self.outer.T
+        check_queries(x, mu)
+        if self.inner.shape[1] != mu.d:
+            raise BadInput(f"Perceptron: inner has shape {self.inner.shape} and the tokens are in R^{mu.d}.")
+        inner, outer, bias = (None if a is None else a.astype(x.dtype) for a in (self.inner, self.outer, self.bias))
+        inside = apply(inner, x)
+        return apply(outer, ACTIVATIONS[self.activation](inside if bias is None else inside + bias))

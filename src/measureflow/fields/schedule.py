@@ -38,13 +38,13 @@ class Schedule(Field):
     times: tuple[float, ...] = eqx.field(static=True)
 
     def __init__(self, fields: Sequence[Field], times: Sequence[float]) -> None:
-        self.fields = tuple(fields)
-        self.times = tuple(float(time) for time in times)
+        self.fields = tuple(fields) if isinstance(fields, Sequence) else ()
         if not self.fields or any(not isinstance(field, Field) for field in self.fields):
             raise BadInput(f"Schedule: fields are {fields!r}; give a non-empty list of fields.")
-        if len(self.times) != len(self.fields) or self.times[0] != 0.0 or any(np.diff(self.times) <= 0):
+        self.times = begin = as_times(times)
+        if len(begin) != len(self.fields) or begin[0] != 0.0 or any(np.diff(begin) <= 0):
             raise BadInput(
-                f"Schedule: times are {list(self.times)} for {len(self.fields)} fields; give one beginning for each, "
+                f"Schedule: times are {list(begin)} for {len(self.fields)} fields; give one beginning for each, "
                 f"increasing, the first one 0."
             )
 
@@ -64,7 +64,7 @@ class Schedule(Field):
         """Return the field that acts at depth `t`."""
         if is_traced(t):
             index = jnp.clip(jnp.searchsorted(jnp.asarray(self.times), t, side="right") - 1, 0, len(self.fields) - 1)
-            return Chosen(self.fields, index)
+            return Chosen(tuple(field.at(t) for field in self.fields), index)
         index = int(np.clip(np.searchsorted(self.times, float(t), side="right") - 1, 0, len(self.fields) - 1))
         return self.fields[index].at(t)
 
@@ -90,6 +90,17 @@ class Schedule(Field):
     def isotropic(self) -> bool:
         """Whether all fields commute with rotations."""
         return all(field.isotropic for field in self.fields)
+
+
+def as_times(times: Any) -> tuple[float, ...]:
+    """Return finite times, or raise `BadInput`."""
+    try:
+        begin = tuple(float(time) for time in times)
+    except (TypeError, ValueError):
+        raise BadInput(f"Schedule: times are {times!r}; they must be numbers.") from None
+    if not np.isfinite(begin).all():
+        raise BadInput(f"Schedule: times are {list(begin)}; they must be finite.")
+    return begin
 
 
 class Chosen(Field):

@@ -16,6 +16,11 @@ __all__ = ["L2", "Dot", "Score", "as_score"]
 class Score(eqx.Module):
     """How strongly a query looks at a key; multiplied by `beta` to give the logit."""
 
+    @property
+    def largest(self) -> float:
+        """The largest score of unit vectors without query and key: what a shifted weighting takes out."""
+        return 1.0
+
     @abc.abstractmethod
     def __call__(self, q: Float[Array, "m k"], k: Float[Array, "n k"]) -> Float[Array, "m n"]:
         """Return the score of every projected query `Qx` on every projected key `Ky`."""
@@ -31,6 +36,11 @@ class Dot(Score):
 
 class L2(Score):
     r"""Minus the squared distance, $-|Qx - Ky|^2$, of [arXiv:2006.04710](https://arxiv.org/abs/2006.04710)."""
+
+    @property
+    def largest(self) -> float:
+        """Nothing is nearer than 0."""
+        return 0.0
 
     def __call__(self, q: Float[Array, "m k"], k: Float[Array, "n k"]) -> Float[Array, "m n"]:
         """Return `-|q_i - k_j|^2`, from differences."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 
 import equinox as eqx
 import jax
@@ -28,9 +29,9 @@ class Weighting(eqx.Module):
         logits: Float[Array, "m n"],
         masses: Float[Array, "n"],
         allowed: Bool[Array, "m n"],
-        beta: Float[Array, ""],
+        shift: Float[Array, ""],
     ) -> Float[Array, "m n"]:
-        """Return the weights; zero wherever not allowed."""
+        """Return the weights; zero wherever not allowed. `shift` is the largest logit of plain unit vectors, `beta`."""
 
 
 class Softmax(Weighting):
@@ -46,14 +47,16 @@ class Softmax(Weighting):
         logits: Float[Array, "m n"],
         masses: Float[Array, "n"],
         allowed: Bool[Array, "m n"],
-        beta: Float[Array, ""],
+        shift: Float[Array, ""],
     ) -> Float[Array, "m n"]:
         """Return the rows; a row that may see nothing of positive mass is zero."""
         seen = allowed & (masses > 0)
         # an atom without mass must not set the shift: the others could underflow beside it
         top = jax.lax.stop_gradient(jnp.max(logits, axis=1, where=seen, initial=-jnp.inf, keepdims=True))
         top = jnp.where(jnp.isfinite(top), top, jnp.zeros_like(top))
-        raised = jnp.where(seen, masses * jnp.exp(jnp.where(seen, logits - top, jnp.zeros_like(logits))), 0)
+        # where an atom has no mass its logit may lie far above: cut off, so that the derivative by its mass is finite
+        above = jnp.minimum(logits - top, 0.9 * math.log(float(jnp.finfo(logits.dtype).max)))
+        raised = jnp.where(allowed, masses * jnp.exp(jnp.where(allowed, above, jnp.zeros_like(logits))), 0)
         norm = jnp.sum(raised, axis=1, keepdims=True)
         return raised / jnp.where(norm > 0, norm, jnp.ones_like(norm))
 
@@ -74,10 +77,10 @@ class Unnormalised(Weighting):
         logits: Float[Array, "m n"],
         masses: Float[Array, "n"],
         allowed: Bool[Array, "m n"],
-        beta: Float[Array, ""],
+        shift: Float[Array, ""],
     ) -> Float[Array, "m n"]:
         """Return the rows, which do not sum to 1."""
-        logits = logits - beta if self.shifted else logits
+        logits = logits - shift if self.shifted else logits
         return jnp.where(allowed, masses * jnp.exp(jnp.where(allowed, logits, jnp.zeros_like(logits))), 0)
 
 

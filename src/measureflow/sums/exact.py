@@ -39,7 +39,8 @@ class Exact(Sum):
     block: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
-        if self.block is not None and (not isinstance(self.block, (int, np.integer)) or self.block < 1):
+        number = isinstance(self.block, (int, np.integer)) and not isinstance(self.block, bool)
+        if self.block is not None and not (number and self.block >= 1):
             raise BadInput(f"Exact: block is {self.block!r}; it must be a number of queries, at least 1.")
 
     def attend(
