@@ -21,8 +21,9 @@ from measureflow.paths import STATUSES, Path, PathStore
 
 __all__ = ["Log"]
 
-#: commits to a store are at least this far apart, and at least ten times as long as one takes
+#: commits to a store are at least this far apart, and at least so many times as long as one takes
 COMMIT_SECONDS = 0.5
+COMMIT_PATIENCE = 10
 
 
 class Log:
@@ -110,7 +111,7 @@ class Log:
         self.times, self.states, self.kept = [], [], []
         self.recorded = {name: [] for name in self.recorded}
         now = time.perf_counter()
-        self.next_commit = now + max(COMMIT_SECONDS, 10 * (now - began))
+        self.next_commit = now + max(COMMIT_SECONDS, COMMIT_PATIENCE * (now - began))
 
     def resume(self, folder: Folder) -> State:
         """Open or make the store; return the state to go on from."""
