@@ -350,6 +350,13 @@ class Flat(mf.Field):
         return x[:, 0]
 
 
+class Mixed(mf.Field):
+    """A field for another dimension."""
+
+    def output(self, x, mu, positions=None):
+        return x @ np.eye(4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -379,7 +386,8 @@ class Flat(mf.Field):
         ({"tokens": TOKENS.points}, r"give mf\.Tokens\(space, points\)"),
         ({"field": lambda x, mu: x}, "give a field such as"),
         ({"field": mf.SelfAttention(beta=1.0, query=np.eye(4), key=np.eye(4))}, r"query has shape \(4, 4\)"),
-        ({"field": mf.Perceptron(np.ones((5, 4)), np.ones((4, 5)))}, r"Perceptron.* does not act on tokens in R\^3"),
+        ({"field": mf.Perceptron(np.ones((5, 4)), np.ones((4, 5)))}, r"Perceptron.* tokens are in R\^3"),
+        ({"field": Mixed()}, r"Mixed\(\) does not act on tokens in R\^3 \(.*shape"),
         ({"field": Flat()}, r"returns shape \(8,\) for tokens of shape \(8, 3\)"),
     ],
 )

@@ -46,6 +46,8 @@ def summary(path: Path) -> str:
     if is_traced(path.times, path.measure) or np.ndim(path.times) != 1:
         return f"Path(batch or traced, points {path.points.shape}, {path.space!r})"
     times, stats = np.asarray(path.times), path.stats
+    if not len(times):
+        return f"Path: {path.measure.n} tokens in {path.space!r}, nothing saved yet"
     where = (
         f"S{str(path.space.d - 1).translate(SUPERSCRIPT)}" if isinstance(path.space, Sphere) else f"R^{path.space.d}"
     )

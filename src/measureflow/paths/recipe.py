@@ -17,7 +17,7 @@ import numpy as np
 
 from measureflow import fields, spaces, sums
 from measureflow.errors import BadInput
-from measureflow.fields import AttentionKernel, SelfAttention
+from measureflow.fields import SelfAttention
 from measureflow.measures import Tokens
 
 __all__ = ["Recipe", "describe", "fingerprint", "rebuild", "register"]
@@ -36,10 +36,13 @@ def register(cls: Noun) -> Noun:
     return cls
 
 
+#: what a recipe may name; kernels and other inner parts are none of it
+KINDS = (spaces.Space, sums.Sum, fields.Field, fields.Score, fields.Weighting, fields.Mask, fields.Normalisation)
+
 for _room in (spaces, sums, fields):
     for _name in _room.__all__:
         _noun = getattr(_room, _name)
-        if isinstance(_noun, type) and issubclass(_noun, eqx.Module) and _noun is not AttentionKernel:
+        if isinstance(_noun, type) and issubclass(_noun, KINDS):
             register(_noun)
 
 
@@ -223,8 +226,9 @@ class Recipe:
 
     def part(self, name: str, otherwise: Callable[[], Any] | None = None) -> Any:
         """Return one part rebuilt, or `otherwise()` where it cannot be."""
+        part = self.data.get(name)
         try:
-            return rebuild(self.data.get(name))
+            return rebuild(part)
         except BadInput:
             if otherwise is None:
                 raise

@@ -178,7 +178,7 @@ class PathStore:
         name = self.commit_data["solver"]
         if name is None:
             return None
-        with np.load(self.folder / Folder(name).name, allow_pickle=False) as arrays:
+        with open(self.folder / name, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
 
     def write_commit(self) -> None:
@@ -193,13 +193,9 @@ class PathStore:
         """
         try:
             return self.whole_path()
-        except BadInput:
-            raise
         except Exception as error:  # whatever a damaged file makes of the reader
-            what = " ".join(str(error).split())
-            raise BadInput(
-                f"{self.folder} is damaged ({type(error).__name__}: {what}); make it again with the same call."
-            ) from None
+            what = " ".join(str(error).split()) or type(error).__name__
+            raise BadInput(f"{self.folder} is damaged ({what}); make it again with the same call.") from None
 
     def whole_path(self) -> Path:
         """Put the parts of the last commit together."""
@@ -229,10 +225,7 @@ class PathStore:
         """Read rows of an array, all of which must be there."""
         array = self.group[key]
         if array.shape[0] < last or array.dtype.kind not in "biuf":
-            raise BadInput(
-                f"{self.folder} is damaged: {key} holds {array.shape[0]} rows of {array.dtype} and {last} were "
-                f"committed; make it again with the same call."
-            )
+            raise ValueError(f"{key} holds {array.shape[0]} rows of {array.dtype} and {last} were committed")
         return jnp.asarray(array[first:last])
 
 
