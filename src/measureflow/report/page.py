@@ -17,7 +17,7 @@ STYLE = """
 :root { --paper: #fdfdfb; --ink: #1a2330; --soft: #5b6675; --line: #e2e5ea; --card: #ffffff; --wash: #f3f5f7;
   --link: #2b4c9b; --good: #1c7c54; --bad: #b3261e; --open: #8a6100; }
 @media (prefers-color-scheme: dark) { :root { --paper: #12161c; --ink: #e6e9ee; --soft: #9aa5b4; --line: #2b323c;
-  --card: #f7f8f9; --wash: #1a2028; --link: #9db8ff; --good: #63d2a1; --bad: #ff8a80; --open: #e7c261; } }
+  --card: #ffffff; --wash: #1a2028; --link: #9db8ff; --good: #63d2a1; --bad: #ff8a80; --open: #e7c261; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
 body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.6;
@@ -108,7 +108,7 @@ class Page:
         folded = f'<div class="recipe">{html.escape(recipe)}</div></details>'
         about = f"<details><summary>recipe</summary>{folded}" if recipe else ""
         self.body.append(
-            f'<figure><img src="{place}" alt="{alternative}" {size} loading="lazy">'
+            f'<figure><a href="{place}"><img src="{place}" alt="{alternative}" {size} loading="lazy"></a>'
             f"<figcaption>{markdown(caption)}{about}</figcaption></figure>"
         )
         self.pictures.append(place)
