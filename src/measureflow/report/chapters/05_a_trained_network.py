@@ -40,9 +40,11 @@ if model is None:
 else:
     print(model)
     now.progress("trace")
-    # a model without tokeniser files takes token ids: any will do to see them move
-    ids = np.random.default_rng(now.seed).integers(0, model.config.vocabulary, 40).tolist()
-    path = mf.trace(model, TEXT if model.tokeniser is not None else ids)
+    # a model that does not read English (no tokeniser, another alphabet, few positions) gets tokens drawn at random
+    reads = model.tokeniser is not None and model.config.positions >= 64
+    reads = reads and model.embed(TEXT).labels.count("[UNK]") < 10
+    drawn = np.random.default_rng(now.seed).integers(0, model.config.vocabulary, min(40, model.config.positions))
+    path = mf.trace(model, TEXT if reads else drawn.tolist())
     print(path)
 
 # %%
