@@ -199,11 +199,12 @@ class Path(eqx.Module):
         if isinstance(self.space, Sphere):
             return self
         sphere = Sphere(self.space.d)
-        norms = jnp.linalg.norm(self.points, axis=-1, keepdims=True)
-        if not is_traced(norms) and bool(jnp.any((norms[..., 0] == 0) & self.measure.present)):
+        largest = jnp.max(jnp.abs(self.points), axis=-1, keepdims=True)
+        if not is_traced(largest) and bool(jnp.any((largest[..., 0] == 0) & self.measure.present)):
             raise BadInput("a token at the origin has no direction; on_sphere() needs non-zero tokens.")
         axis = jnp.zeros(self.space.d, self.points.dtype).at[0].set(1)
-        points = jnp.where(norms > 0, self.points / jnp.where(norms > 0, norms, jnp.ones_like(norms)), axis)
+        # scaled first: the square of what blew up is infinite
+        points = sphere.project(jnp.where(largest > 0, self.points / jnp.where(largest > 0, largest, 1), axis))
         return eqx.tree_at(lambda p: p.measure, self, self.measure.replace(space=sphere, points=points))
 
     def to_xarray(self) -> Any:
