@@ -181,6 +181,16 @@ def test_path_that_blows_up_ends_there_and_holds_no_nan():
     assert np.abs(path.points[-1]).max() > 1e100
 
 
+@pytest.mark.parametrize("coarsen", [True, False])
+def test_blow_up_is_seen_where_squares_overflow_before_the_points_do(coarsen):
+    # tokens in two opposite groups: with the square of the size infinite, every error once looked small
+    tokens = mf.Tokens(mf.Euclidean(3), 2.0 * mf.uniform(S2, n=8, seed=0).points)
+    solver = mf.Adaptive(max_steps=20_000, coarsen=coarsen)
+    path = mf.flow(tokens, mf.SelfAttention(beta=1.0), until=1e3, solver=solver, save=20)
+    assert path.status == "blow-up"
+    assert np.isfinite(path.points).all()
+
+
 class Square(mf.Field):
     """x' = x² in each coordinate: leaves every bound at t = 1/x."""
 

@@ -292,7 +292,8 @@ def coarsened(problem: Problem, before: State, after: State, keep: Array) -> Sta
 def relative_error(solver: Adaptive, tokens: Tokens, old: Array, new: Array, error: Array) -> Array:
     """Return the largest error of a token in units of its tolerance."""
     scale = solver.atol + solver.rtol * jnp.maximum(norm(old), norm(new))
-    return jnp.max(jnp.where(tokens.present, norm(error) / scale, 0))
+    # beside an infinite size every error is small: such a step is none
+    return jnp.max(jnp.where(tokens.present, jnp.where(jnp.isfinite(scale), norm(error) / scale, jnp.inf), 0))
 
 
 def norm(x: Array) -> Array:
