@@ -114,7 +114,7 @@ class Overlap(Condition):
         if not reachable:
             raise BadInput(f"until=Overlap: value is {self.value}; no inner product on {tokens.space!r} passes it.")
         now = float(jnp.sum(tokens.points[self.i] * tokens.points[self.j]))
-        return Overlap(self.i, self.j, self.value, now <= float(self.value), self.cap)
+        return Overlap(self.i, self.j, self.value, now <= float(self.value), float(self.cap))
 
     def margin(self, mu: Tokens, speed: Float[Array, ""]) -> Float[Array, ""]:
         """Return how much is missing."""

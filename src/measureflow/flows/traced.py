@@ -68,7 +68,7 @@ def traced_flow(
         return state, (state.x, values_of(recorders, mu, field if field.autonomous else field.at(state.time)))
 
     targets = with_breaks(times, field)
-    state, (points, recorded) = jax.lax.scan(to, steps.begin(problem), targets)
+    state, (points, recorded) = jax.lax.scan(to, steps.begin(problem), jnp.asarray(targets))
     rows = np.searchsorted(np.asarray(targets), np.asarray(times)) if field.breaks else np.arange(count)
     points, recorded = jax.tree.map(lambda a: a[rows], (points, recorded))
     measure = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(wanted), *leaf.shape)), problem.tokens)
