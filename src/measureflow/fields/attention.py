@@ -332,13 +332,15 @@ def check_shapes(query: Matrix, key: Matrix, value: Matrix) -> None:
 
 def check_growth(kernel: AttentionKernel) -> None:
     """Raise `BadInput` where query and key raise the logits of unit vectors so that unnormalised weights overflow."""
-    plain = isinstance(kernel.weighting, Unnormalised) and isinstance(kernel.score, Dot)
-    if not plain or is_traced(kernel) or (kernel.query is None and kernel.key is None):
+    weighting = kernel.weighting
+    if not isinstance(weighting, Unnormalised) or not isinstance(kernel.score, Dot) or is_traced(kernel):
+        return
+    if kernel.query is None and kernel.key is None:
         return
     query, key = (1.0 if matrix is None else np.asarray(matrix) for matrix in (kernel.query, kernel.key))
     form = product(np.transpose(query), key)
     size = float(np.abs(form) if np.ndim(form) == 0 else np.linalg.norm(form, 2))
-    largest = float(kernel.beta) * (size - (1.0 if kernel.weighting.shifted else 0.0))
+    largest = float(kernel.beta) * (size - (1.0 if weighting.shifted else 0.0))
     if largest > 700.0:
         raise BadInput(
             f"beta is {float(kernel.beta):g} and |Q^T K| is {size:g}: the unnormalised weights reach e^{largest:g} and "
