@@ -85,4 +85,8 @@ def test_a_report_shows_the_model_it_is_given(capsys):
     page = Path("report/index.html").read_text("utf-8")
     assert "effective rank, centred" in page
     assert "tiny-bert" in page
+    assert main(["cite", "report"]) == 0
+    cited = capsys.readouterr().out
+    assert "@inproceedings{devlin2019bert," in cited
+    assert "karagodin2024causal" not in cited  # no claim was checked
     assert main(["report", "--only", "05_a_trained_network", "--model", str(TINY), "--out", "report"]) == 2

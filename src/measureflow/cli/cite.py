@@ -45,7 +45,6 @@ def run(options: argparse.Namespace) -> int:
 
 def names_of(run: str) -> list[str]:
     """Return the names of the entries that a run rests on; what is no folder is itself a name."""
-    from measureflow.claims import all as all_claims
     from measureflow.errors import BadInput
     from measureflow.paths import PathStore
     from measureflow.runs import manifest_of, papers_of
@@ -61,8 +60,4 @@ def names_of(run: str) -> list[str]:
             raise BadInput(
                 f"{run} is no run of measureflow's; give a folder that flow, trace or report wrote."
             ) from None
-    names = papers_of(manifest.get("recipe") or {}, manifest.get("command", ""))
-    if manifest.get("command") == "report":
-        names += [claim.paper for claim in all_claims()]
-        names += [name for recipe in manifest.get("recipes", ()) for name in papers_of(recipe)]
-    return list(dict.fromkeys(names))
+    return manifest.get("papers") or papers_of(manifest.get("recipe") or {}, manifest.get("command", ""))

@@ -61,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
             only=options.only,
             progress=progress,
         )
-        folder.write_manifest({"recipe": {"tier": options.tier, "seed": options.seed}})
+        settings = {"tier": options.tier, "seed": options.seed}
+        folder.write_manifest({"recipe": settings, "papers": about["papers"]})
     if options.json:
         print(json.dumps({"out": str(folder.target), **about}, indent=2))
     else:

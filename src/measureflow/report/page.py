@@ -83,6 +83,7 @@ class Page:
         self.body: list[str] = []
         self.contents: list[tuple[str, str]] = []
         self.pictures: list[str] = []
+        self.recipes: list[str] = []
 
     def text(self, source: str) -> None:
         """Add Markdown; its second-level headings go into the contents."""
@@ -112,6 +113,7 @@ class Page:
             f"<figcaption>{markdown(caption)}{about}</figcaption></figure>"
         )
         self.pictures.append(place)
+        self.recipes.append(recipe)
         return place
 
     def numbers(self, text: str) -> None:

@@ -14,9 +14,11 @@ from typing import Any
 
 import jax
 
+from measureflow.claims import all as all_claims
 from measureflow.report.cells import cells_of
 from measureflow.report.page import Page
 from measureflow.report.stage import CURRENT, Stage
+from measureflow.runs import papers_of
 from measureflow.version import __version__
 
 __all__ = ["chapters", "run_chapter", "write_report"]
@@ -80,11 +82,20 @@ def write_report(
         "chapters": seconds,
         "failed": failed,
         "pictures": page.pictures,
+        "papers": papers_behind(page.recipes, checked=any("claims" in name for name in scripts)),
     }
     options = f"--tier {tier} --seed {seed}" + (f" --model {File(model).name}" if model else "")
     page.write(footer=f"measureflow report {options} · {total:.0f} s on {about['device']} · JAX {jax.__version__}")
     (folder / "report.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
     return about
+
+
+def papers_behind(recipes: list[str], checked: bool) -> list[str]:
+    """Return the papers that the pictures rest on, and those of the claims where they were checked."""
+    paths = [json.loads(recipe) for recipe in recipes if recipe.startswith("{")]
+    papers = [paper for recipe in paths for paper in papers_of(recipe, recipe.get("verb", ""))]
+    papers += [claim.paper for claim in all_claims()] if checked else []
+    return list(dict.fromkeys(papers))
 
 
 def run_chapter(name: str, script: str, stage: Stage) -> str | None:

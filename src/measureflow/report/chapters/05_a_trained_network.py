@@ -42,7 +42,7 @@ else:
     now.progress("trace")
     # a model that does not read English (no tokeniser, another alphabet, few positions) gets tokens drawn at random
     reads = model.tokeniser is not None and model.config.positions >= 64
-    reads = reads and model.embed(TEXT).labels.count("[UNK]") < 10
+    reads = reads and (model.embed(TEXT).labels or ()).count("[UNK]") < 10
     drawn = np.random.default_rng(now.seed).integers(0, model.config.vocabulary, min(40, model.config.positions))
     path = mf.trace(model, TEXT if reads else drawn.tolist())
     print(path)
