@@ -59,6 +59,7 @@ def test_without_a_model_the_page_says_how_to_get_one(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # two minutes of work, on a machine that may be busy
 def test_the_whole_report_has_its_pictures_and_no_chapter_fails():
     about = write_report(folder())
     assert about["failed"] == {}
