@@ -33,7 +33,9 @@ def test_plateaus_of_a_coarsened_run_agree_with_the_clusters_at_the_saved_times(
 
 def test_plateaus_without_merges_come_from_the_clusters():
     solver = mf.Adaptive(coarsen=False)
-    path = mf.flow(mf.uniform(mf.Sphere(3), n=6, seed=1), mf.SelfAttention(beta=1.0), until=20.0, save=40, solver=solver)
+    path = mf.flow(
+        mf.uniform(mf.Sphere(3), n=6, seed=1), mf.SelfAttention(beta=1.0), until=20.0, save=40, solver=solver
+    )
     assert path.plateaus.counts.tolist()[0] == int(path.clusters[0])
     assert path.plateaus.counts.tolist()[-1] == int(path.clusters[-1]) == 1
 

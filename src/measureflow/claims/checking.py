@@ -14,6 +14,7 @@ from measureflow.claims.claim import TIERS, Claim, Mutation
 from measureflow.claims.registry import find
 from measureflow.claims.results import Rejection, Result, Results
 from measureflow.errors import BadInput
+from measureflow.measures import as_key
 
 __all__ = ["DRAWS", "check", "examine"]
 
@@ -43,13 +44,14 @@ def check(
         progress: called as `progress(done, total, title)` before each claim and once at the end.
 
     Raises:
-        BadInput: nothing goes by a name (the nearest are given), or an unknown tier.
+        BadInput: nothing goes by a name (the nearest are given), an unknown tier, or a seed that is none.
 
     Example:
         >>> import measureflow as mf
         >>> mf.check("V6")[0].verdict
         'consistent'
     """
+    as_key(seed)
     claims = chosen(wanted, tier)
     results = []
     for done, claim in enumerate(claims):

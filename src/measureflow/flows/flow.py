@@ -80,7 +80,7 @@ def flow(
         >>> import measureflow as mf
         >>> path = mf.flow(mf.uniform(mf.Sphere(3), n=20, seed=0), mf.SelfAttention(beta=1.0), until=50.0, save=20)
         >>> path.status, int(path.clusters[-1])
-        ('reached', 1)
+        ('stationary', 1)
     """
     shaking = as_noise(noise, seed)
     tokens, field, solver = checked(tokens, field, solver, normalisation, shaking is not None)

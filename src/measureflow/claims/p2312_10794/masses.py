@@ -32,13 +32,18 @@ def two_clusters_follow_one_scalar_equation(case: Case) -> None:
 
 @two_clusters_follow_one_scalar_equation.figure
 def meeting(case: Case, ax: Any) -> Any:
-    """Draw the equation from equal masses to very unequal ones, for the case's beta and start."""
+    """Draw particles over the equation, from equal masses to very unequal ones, for the case's beta and start."""
     start = case.instance["start"]
     beta = case.instance["beta (1 - start)"] / (1.0 - start)
-    times = np.linspace(0.0, 12.0, 300)
-    for share, shade in ((0.5, "0.0"), (0.2, "0.4"), (0.05, "0.7")):
-        curve = case.predict(times, beta=beta, start=start, masses=(share, 1 - share))
-        ax.plot(times, curve, color=shade, label=f"$a_1={share:g}$")
+    shares = ((0.5, "0.0"), (0.2, "0.4"), (0.05, "0.7"))
+    end = 1.5 * theory.merge_time(beta=beta, start=start)  # equal masses meet last
+    fine, coarse = np.linspace(0.0, end, 300), np.linspace(0.0, end, 21)
+    ends = np.array([[1.0, 0.0, 0.0], [start, np.sqrt(1 - start**2), 0.0]])
+    for share, shade in shares:
+        tokens = mf.Tokens(mf.Sphere(3), ends, [share, 1 - share])
+        cosine = 1.0 - gaps(follow(case, tokens, mf.SelfAttention(beta), coarse), 0, 1)
+        ax.plot(coarse, cosine, "o", color=shade, ms=5, label=f"particles, $a_1={share:g}$")
+        ax.plot(fine, case.predict(fine, beta=beta, start=start, masses=(share, 1 - share)), "--", color=shade)
     ax.set(xlabel="time $t$", ylabel="cosine $u$", title=rf"two clusters, $\beta={beta:.2f}$")
     ax.legend()
     return ax
