@@ -114,9 +114,9 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
 
 
 class Headings(griffe.Extension):
-    """Let the parser of docstrings know the headings that ours use: `Main arguments:` and `Example:`."""
+    """Let the parser of docstrings know the headings that ours use: `Main arguments:`, `Example:`."""
 
-    known: ClassVar = {"Main arguments": "Args", "Example": "Examples"}
+    known: ClassVar = {"Main arguments": "Args", "Main attributes": "Attributes", "Example": "Examples"}
 
     def on_object(self, *, obj: griffe.Object, **_: object) -> None:
         """Rewrite the headings of one docstring before it is parsed."""

@@ -79,6 +79,16 @@ def test_readme_shows_the_first_example():
     assert "README" in {page.stem for page in PAGES_WITH_MODELS}
 
 
+def test_reference_names_what_hides_behind_a_module_of_its_name():
+    """`flows.flow` is a function and a module; the reference would show neither."""
+    for page in sorted((ROOT / "docs" / "reference").glob("[!i]*.md")):
+        room = importlib.import_module(f"measureflow.{page.stem}")
+        modules = {path.stem for path in Path(str(room.__file__)).parent.glob("*.py")}
+        hidden = {name for name in room.__all__ if name in modules and callable(getattr(room, name))} - {"main"}
+        named = set(re.findall(rf"^::: measureflow\.{page.stem}\.(\w+)\.\1$", page.read_text("utf-8"), re.MULTILINE))
+        assert hidden == named, page.name
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_the_docstrings_are_true(name):
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

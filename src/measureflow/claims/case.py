@@ -80,9 +80,9 @@ class Case:
     statement and nothing else.
 
     Main attributes:
-        statement: the stated parts by name; a mutation stands here in the place of the original. index: 0,
-        1, 2, ... among the draws; `tier`: `"smoke"`, `"standard"` or `"full"`. rng: a NumPy generator;
-        `seed`: an integer for `mf.uniform(..., seed=case.seed)`; `key`: a JAX key. All three
+        statement: the stated parts by name; a mutation stands here in the place of the original.
+        index: 0, 1, 2, ... among the draws; `tier`: `"smoke"`, `"standard"` or `"full"`.
+        rng: a NumPy generator; `seed`: an integer for `mf.uniform(..., seed=case.seed)`; `key`: a JAX key. All three
             depend on the user's seed, the claim and the index only.
     """
 

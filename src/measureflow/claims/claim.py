@@ -112,16 +112,17 @@ def claim(
     """Turn a check `(case)` into a claim, and put it where `mf.check` finds it.
 
     Main arguments:
-        paper: arXiv id; item: where in the paper, such as `"(6.7)"`. states: the function that says what is
-        claimed, or several by name. The check reads it through `case.predict`
-            (one) or `case.statement.<name>` (several), and a mutation stands in the same place.
+        paper: arXiv id.
+        item: where in the paper, such as `"(6.7)"`.
+        states: the function that says what is claimed, or several by name. The check reads it through
+            `case.predict` (one) or `case.statement.<name>` (several), and a mutation stands in the same place.
         covers: ids of the table of predictions, such as `["V5"]`.
 
     Other arguments:
-        status: `"theorem"`, `"derived"`, `"conjecture"`, `"numerical"` or `"erratum"` (the corrected form
-        is stated
-            and the printed one is a mutation).
-        tier: the cheapest tier that runs it. title: default, the function's name in words.
+        status: `"theorem"`, `"derived"`, `"conjecture"`, `"numerical"` or `"erratum"` (the corrected form is
+            stated and the printed one is a mutation).
+        tier: the cheapest tier that runs it.
+        title: default, the function's name in words.
         id: default, `paper/first covered item`, or `paper/function-name` where nothing is covered.
 
     Raises:

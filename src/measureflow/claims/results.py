@@ -31,8 +31,7 @@ class Result:
     """The verdict on one claim.
 
     Main attributes:
-        verdict: `"consistent"` (every draw within half its tolerance, every mutation rejected by 10
-        tolerances or
+        verdict: `"consistent"` (every draw within half its tolerance, every mutation rejected by 10 tolerances or
             more), `"violated"` (some draw outside its tolerance) or `"inconclusive"` (`notes` say why).
         measured, expected, tolerance, because: the entry that fits worst over all draws and comparisons.
         deviation: its error in tolerances.
