@@ -106,14 +106,19 @@ def problem(beta: float) -> Problem:
 
 
 @eqx.filter_jit
+def begin(case: Problem, time: float) -> steps.State:
+    return steps.begin(case, time)
+
+
+@eqx.filter_jit
 def to(case: Problem, state: steps.State, target) -> steps.State:
     return steps.segment(case, state, jnp.asarray(target, float), jnp.asarray(20_000), jax.lax.while_loop)
 
 
 def test_collapse_of_duration_one_is_resolved_at_times_that_cannot_tell_it_from_nothing():
     case, late = problem(3.0), 1e20
-    early = to(case, steps.begin(case), jnp.asarray(30.0))
-    started = steps.begin(case, late)
+    early = to(case, begin(case, 0.0), jnp.asarray(30.0))
+    started = begin(case, late)
     after = to(case, started, jnp.asarray(np.nextafter(late, np.inf)))
     assert np.nextafter(late, np.inf) - late > 1e4  # the collapse takes 30: no float lies within it
     assert float(after.time) == np.nextafter(late, np.inf)
@@ -123,7 +128,7 @@ def test_collapse_of_duration_one_is_resolved_at_times_that_cannot_tell_it_from_
 
 
 def test_steps_far_shorter_than_the_time_so_far_are_not_rounded_away():
-    state = steps.begin(problem(1.0))
+    state = begin(problem(1.0), 0.0)
     moved = eqx.tree_at(lambda s: (s.start, s.offset), state, (jnp.asarray(3.0), jnp.asarray(1e9)))
     start, offset = steps.advance_time(moved, jnp.asarray(1e-3), jnp.asarray(False), jnp.asarray(1e12))
     assert (float(start), float(offset)) == (3.0 + 1e9, 1e-3)  # a new phase
