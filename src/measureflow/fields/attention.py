@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from types import NoneType
 from typing import Any
 
 import equinox as eqx
@@ -12,13 +14,13 @@ from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
 from measureflow.fields.field import Field, check_queries, ranks_of, total
-from measureflow.fields.masks import Mask, as_mask
+from measureflow.fields.masks import Causal, Mask, as_mask
 from measureflow.fields.matrices import Matrix, apply, as_matrix, as_numbers, is_scalar, product
 from measureflow.fields.scores import Dot, Score, as_score
 from measureflow.fields.weightings import Softmax, Unnormalised, Weighting, as_weighting
 from measureflow.measures import Tokens
 from measureflow.spaces import Sphere, is_traced
-from measureflow.sums import Exact, Kernel, Sum, squared_distances
+from measureflow.sums import Exact, Exponential, Kernel, Sum, squared_distances
 
 __all__ = ["AttentionKernel", "MultiHead", "SelfAttention"]
 
@@ -42,6 +44,20 @@ class AttentionKernel(Kernel):
         if self.mask is not None and rank is not None:
             allowed = allowed & self.mask(rank, mu.positions)
         return self.weighting(logits, masses, allowed, beta * self.score.largest)
+
+    def exponential(self) -> Exponential | None:
+        """Return the kernel as an exponential of the inner product, where query and key are numbers."""
+        plain = isinstance(self.score, Dot) and isinstance(self.weighting, (Softmax, Unnormalised))
+        if not (plain and is_scalar(self.query) and is_scalar(self.key) and isinstance(self.mask, (Causal, NoneType))):
+            return None
+        factors = (factor for factor in (self.query, self.key) if factor is not None)
+        shifted = isinstance(self.weighting, Unnormalised) and self.weighting.shifted
+        return Exponential(
+            concentration=math.prod(factors, start=self.beta),
+            shift=self.beta if shifted else jnp.zeros_like(self.beta),
+            normalised=isinstance(self.weighting, Softmax),
+            causal=self.mask is not None,
+        )
 
 
 class SelfAttention(Field):

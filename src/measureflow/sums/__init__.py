@@ -1,7 +1,17 @@
 """How pair sums are computed, with an error for each way. Knows measures, and of a field only its kernel of weights."""
 
 from measureflow.sums.exact import Exact
+from measureflow.sums.exponential import Exponential
 from measureflow.sums.gaps import squared_distances, weighted_gaps
+from measureflow.sums.harmonic import Harmonic
 from measureflow.sums.sum import Kernel, Sum
 
-__all__ = ["Exact", "Kernel", "Sum", "squared_distances", "weighted_gaps"]
+__all__ = [
+    "Exact",
+    "Exponential",
+    "Harmonic",
+    "Kernel",
+    "Sum",
+    "squared_distances",
+    "weighted_gaps",
+]

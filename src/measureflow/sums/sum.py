@@ -8,6 +8,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, Int
 
 from measureflow.measures import Tokens
+from measureflow.sums.exponential import Exponential
 
 __all__ = ["Kernel", "Sum"]
 
@@ -18,6 +19,10 @@ class Kernel(eqx.Module):
     @abc.abstractmethod
     def weights(self, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens) -> Float[Array, "m n"]:
         """Return the rows of weights; `rank` are the queries' places in the text, `None` where no mask looks."""
+
+    def exponential(self) -> Exponential | None:
+        """Return what the kernel is where it is an exponential of the inner product, which fast sums can use."""
+        return None
 
 
 class Sum(eqx.Module):

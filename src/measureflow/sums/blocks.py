@@ -1,0 +1,61 @@
+"""Sums over many tokens in blocks that fit the cache, whose partial sums are added in a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+__all__ = ["mapped_rows", "summed_blocks", "tree_sum"]
+
+
+def split(a: Array, count: int, size: int) -> Array:
+    """Return `(count, size, ...)` blocks of the rows of `a`, filled up with zeros.
+
+    Block s holds the rows s, s + count, s + 2 count, ...: where the rows are sharded over devices, each device holds
+    its share of every block.
+    """
+    padding = count * size - a.shape[0]
+    if padding:
+        a = jnp.concatenate([a, jnp.zeros((padding, *a.shape[1:]), a.dtype)])
+    return jnp.swapaxes(a.reshape(size, count, *a.shape[1:]), 0, 1)
+
+
+def summed_blocks(partial: Callable[..., Any], arrays: tuple[Array, ...], size: int) -> Any:
+    """Return the sum of `partial(*block)` over blocks of `size` rows; zero rows must contribute nothing.
+
+    The blocks are recomputed in the backward pass.
+    """
+    n = arrays[0].shape[0]
+    if n <= size:
+        return partial(*(split(a, 1, size)[0] for a in arrays))
+    count = -(-n // size)
+    parts = jax.lax.map(jax.checkpoint(lambda block: partial(*block)), tuple(split(a, count, size) for a in arrays))
+    return jax.tree.map(tree_sum, parts)
+
+
+def mapped_rows(rows: Callable[..., Array], arrays: tuple[Array, ...], size: int) -> Array:
+    """Return `rows(*arrays)` computed for blocks of `size` rows, recomputed in the backward pass."""
+    n = arrays[0].shape[0]
+    if n <= size:
+        return rows(*arrays)
+    count = -(-n // size)
+    blocks = tuple(split(a, count, size) for a in arrays)
+    out = jax.lax.map(jax.checkpoint(lambda block: rows(*block)), blocks)
+    return jnp.swapaxes(out, 0, 1).reshape(count * size, *out.shape[2:])[:n]
+
+
+def tree_sum(parts: Array) -> Array:
+    """Return the sum over the leading axis by halves: the rounding error grows with the logarithm of their number."""
+    while parts.shape[0] > 1:
+        half = parts.shape[0] // 2
+        rest = parts[2 * half :]
+        parts = (
+            jnp.concatenate([parts[:half] + parts[half : 2 * half], rest])
+            if rest.shape[0]
+            else (parts[:half] + parts[half:])
+        )
+    return parts[0]

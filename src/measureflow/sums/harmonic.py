@@ -1,0 +1,255 @@
+"""The harmonic pair sum: circle and S² in time linear in the number of tokens, with an error known beforehand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from measureflow.errors import BadInput
+from measureflow.measures import Tokens
+from measureflow.spaces import Sphere, is_traced
+from measureflow.sums.circle import Circle
+from measureflow.sums.expansion import Expansion
+from measureflow.sums.exponential import Exponential
+from measureflow.sums.pairs import lifted_sums, plain_sums
+from measureflow.sums.sphere import TwoSphere
+from measureflow.sums.sum import Kernel, Sum
+
+__all__ = ["Harmonic"]
+
+#: a kernel as an exponential, and the expansion that sums it
+Shape = tuple[Exponential, Expansion]
+
+EXPANSIONS = {2: Circle, 3: TwoSphere}
+
+
+class Harmonic(Sum):
+    r"""Sum $e^{\beta\langle x, y\rangle}$ through its harmonics: `O(n K)` on the circle, `O(n L²)` on S².
+
+    $$ e^{c \cos(a-b)} = \sum_k I_k(c)\, e^{ik(a-b)}, \qquad
+       e^{c \langle x,y\rangle} = \sum_l i_l(c) \sum_m 4\pi\, Y_{lm}(x) \overline{Y_{lm}(y)} $$
+
+    For numbers as query and key, `score="dot"`, `weighting` softmax or unnormalised, on `Sphere(2)` (with or without
+    a causal mask) and `Sphere(3)` (without). Queries may lie anywhere on the sphere. The error has three parts, all
+    in `error_bound`: the harmonics left out, rounding, and how far points are off the unit sphere. It is small beside
+    the *largest* weight `e^c`: of a softmax, whose denominator may be small, a query far from every token has fewer
+    digits, and one with none at all gets NaN. `pull` is precise to `floor` only: below it, use exact sums.
+    First derivatives are those of the exact sum in every direction; second ones (forward over reverse) along the
+    sphere only, and on S² away from the poles.
+
+    Arguments:
+        degree: the highest harmonic kept; `None` chooses it from `tolerance` and beta, on the host. Inside `jit`,
+            `vmap` or `grad` over beta it must be given.
+        tolerance: relative error wanted over the uniform law; half of it is left to rounding.
+
+    Raises:
+        BadInput: a kernel, mask or space that has no such expansion; beta traced and no degree.
+
+    Source: Jacobi-Anger and Funk-Hecke expansions (DLMF 10.35.2, 10.60.8).
+
+    Example:
+        >>> import measureflow as mf
+        >>> tokens = mf.uniform(mf.Sphere(2), n=1000, seed=0)
+        >>> field = mf.SelfAttention(beta=9.0, sum=mf.sums.Harmonic())
+        >>> exact = mf.SelfAttention(beta=9.0)
+        >>> bool(abs(field.output(tokens.points, tokens) - exact.output(tokens.points, tokens)).max() < 1e-12)
+        True
+    """
+
+    degree: int | None = eqx.field(static=True, default=None)
+    tolerance: float = eqx.field(static=True, default=1e-12)
+
+    def __check_init__(self) -> None:
+        if self.degree is not None and (not isinstance(self.degree, (int, np.integer)) or self.degree < 1):
+            raise BadInput(f"Harmonic: degree is {self.degree!r}; it must be a number of harmonics, at least 1.")
+        if not isinstance(self.tolerance, (int, float)) or not 0 < self.tolerance < 1:
+            raise BadInput(f"Harmonic: tolerance is {self.tolerance!r}; it must lie between 0 and 1, such as 1e-12.")
+
+    def attend(
+        self,
+        kernel: Kernel,
+        x: Float[Array, "m d"],
+        rank: Int[Array, "m"] | None,
+        mu: Tokens,
+        values: Float[Array, "n v"],
+    ) -> Float[Array, "m v"]:
+        """Return `sum_j w(x, y_j) values_j`."""
+        return weighted_sums(self.shape_of(kernel, mu), x, rank, mu, None if values is mu.points else values)[0]
+
+    def pull(
+        self, kernel: Kernel, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens
+    ) -> tuple[Float[Array, "m d"], Float[Array, "m"]]:
+        """Return `sum_j w (y_j - x)` and `sum_j w`; the former is precise to `floor`, not to its own size."""
+        output, weight = weighted_sums(self.shape_of(kernel, mu), x, rank, mu, None)
+        return output - weight[:, None] * x, weight
+
+    def settled(self, kernel: Kernel, mu: Tokens) -> Harmonic:
+        """Return this sum with its degree chosen, for use where beta is traced."""
+        return Harmonic(degree=self.shape_of(kernel, mu)[1].degree, tolerance=self.tolerance)
+
+    def error_bound(
+        self,
+        kernel: Kernel,
+        x: Float[Array, "m d"],
+        mu: Tokens,
+        values: Float[Array, "n v"] | None = None,
+        rank: Int[Array, "m"] | None = None,
+    ) -> Float[Array, ""]:
+        r"""Return a bound on the largest error of an entry of `attend`, relative to its largest entry.
+
+        With `e` the bound on the error of a sum of unit mass (harmonics left out, rounding, points off the sphere),
+        `V` the largest value and `Z` a softmax's denominator in units of `e^c`, the error at a query is at most
+        $(V + |A|)\, e / (Z - e)$; where `Z <= e` the bound is infinite. Costs one sum.
+        """
+        shape = self.shape_of(kernel, mu)
+        if shape[0].causal and rank is None:
+            if x.shape[0] != mu.n:
+                raise BadInput(f"Harmonic: {x.shape[0]} queries under a mask need rank=, their places in the text.")
+            rank = mu.positions
+        errors, output = errors_of(shape, x, rank, mu, None if values is mu.points else values)
+        worst = jnp.max(errors)
+        size = jnp.max(jnp.abs(jnp.where(jnp.isnan(output), 0, output))) - worst
+        return jnp.where(size > 0, worst / jnp.where(size > 0, size, 1), jnp.inf)
+
+    def floor(self, kernel: Kernel, mu: Tokens) -> Float[Array, ""]:
+        """Return a bound on the absolute error of `pull` at mu's own tokens: slower motion is not resolved."""
+        shape = self.shape_of(kernel, mu)
+        errors, _ = errors_of(shape, mu.points, mu.positions if shape[0].causal else None, mu, None)
+        eps = jnp.finfo(mu.points.dtype).eps
+        scale = 1.0 if shape[0].normalised else unnormalised_scale(shape[0])
+        return 2.0 * jnp.max(jnp.where(mu.present, errors, 0)) + 2.0 * eps * scale
+
+    def shape_of(self, kernel: Kernel, mu: Tokens) -> Shape:
+        """Return the kernel as an exponential, and the expansion that sums it; raise `BadInput` where there is none."""
+        exponential = kernel.exponential()
+        space = mu.space
+        fits = isinstance(space, Sphere) and space.d in EXPANSIONS and exponential is not None
+        if not fits or exponential is None or (exponential.causal and space.d != 2):
+            raise BadInput(
+                f"Harmonic: no expansion for this kernel on {space!r}. It sums e^(beta <x,y>) with numbers as query "
+                f"and key, score 'dot', weighting 'softmax' or 'unnormalised', on Sphere(2) (mask None or 'causal') "
+                f"and on Sphere(3) (mask None). Use sum=mf.sums.Exact()."
+            )
+        made = EXPANSIONS[space.d]
+        if self.degree is not None:
+            return exponential, made(int(self.degree))
+        if is_traced(exponential.concentration):
+            raise BadInput(
+                "Harmonic: beta is traced, so the degree cannot be chosen from it; give mf.sums.Harmonic(degree=...), "
+                "for instance Harmonic().settled(kernel, mu).degree at the largest beta."
+            )
+        return exponential, made(made.degree_for(abs(float(exponential.concentration)), self.tolerance))
+
+
+@eqx.filter_jit
+def weighted_sums(
+    shape: Shape, x: Float[Array, "m d"], rank: Array | None, mu: Tokens, values: Array | None
+) -> tuple[Float[Array, "m v"], Float[Array, "m"]]:
+    """Return the sums of the values (`None`: the points) in the kernel's own weights, and the sum of the weights."""
+    return weighted(shape, mu.n, *raw_sums(shape, x, rank, mu, values))
+
+
+@eqx.filter_jit
+def errors_of(
+    shape: Shape, x: Float[Array, "m d"], rank: Array | None, mu: Tokens, values: Array | None
+) -> tuple[Float[Array, "m"], Float[Array, "m v"]]:
+    """Return a bound on the error of each query's output, and the outputs."""
+    exponential, _ = shape
+    total, numerator, mass = raw_sums(shape, x, rank, mu, values)
+    output, _ = weighted(shape, mu.n, total, numerator, mass)
+    eps = jnp.finfo(x.dtype).eps
+    unit = unit_error(shape, x, mu)
+    massive = (mu.present & (mu.weights > 0))[:, None]
+    size = jnp.max(jnp.where(massive, jnp.abs(mu.points if values is None else values), 0)) * (1 + eps)
+    largest = jnp.max(jnp.abs(output), axis=1)
+    if exponential.normalised:
+        left = total - unit * mass
+        errors = unit * mass * (size + largest) / jnp.where(left > 0, left, 1) + 4 * eps * largest
+        errors = jnp.where(left > 0, errors, jnp.where(mass > 0, jnp.inf, 0))
+    else:
+        scale = unnormalised_scale(exponential)
+        exponent = jnp.abs(exponential.concentration) + jnp.abs(exponential.shift)
+        errors = scale * unit * mass * size + (4 + exponent) * eps * largest
+    return jax.lax.stop_gradient(errors), output
+
+
+def raw_sums(
+    shape: Shape,
+    x: Array,
+    rank: Array | None,
+    mu: Tokens,
+    values: Array | None,
+) -> tuple[Float[Array, "m"], Float[Array, "m v"], Any]:
+    """Return denominator, numerator and the mass that each query sees; `None` values are the points."""
+    exponential, expansion = shape
+    given = exponential.concentration.astype(x.dtype)
+    # attending to the opposite is attending from the opposite
+    sign = jnp.where(given < 0, -1.0, 1.0).astype(x.dtype)
+    order, masses, seen, mass = visible(exponential, rank, mu)
+    masses = masses[:, None]
+    points = mu.points[order] if order is not None else mu.points
+    if values is None:
+        both = lifted_sums(expansion, sign * given, sign * x, points, masses, seen)[..., 0]
+        return both[:, 0], both[:, 1:], mass
+    if order is not None:
+        values = values[order]
+    columns = jnp.concatenate([masses, masses * values.astype(x.dtype)], axis=1)
+    out = plain_sums(expansion, sign * given, sign * x, points, columns, seen)
+    return out[:, 0], out[:, 1:], mass
+
+
+def weighted(
+    shape: Shape, n: int, total: Array, numerator: Array, mass: Any
+) -> tuple[Float[Array, "m v"], Float[Array, "m"]]:
+    """Return the sums in the kernel's own weights: divided by the denominator, or scaled back by `e^c`."""
+    exponential, _ = shape
+    if not exponential.normalised:
+        scale = unnormalised_scale(exponential).astype(total.dtype)
+        return scale * numerator, scale * total
+    unsure = jax.lax.stop_gradient(noise(shape, total.dtype, n) * mass)
+    # a denominator below its own error has no digits: say so, do not invent any
+    safe = jnp.where(total > unsure, total, jnp.nan)
+    nothing = jnp.broadcast_to(jnp.asarray(mass) <= 0, total.shape)
+    safe = jnp.where(nothing, 1, safe)
+    weight = jnp.where(nothing, 0, jnp.ones_like(total))
+    return jnp.where(nothing[:, None], 0, numerator / safe[:, None]), weight
+
+
+def unit_error(shape: Shape, x: Array, mu: Tokens) -> Float[Array, ""]:
+    """Return a bound on the error of a sum of unit mass, in units of `e^c`."""
+    c = jnp.abs(shape[0].concentration).astype(x.dtype)
+    # rows of padding may hold anything
+    here = jnp.where(mu.present[:, None], mu.points, mu.points[jnp.argmax(mu.present)])
+    off = mu.space.defect(x) + mu.space.defect(here)
+    u = jnp.finfo(x.dtype).eps
+    return noise(shape, x.dtype, mu.n) + jnp.expm1(c * (off + 4 * u)) + off
+
+
+def noise(shape: Shape, dtype: Any, n: int) -> Float[Array, ""]:
+    """Return the part of `unit_error` that is there on the sphere too: harmonics left out, and rounding."""
+    exponential, expansion = shape
+    c = jnp.abs(exponential.concentration).astype(dtype)
+    return expansion.coefficients(c)[1] + expansion.rounding(c, n)
+
+
+def unnormalised_scale(exponential: Exponential) -> Array:
+    """Return what the kernel is at its largest: the sums are kept in units of it."""
+    c = exponential.concentration
+    return jnp.exp(jnp.where(c < 0, -c, c) - exponential.shift)
+
+
+def visible(exponential: Exponential, rank: Array | None, mu: Tokens) -> tuple[Array | None, Array, Array | None, Any]:
+    """Return the atoms' order, their masses in it, how many of them each query sees, and the mass of those."""
+    masses = jnp.where(mu.present, mu.weights, 0)
+    if not exponential.causal or rank is None:
+        return None, masses, None, jnp.ones((), masses.dtype)
+    order = jnp.argsort(mu.positions)
+    masses = masses[order]
+    seen = jnp.searchsorted(mu.positions[order], rank, side="right")
+    running = jnp.concatenate([jnp.zeros_like(masses[:1]), jnp.cumsum(masses)])
+    return order, masses, seen, jax.lax.stop_gradient(running)[seen]

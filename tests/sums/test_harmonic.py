@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+
+import measureflow as mf
+
+SPACES = [2, 3]
+KERNELS = {
+    "softmax": {},
+    "unnormalised": {"weighting": "unnormalised"},
+    "shifted": {"weighting": mf.fields.Unnormalised(shifted=True), "query": -0.5, "key": 2.0},
+}
+
+
+def some_tokens(d: int, n: int = 301, seed: int = 1) -> mf.Tokens:
+    """Tokens with masses, one of them without any, five absent; one at each pole."""
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(n, d))
+    points[0], points[1], points[2] = np.eye(d)[-1], -np.eye(d)[-1], np.eye(d)[-1] + 1e-9 * np.eye(d)[0]
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    masses, present = rng.uniform(size=n), np.ones(n, bool)
+    masses[3], present[-5:] = 0.0, False
+    masses[~present] = 0.0
+    return mf.Tokens(mf.Sphere(d), points, masses / masses.sum(), present=present, positions=rng.integers(0, n // 3, n))
+
+
+def fields(beta: float, degree: int | None = 44, **words: object) -> tuple[mf.SelfAttention, mf.SelfAttention]:
+    """Fast and exact; one degree for many betas, so that they share a program."""
+    return mf.SelfAttention(beta, sum=mf.sums.Harmonic(degree=degree), **words), mf.SelfAttention(beta, **words)
+
+
+def relative(a: jax.Array, b: jax.Array) -> float:
+    return float(jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b)))
+
+
+@pytest.mark.parametrize("d", SPACES)
+@pytest.mark.parametrize("words", KERNELS.values(), ids=KERNELS.keys())
+def test_harmonic_sums_agree_with_exact_ones_within_their_bound(d, words):
+    tokens = some_tokens(d)
+    for beta in (0.0, 1e-12, 1.0, 9.0, 20.0):
+        fast, exact = fields(beta, **words)
+        error = relative(fast.output(tokens.points, tokens), exact.output(tokens.points, tokens))
+        bound = float(fast.sum.error_bound(fast.kernel, tokens.points, tokens))
+        assert error <= bound
+        assert bound < 1e-9
+
+
+@pytest.mark.parametrize("d", SPACES)
+def test_velocity_is_precise_to_the_floor(d):
+    tokens = some_tokens(d)
+    for beta in (1.0, 9.0):
+        fast, exact = fields(beta)
+        gap = jnp.max(jnp.abs(fast(tokens.points, tokens) - exact(tokens.points, tokens)))
+        floor = fast.sum.floor(fast.kernel, tokens)
+        assert gap <= floor < 1e-10
+
+
+@pytest.mark.parametrize("d", SPACES)
+def test_bound_holds_where_the_degree_is_too_low(d):
+    tokens = some_tokens(d)
+    exact = mf.SelfAttention(9.0)
+    truth = exact.output(tokens.points, tokens)
+    for degree in (12, 16):
+        fast = mf.SelfAttention(9.0, sum=mf.sums.Harmonic(degree=degree))
+        error = relative(fast.output(tokens.points, tokens), truth)
+        bound = float(fast.sum.error_bound(fast.kernel, tokens.points, tokens))
+        assert 1e-9 < error <= bound
+    assert bound < 1e-2
+
+
+@pytest.mark.parametrize("d", SPACES)
+def test_bound_holds_against_thirty_digits(d):
+    tokens = some_tokens(d, n=40)
+    queries = mf.uniform(mf.Sphere(d), n=5, seed=7).points
+    kernel = mf.SelfAttention(9.0).kernel
+    harmonic = mf.sums.Harmonic(degree=44)
+    got = harmonic.attend(kernel, queries, None, tokens, tokens.points)
+    with mpmath.workdps(30):
+        points, masses = (np.asarray(a) for a in tokens.atoms())
+        truth = []
+        for x in np.asarray(queries):
+            weights = [
+                mpmath.mpf(a)
+                * mpmath.exp(9 * mpmath.fsum(mpmath.mpf(p) * mpmath.mpf(q) for p, q in zip(x, y, strict=True)))
+                for a, y in zip(masses, points, strict=True)
+            ]
+            truth.append(
+                [
+                    float(
+                        mpmath.fsum(w * mpmath.mpf(y[k]) for w, y in zip(weights, points, strict=True))
+                        / mpmath.fsum(weights)
+                    )
+                    for k in range(d)
+                ]
+            )
+    assert relative(got, jnp.asarray(truth)) <= harmonic.error_bound(kernel, queries, tokens)
+
+
+def test_bound_counts_points_off_the_sphere():
+    tokens = some_tokens(2)
+    off = tokens.replace(points=tokens.points * (1 + 1e-8))
+    fast, exact = fields(9.0)
+    error = relative(fast.output(off.points, off), exact.output(off.points, off))
+    assert 1e-10 < error <= fast.sum.error_bound(fast.kernel, off.points, off)
+
+
+@pytest.mark.parametrize(("d", "width"), [(2, 7), (3, 2)])
+def test_values_may_have_any_width(d, width):
+    tokens = some_tokens(d)
+    values = jax.random.normal(jax.random.key(0), (tokens.n, width), float)
+    kernel, harmonic = mf.SelfAttention(5.0).kernel, mf.sums.Harmonic(degree=44)
+    queries = mf.uniform(mf.Sphere(d), n=13, seed=3).points
+    got = harmonic.attend(kernel, queries, None, tokens, values)
+    truth = mf.sums.Exact().attend(kernel, queries, None, tokens, values)
+    assert relative(got, truth) <= harmonic.error_bound(kernel, queries, tokens, values) < 1e-10
+
+
+@pytest.mark.parametrize(("d", "n"), [(2, 1), (2, 8193), (3, 1025)])
+def test_number_of_tokens_need_not_fill_a_block(d, n):
+    tokens = mf.uniform(mf.Sphere(d), n=n, seed=2)
+    queries = tokens.points[:11]
+    fast, exact = fields(4.0, 20)
+    assert relative(fast.output(queries, tokens), exact.output(queries, tokens)) < 1e-11
+
+
+def test_large_beta_needs_more_harmonics_as_its_root():
+    degrees = []
+    for beta in (1e2, 1e4):
+        tokens = mf.uniform(mf.Sphere(2), n=64, seed=0)
+        fast, exact = fields(beta, None, weighting=mf.fields.Unnormalised(shifted=True))
+        degrees.append(fast.sum.settled(fast.kernel, tokens).degree)
+        error = relative(fast.output(tokens.points, tokens), exact.output(tokens.points, tokens))
+        assert error <= fast.sum.error_bound(fast.kernel, tokens.points, tokens) < 1e-9
+    assert degrees[1] < 12 * degrees[0]
+
+
+def test_query_without_a_digit_gets_nan_not_noise():
+    tokens = mf.Tokens(mf.Sphere(2), [[1.0, 0.0], [1.0, 0.0]])
+    far = jnp.array([[-1.0, 0.0], [1.0, 0.0]])
+    fast = mf.SelfAttention(50.0, sum=mf.sums.Harmonic())
+    out = fast.output(far, tokens)
+    assert jnp.isnan(out[0]).all()
+    assert jnp.allclose(out[1], far[1])
+    assert fast.sum.error_bound(fast.kernel, far, tokens) == jnp.inf
+
+
+@pytest.mark.parametrize("d", SPACES)
+def test_gradients_are_those_of_exact_sums(d):
+    tokens = some_tokens(d, n=70)
+
+    def gradients(sum: mf.sums.Sum, words: dict) -> Callable:
+        def loss(points, weights, beta):
+            mu = tokens.replace(points=points, weights=weights)
+            out = mf.SelfAttention(beta, sum=sum, **words).output(points, mu)
+            return jnp.sum(jnp.sin(out * jnp.arange(1, d + 1)))
+
+        return jax.jit(jax.grad(loss, argnums=(0, 1, 2)))
+
+    for words in [{}] if d == 3 else [{}, {"weighting": "unnormalised", "query": -1.0}]:
+        fast, exact = gradients(mf.sums.Harmonic(degree=22), words), gradients(mf.sums.Exact(), words)
+        for beta in (0.0, 2.0):
+            at = (tokens.points, tokens.weights, beta)
+            for a, b in zip(fast(*at), exact(*at), strict=True):
+                assert jnp.allclose(a, b, rtol=1e-10, atol=1e-11)
+
+
+def test_second_derivatives_along_the_sphere_are_those_of_exact_sums():
+    tokens = mf.uniform(mf.Sphere(2), n=6, seed=0)
+    along = tokens.space.tangent(tokens.points, jax.random.normal(jax.random.key(1), (6, 2), float))
+
+    def turned_gradient(sum: mf.sums.Sum) -> jax.Array:
+        def loss(x: jax.Array) -> jax.Array:
+            return jnp.sum(mf.SelfAttention(2.0, sum=sum).output(x, tokens.replace(points=x)) ** 2)
+
+        return jax.jit(lambda x, v: jax.jvp(jax.grad(loss), (x,), (v,))[1])(tokens.points, along)
+
+    assert jnp.allclose(turned_gradient(mf.sums.Harmonic(degree=22)), turned_gradient(mf.sums.Exact()), atol=1e-11)
+
+
+def test_a_batch_of_betas_is_one_program():
+    tokens = mf.uniform(mf.Sphere(3), n=40, seed=0)
+    betas = jnp.array([0.0, 1.0, 4.0])
+
+    def output(beta: jax.Array, sum: mf.sums.Sum) -> jax.Array:
+        return mf.SelfAttention(beta, sum=sum).output(tokens.points, tokens)
+
+    fast = jax.jit(jax.vmap(lambda beta: output(beta, mf.sums.Harmonic(degree=26))))(betas)
+    for beta, batch in zip(betas, fast, strict=True):
+        assert relative(batch, output(beta, mf.sums.Exact())) < 1e-12
+
+
+def test_traced_beta_needs_a_degree():
+    tokens = mf.uniform(mf.Sphere(2), n=5, seed=0)
+    with pytest.raises(mf.BadInput, match=r"degree=.*settled"):
+        jax.jit(lambda beta: mf.SelfAttention(beta, sum=mf.sums.Harmonic()).output(tokens.points, tokens))(1.0)
+
+
+@pytest.mark.parametrize(
+    ("d", "words"),
+    [(4, {}), (3, {"mask": "causal"}), (2, {"score": "l2"}), (2, {"query": np.diag([1.0, 2.0])})],
+)
+def test_what_has_no_expansion_is_refused_with_the_cure(d, words):
+    tokens = mf.uniform(mf.Sphere(d), n=5, seed=0)
+    field = mf.SelfAttention(1.0, sum=mf.sums.Harmonic(), **words)
+    with pytest.raises(mf.BadInput, match=r"sum=mf\.sums\.Exact\(\)"):
+        field.output(tokens.points, tokens)
+
+
+@pytest.mark.parametrize("words", [{"degree": 0}, {"degree": 2.5}, {"tolerance": 0.0}, {"tolerance": 2.0}])
+def test_bad_settings_are_refused(words):
+    with pytest.raises(mf.BadInput, match="Harmonic"):
+        mf.sums.Harmonic(**words)

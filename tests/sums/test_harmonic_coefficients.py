@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+
+from measureflow.sums.bessel import circle_coefficients, circle_degree, sphere_coefficients, sphere_degree
+
+CONCENTRATIONS = [1e-12, 1e-3, 1.0, 9.0, 100.0, 700.0, 1e4]
+
+
+@pytest.mark.parametrize("c", CONCENTRATIONS)
+@pytest.mark.parametrize(
+    ("coefficients", "degree"), [(circle_coefficients, circle_degree), (sphere_coefficients, sphere_degree)]
+)
+def test_coefficients_are_bessel_functions(c, coefficients, degree):
+    top = degree(c, 1e-12)
+    values, tail = (np.asarray(part).tolist() for part in coefficients(jnp.asarray(c), top))
+    sphere = coefficients is sphere_coefficients
+
+    def truth(k: int) -> mpmath.mpf:
+        if sphere:
+            return (2 * k + 1) * mpmath.sqrt(mpmath.pi / (2 * c)) * mpmath.besseli(k + 0.5, c) * mpmath.exp(-c)
+        return mpmath.besseli(k, c) * mpmath.exp(-c)
+
+    with mpmath.workdps(40):
+        for k in {0, 1, top // 2, top}:
+            assert abs(float(values[k] / truth(k)) - 1) < (4 * k + 40) * np.finfo(float).eps
+        left_out = mpmath.fsum(truth(k) for k in range(top + 1, top + 60)) * (1 if sphere else 2)
+        assert left_out * (1 - 1e-9) <= float(tail)
+        assert float(tail) <= 2 * left_out + 1e-300
+
+
+@pytest.mark.parametrize("coefficients", [circle_coefficients, sphere_coefficients])
+def test_at_zero_only_the_mean_is_left(coefficients):
+    values, tail = coefficients(jnp.asarray(0.0), 5)
+    assert values.tolist() == [1.0, 0, 0, 0, 0, 0]
+    assert tail == 0
+
+
+@pytest.mark.parametrize("coefficients", [circle_coefficients, sphere_coefficients])
+@pytest.mark.parametrize("c", [0.0, 1e-4, 0.02, 3.0, 50.0])
+def test_coefficients_have_their_derivative(coefficients, c):
+    # e^{c(t-1)} at t = 1 and at t = 0.3: sums of the coefficients against cosines or Legendre polynomials
+    slopes = jax.jacfwd(lambda c: coefficients(c, 80)[0])(jnp.asarray(c))
+    if coefficients is circle_coefficients:
+        modes = np.cos(np.arange(81) * np.arccos(0.3)) * np.where(np.arange(81) > 0, 2, 1)
+    else:
+        modes = np.array([np.polynomial.legendre.legval(0.3, np.eye(81)[l]) for l in range(81)])
+    assert np.sum(slopes * modes) == pytest.approx(-0.7 * np.exp(-0.7 * c), rel=1e-11, abs=1e-13)
+
+
+@pytest.mark.parametrize("coefficients", [circle_coefficients, sphere_coefficients])
+@pytest.mark.parametrize("c", [9.0, 300.0, 1e4, 1e6])
+def test_too_low_a_degree_spoils_the_tail_more_than_the_coefficients(coefficients, c):
+    exact = coefficients(jnp.asarray(c), int(12 * np.sqrt(c)) + 80)[0]
+    for degree in {1, 5, int(np.sqrt(c)), int(2 * np.sqrt(c)), int(4 * np.sqrt(c))}:
+        values, tail = coefficients(jnp.asarray(c), degree)
+        assert jnp.sum(jnp.abs(values - exact[: degree + 1])) <= 1e-2 * tail + 1e-13
