@@ -4,14 +4,18 @@ from measureflow.sums.exact import Exact
 from measureflow.sums.exponential import Exponential
 from measureflow.sums.gaps import squared_distances, weighted_gaps
 from measureflow.sums.harmonic import Harmonic
+from measureflow.sums.planner import Automatic, Plan, plan
 from measureflow.sums.sum import Kernel, Sum
 
 __all__ = [
+    "Automatic",
     "Exact",
     "Exponential",
     "Harmonic",
     "Kernel",
+    "Plan",
     "Sum",
+    "plan",
     "squared_distances",
     "weighted_gaps",
 ]

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import measureflow as mf
+
+
+def kernel(beta: float = 9.0, **words: object) -> mf.sums.Kernel:
+    return mf.SelfAttention(beta, **words).kernel
+
+
+def tokens(d: int, n: int) -> mf.Tokens:
+    return mf.uniform(mf.Sphere(d), n=n, seed=0)
+
+
+def test_many_tokens_on_the_circle_are_summed_by_harmonics_that_keep_the_tolerance():
+    made = mf.sums.plan(kernel(), tokens(2, 5000), tolerance=1e-9)
+    assert isinstance(made.sum, mf.sums.Harmonic)
+    assert made.bound is not None
+    assert made.bound <= 1e-9
+    assert made.seconds["harmonic"] < made.seconds["exact"]
+    assert "error bound" in made.explain()
+    assert "exact" in made.explain()
+
+
+def test_few_tokens_are_summed_exactly_without_a_warning():
+    made = mf.sums.plan(kernel(), tokens(3, 20))
+    assert isinstance(made.sum, mf.sums.Exact)
+    assert "20 tokens" in made.reason
+
+
+def test_what_has_no_expansion_is_summed_exactly():
+    for d, words in ((7, {}), (3, {"mask": "causal"}), (2, {"score": "l2"})):
+        made = mf.sums.plan(kernel(**words), tokens(d, 5000))
+        assert isinstance(made.sum, mf.sums.Exact)
+        assert "no harmonic expansion" in made.explain()
+
+
+def test_a_bound_that_cannot_be_met_is_exact_with_a_warning():
+    with pytest.warns(UserWarning, match="above the tolerance"):
+        made = mf.sums.plan(kernel(), tokens(2, 5000), tolerance=1e-15)
+    assert isinstance(made.sum, mf.sums.Exact)
+
+
+def test_an_automatic_sum_does_what_its_plan_says():
+    mu = tokens(2, 5000)
+    automatic = mf.sums.Automatic(tolerance=1e-9)
+    field, exact = mf.SelfAttention(9.0, sum=automatic), mf.SelfAttention(9.0)
+    assert automatic.explain(field.kernel, mu).startswith("Harmonic")
+    queries = mu.points[:50]
+    gap = jnp.max(jnp.abs(field.output(queries, mu) - exact.output(queries, mu)))
+    assert 0 < gap < 1e-9
+    assert jnp.max(jnp.abs(field(queries, mu) - exact(queries, mu))) < 1e-9
+
+
+def test_under_tracing_an_automatic_sum_is_exact():
+    mu = tokens(2, 300)
+    output = jax.jit(lambda x, sum: mf.SelfAttention(9.0, sum=sum).output(x, mu), static_argnums=1)
+    assert jnp.array_equal(output(mu.points, mf.sums.Automatic()), output(mu.points, mf.sums.Exact()))
+
+
+def test_a_planned_sum_can_be_used_where_beta_is_traced():
+    mu = tokens(2, 5000)
+    chosen = mf.sums.plan(kernel(4.0), mu).sum
+    output = jax.jit(lambda beta: mf.SelfAttention(beta, sum=chosen).output(mu.points[:9], mu))(4.0)
+    assert jnp.allclose(output, mf.SelfAttention(4.0).output(mu.points[:9], mu), atol=1e-10)
+
+
+def test_planning_under_tracing_and_a_tolerance_that_is_none_are_refused():
+    mu = tokens(2, 9)
+    with pytest.raises(mf.BadInput, match="traced"):
+        jax.jit(lambda beta: mf.sums.plan(kernel(beta), mu).bound)(1.0)
+    for tolerance in (0.0, -1.0, "small"):
+        with pytest.raises(mf.BadInput, match="tolerance"):
+            mf.sums.Automatic(tolerance=tolerance)
