@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,11 @@ settings.register_profile(
     database=None,
 )
 settings.load_profile("tests")
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and children inherit that: the tests of Ctrl-C
+# need it heard.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: the files whose tests compile little: something of every room, in under two minutes on two cores, nothing cached
