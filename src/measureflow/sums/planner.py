@@ -118,7 +118,7 @@ def plan(
         >>> import measureflow as mf
         >>> tokens = mf.uniform(mf.Sphere(5), n=5000, seed=0)
         >>> mf.sums.plan(mf.SelfAttention(beta=9.0).kernel, tokens).sum
-        Exact(block=None)
+        Exact()
     """
     check_tolerance(tolerance)
     if is_traced((kernel, mu, queries)):
