@@ -51,41 +51,41 @@ def test_vmap_gives_what_separate_runs_give():
     assert "batch" in repr(batch)
 
 
-@pytest.fixture(scope="module")
-def slopes():
-    """Loss, and its gradient with respect to points and beta, in one program."""
-
-    def loss(points, beta):
-        return jnp.sum(end(points, beta).points[-1] * jnp.arange(24.0).reshape(8, 3))
-
-    return jax.jit(loss), jax.jit(jax.grad(loss, argnums=(0, 1)))(TOKENS.points, 2.0)
+def loss(points, beta, present):
+    tokens = TOKENS.replace(points=points, present=present, weights=present / jnp.sum(present))
+    path = mf.flow(tokens, mf.SelfAttention(beta=beta), until=1.0, save=[1.0], solver=SHARP)
+    return jnp.sum(path.points[-1] * jnp.arange(24.0).reshape(8, 3))
 
 
-def test_gradient_with_respect_to_beta_is_a_difference_quotient(slopes):
-    loss, (_, slope) = slopes
-    quotient = (loss(TOKENS.points, 2.0 + 1e-5) - loss(TOKENS.points, 2.0 - 1e-5)) / 2e-5
-    assert float(slope) == pytest.approx(float(quotient), rel=1e-5)
-    assert abs(float(slope)) > 1e-3
+#: loss and its gradient with respect to points and beta, in one program for the three tests
+value_and_slopes = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+ALL = jnp.ones(8, bool)
 
 
-def test_gradient_with_respect_to_points_is_a_difference_quotient(slopes):
-    loss, (slope, _) = slopes
+def value(points, beta) -> float:
+    return float(value_and_slopes(points, beta, ALL)[0])
+
+
+def test_gradient_with_respect_to_beta_is_a_difference_quotient():
+    _, (_, slope) = value_and_slopes(TOKENS.points, 2.0, ALL)
+    quotient = (value(TOKENS.points, 2.0 + 1e-5) - value(TOKENS.points, 2.0 - 1e-5)) / 2e-5
+    assert float(slope) == pytest.approx(quotient, rel=1e-5)
+    assert abs(quotient) > 1e-3
+
+
+def test_gradient_with_respect_to_points_is_a_difference_quotient():
+    _, (slope, _) = value_and_slopes(TOKENS.points, 2.0, ALL)
     direction = S2.tangent(TOKENS.points, jnp.sin(jnp.arange(24.0)).reshape(8, 3))
-    moved = [S2.exp(TOKENS.points, sign * 1e-5 * direction) for sign in (1, -1)]
-    quotient = (loss(moved[0], 2.0) - loss(moved[1], 2.0)) / 2e-5
-    assert float(jnp.sum(slope * direction)) == pytest.approx(float(quotient), rel=1e-5)
+    ahead, behind = (S2.exp(TOKENS.points, sign * 1e-5 * direction) for sign in (1, -1))
+    assert float(jnp.sum(slope * direction)) == pytest.approx((value(ahead, 2.0) - value(behind, 2.0)) / 2e-5, rel=1e-5)
 
 
-def test_gradient_is_finite_where_tokens_have_met_and_where_none_are_present():
+def test_gradient_is_finite_where_tokens_have_met_and_where_some_are_absent():
     points = jnp.tile(TOKENS.points[:1], (8, 1)).at[7].set(TOKENS.points[7])
-    tokens = mf.Tokens(S2, points, present=np.arange(8) != 3)
-
-    def loss(beta):
-        return jnp.sum(mf.flow(tokens, mf.SelfAttention(beta=beta), until=1.0, save=[1.0]).points[-1][0])
-
-    value, slope = jax.jit(jax.value_and_grad(loss))(2.0)
-    assert np.isfinite([value, slope]).all()
-    assert abs(float(slope)) > 1e-4
+    found, (along_points, along_beta) = value_and_slopes(points, 2.0, ALL.at[3].set(False))
+    assert np.isfinite(float(found))
+    assert np.isfinite(along_points).all()
+    assert abs(float(along_beta)) > 1e-4
 
 
 def test_until_may_be_traced_where_save_is_a_count():
