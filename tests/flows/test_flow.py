@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import sys
+from pathlib import Path as Folder
 
 import jax
 import jax.numpy as jnp
@@ -237,3 +239,74 @@ def test_float32_tokens_and_fields_of_another_dimension_are_refused():
         mf.flow(tokens.replace(points=tokens.points.astype(np.float32)), field, until=1.0)
     with pytest.raises(mf.BadInput, match=r"value has shape \(4, 4\) and the tokens are in R\^3"):
         mf.flow(tokens, mf.SelfAttention(beta=1.0, value=np.eye(4)), until=1.0)
+
+
+class Flat(mf.Field):
+    """A number for each token, where a vector is meant."""
+
+    def output(self, x, mu, positions=None):
+        return x[:, 0]
+
+    def __call__(self, x, mu, positions=None):
+        return x[:, 0]
+
+
+class Mixed(mf.Field):
+    """A field for another dimension."""
+
+    def output(self, x, mu, positions=None):
+        return x @ np.eye(4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"until": -1.0}, r"until is -1\.0"),
+        ({"until": 0}, r"until is 0\.0"),
+        ({"until": float("nan")}, "until is nan"),
+        ({"until": float("inf")}, "until is inf"),
+        ({"until": "5"}, "until is '5'"),
+        ({"until": True}, "until is True"),
+        ({"until": None}, "until is None"),
+        ({"until": [1.0, 2.0]}, r"until is \[1\.0, 2\.0\]"),
+        ({"until": mf.Overlap(0, 99, 0.5)}, "no token 99"),
+        ({"save": [1.0, 0.5]}, "strictly increasing"),
+        ({"save": [0.0, 2.0]}, "behind until = 1"),
+        ({"save": 1}, "save is 1"),
+        ({"keep": [12]}, "outside the 12"),
+        ({"keep": "first"}, "keep is 'first'"),
+        ({"record": "enrgy"}, "did you mean 'energy'"),
+        ({"solver": 1e-8}, "solver is 1e-08"),
+        ({"solver": mf.Splitting()}, r"give mf\.Adaptive"),
+        ({"noise": -0.1, "seed": 0}, r"noise is -0\.1"),
+        ({"noise": 0.1}, "noise needs a seed"),
+        ({"noise": 0.1, "seed": 0, "solver": mf.Adaptive()}, r"with noise, mf\.Splitting"),
+        ({"noise": 0.1, "seed": -3}, "seed is -3"),
+        ({"normalisation": mf.fields.Free()}, r"use mf\.Euclidean\(d\) or PostLN"),
+        ({"normalisation": "postln"}, "normalisation is 'postln'"),
+        ({"tokens": cloud().points}, r"give mf\.Tokens\(space, points\)"),
+        ({"field": lambda x, mu: x}, "give a field such as"),
+        ({"field": mf.SelfAttention(beta=1.0, query=np.eye(4), key=np.eye(4))}, r"query has shape \(4, 4\)"),
+        ({"field": mf.Perceptron(np.ones((5, 4)), np.ones((4, 5)))}, r"Perceptron.* tokens are in R\^3"),
+        ({"field": Mixed()}, r"Mixed\(\) does not act on tokens in R\^3 \(.*shape"),
+        ({"field": Flat()}, r"returns shape \(8,\) for tokens of shape \(8, 3\)"),
+    ],
+)
+def test_flow_that_makes_no_sense_is_refused_before_any_step(arguments, words, monkeypatch):
+    def started(*_):
+        raise AssertionError("work was started")
+
+    monkeypatch.setattr(sys.modules["measureflow.flows.flow"], "drive", started)
+    with pytest.raises(mf.BadInput, match=words) as error:
+        mf.flow(
+            **{
+                "tokens": cloud(),
+                "field": mf.SelfAttention(beta=2.0),
+                "until": 1.0,
+                "save": 12,
+                "store": "run.zarr",
+                **arguments,
+            }
+        )
+    assert "\n" not in str(error.value)
+    assert not Folder("run.zarr").exists()
