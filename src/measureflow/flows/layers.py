@@ -40,7 +40,7 @@ def layers(
     Main arguments:
         tokens: the initial measure.
         field: one field, applied `depth` times with step `step`; or a sequence of sub-layers applied in turn.
-        depth: number of layers; for a sequence the default is all of it.
+        depth: number of layers; for a sequence the number of sub-layers, by default all of them.
         step: the residual step h; 1 for a sequence unless given.
 
     Other arguments:
