@@ -144,7 +144,7 @@ def test_many_queries_are_taken_in_blocks_without_a_difference(model, tokens, mo
 
 def test_sub_layers_jit_vmap_and_differentiate(model, tokens):
     for field in model.fields[:2]:
-        one = lambda x, field=field: field.output(x[None], tokens)[0]  # noqa: E731
+        one = lambda x, field=field: field.output(x[None], tokens)[0]  # noqa: E731  (bound in the loop)
         rows = jax.jit(jax.vmap(one))(tokens.points)
         np.testing.assert_allclose(rows, output(field, tokens.points, tokens), atol=2e-6)
         jacobian = jax.jit(jax.jacfwd(one))(tokens.points[0])

@@ -156,7 +156,7 @@ class PathStore:
             "merge_partner": np.asarray(merges.partner),
         }
         name = f"solver-{uuid.uuid4().hex[:8]}.npz"
-        np.savez(self.folder / name, **arrays)  # type: ignore[arg-type]
+        np.savez(self.folder / name, **arrays)  # type: ignore[arg-type]  (the stubs take the names for options of savez)
         self.commit_data.update(solver=name, stats=plain(stats), status=status)
         self.write_commit()
         for other in self.folder.glob("solver-*.npz"):  # the one before, and what a kill left
