@@ -75,6 +75,18 @@ class Exact(Sum):
 
         return self.over_blocks(rows, x, (rank, index), mu.n)
 
+    def floor(self, kernel: Kernel, mu: Tokens) -> Float[Array, ""]:
+        """Return 0: differences are taken before they are summed."""
+        return jnp.zeros((), mu.points.dtype)
+
+    def settled(self, kernel: Kernel, mu: Tokens) -> Exact:
+        """Return this sum: nothing is chosen from values."""
+        return self
+
+    def explain(self, kernel: Kernel, mu: Tokens) -> str:
+        """Say that every pair is summed."""
+        return f"{self!r}: every one of {mu.n:,} x {mu.n:,} pairs, up to rounding."
+
     def over_blocks(self, rows: Callable[[Array, Any], Any], x: Array, beside: Any, n: int) -> Any:
         """Apply `rows` to blocks of queries (and of the arrays beside them) and join the results.
 

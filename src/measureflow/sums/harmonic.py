@@ -124,6 +124,12 @@ class Harmonic(Sum):
         scale = 1.0 if shape[0].normalised else unnormalised_scale(shape[0])
         return 2.0 * jnp.max(jnp.where(mu.present, errors, 0)) + 2.0 * eps * scale
 
+    def explain(self, kernel: Kernel, mu: Tokens) -> str:
+        """Say which degree is used, and how exact the sums of `mu` are."""
+        settled = self.settled(kernel, mu)
+        bound = float(settled.error_bound(kernel, mu.points, mu))
+        return f"{settled!r}: harmonics up to {settled.degree}, proven error {bound:.1e} of the largest entry."
+
     def shape_of(self, kernel: Kernel, mu: Tokens) -> Shape:
         """Return the kernel as an exponential, and the expansion that sums it; raise `BadInput` where there is none."""
         exponential = kernel.exponential()

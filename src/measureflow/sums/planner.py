@@ -84,6 +84,14 @@ class Automatic(Sum):
         """Return `sum_j w (y_j - x)` and `sum_j w`."""
         return self.chosen(kernel, x, rank, mu, None).pull(kernel, x, rank, mu)
 
+    def floor(self, kernel: Kernel, mu: Tokens) -> Float[Array, ""]:
+        """Return the floor of the sum that is chosen for the tokens of `mu`."""
+        return self.chosen(kernel, mu.points, None, mu, None).floor(kernel, mu)
+
+    def settled(self, kernel: Kernel, mu: Tokens) -> Sum:
+        """Return the sum that is chosen for the tokens of `mu`."""
+        return plan(kernel, mu, tolerance=self.tolerance).sum
+
     def explain(self, kernel: Kernel, mu: Tokens) -> str:
         """Return which sum is chosen for the tokens of `mu` and why."""
         return plan(kernel, mu, tolerance=self.tolerance).explain()

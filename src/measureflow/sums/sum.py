@@ -44,3 +44,21 @@ class Sum(eqx.Module):
         self, kernel: Kernel, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens
     ) -> tuple[Float[Array, "m d"], Float[Array, "m"]]:
         """Return `sum_j w(x, y_j) (y_j - x)` with full relative precision, and the total weight `sum_j w(x, y_j)`."""
+
+    @abc.abstractmethod
+    def floor(self, kernel: Kernel, mu: Tokens) -> Float[Array, ""]:
+        """Return a bound on the absolute error of `pull` at mu's own tokens: slower motion is not resolved.
+
+        0 where `pull` has full relative precision.
+        """
+
+    @abc.abstractmethod
+    def settled(self, kernel: Kernel, mu: Tokens) -> Sum:
+        """Return this sum with all that is chosen from values (a degree, a cutoff, itself) chosen for `mu`.
+
+        What is settled can be traced. Called on the host, with values that can be looked at.
+        """
+
+    @abc.abstractmethod
+    def explain(self, kernel: Kernel, mu: Tokens) -> str:
+        """Say in a line or two how the pairs of `mu` would be summed, why, and with which error."""
