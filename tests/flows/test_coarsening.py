@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import measureflow as mf
-from measureflow.flows.coarsening import may_coarsen
+from measureflow.flows.coarsening import first_in_cell, first_in_reach, may_coarsen
 
 S2 = mf.Sphere(3)
 TOKENS = mf.uniform(S2, n=8, seed=0)
@@ -86,3 +86,34 @@ def test_tokens_that_part_are_never_joined():
     assert len(path.merges) == 0
     gaps = np.linalg.norm(path.points[-1][:, None] - path.points[-1][None], axis=-1) + np.eye(8)
     assert gaps.min() > 1e-3
+
+
+def pairs_of(partner):
+    return {(k, int(p)) for k, p in enumerate(np.asarray(partner)) if p != k}
+
+
+@pytest.mark.parametrize("d", [2, 3, 9])
+def test_cells_join_what_pairs_join_sooner_or_later(d):
+    rng = np.random.default_rng(0)
+    centres = np.asarray(mf.uniform(mf.Sphere(d), n=30, seed=1).points)
+    within = 1e-6
+    new = np.repeat(centres, 2, axis=0)
+    new[1::2] += 0.1 * within * rng.normal(size=centres.shape) / np.sqrt(d)
+    old = np.repeat(centres, 2, axis=0)
+    old[1::2] += 2.0 * (new[1::2] - old[1::2])  # they came nearer
+    old[1] = new[1] + 0.4 * (new[0] - new[1])  # but for the first two, which part
+    free = jnp.ones(60, bool).at[3].set(False)  # and of the second two one follows already
+    wanted = pairs_of(first_in_reach(free, old, new, within))
+    assert len(wanted) == 28
+    found = set()
+    for count in range(40):
+        found |= pairs_of(first_in_cell(free, old, new, within, count))
+        assert found <= wanted
+    assert found == wanted
+
+
+def test_cells_join_a_whole_heap_at_once():
+    heap = np.asarray(mf.cap(mf.Sphere(3), n=700, angle=1e-9, seed=0).points)
+    old = heap + 10.0 * (heap - heap[0])
+    partner = np.asarray(first_in_cell(jnp.ones(700, bool), old, heap, 1e-6, 0))
+    assert (partner == 0).sum() > 600

@@ -7,6 +7,7 @@ from measureflow.fields.normalisations import Free, Normalisation, PostLN, defau
 from measureflow.fields.perceptron import Perceptron
 from measureflow.fields.schedule import Schedule
 from measureflow.fields.scores import L2, Dot, Score
+from measureflow.fields.summing import all_exact, resolution, settled, sums_of, with_sums
 from measureflow.fields.weightings import Softmax, Unnormalised, Weighting
 
 __all__ = [
@@ -28,6 +29,11 @@ __all__ = [
     "Softmax",
     "Unnormalised",
     "Weighting",
+    "all_exact",
     "default_normalisation",
     "ranks_of",
+    "resolution",
+    "settled",
+    "sums_of",
+    "with_sums",
 ]

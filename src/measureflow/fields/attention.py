@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from types import NoneType
@@ -20,7 +21,7 @@ from measureflow.fields.scores import Dot, Score, as_score
 from measureflow.fields.weightings import Softmax, Unnormalised, Weighting, as_weighting
 from measureflow.measures import Tokens
 from measureflow.spaces import Sphere, is_traced
-from measureflow.sums import Exact, Exponential, Kernel, Sum, squared_distances
+from measureflow.sums import Automatic, Exact, Exponential, Kernel, Sum, squared_distances
 
 __all__ = ["AttentionKernel", "MultiHead", "SelfAttention"]
 
@@ -78,7 +79,7 @@ class SelfAttention(Field):
         score: `"dot"`, `"l2"` or a `Score` object.
         weighting: `"softmax"`, `"unnormalised"` or a `Weighting` object.
         mask: `None`, `"causal"` or a `Mask` object.
-        sum: how the pair sum is computed; `None` is `mf.sums.Exact()`.
+        sum: how the pair sum is computed; `None` is `mf.sums.Automatic()`, which chooses by cost and error.
 
     Raises:
         BadInput: beta negative, NaN or too large for the weighting; matrices of wrong shape; unknown names.
@@ -118,7 +119,7 @@ class SelfAttention(Field):
         self.value = as_matrix(value, "value")
         if sum is not None and not isinstance(sum, Sum):
             raise BadInput(f"sum is {sum!r}; it must be None or an object such as mf.sums.Exact().")
-        self.sum = Exact() if sum is None else sum
+        self.sum = Automatic() if sum is None else sum
         check_shapes(self.kernel.query, self.kernel.key, self.value)
         check_growth(self.kernel)
 
@@ -178,6 +179,11 @@ class SelfAttention(Field):
             raise BadInput(f"SelfAttention has its energy on a sphere and the tokens live in {mu.space!r}.")
         points, masses = mu.atoms()
         beta = self.kernel.beta.astype(points.dtype)
+        kernel = dataclasses.replace(self.kernel, weighting=Unnormalised(shifted=True))
+        ones = jnp.ones((mu.n, 1), points.dtype)
+        fast = self.sum.chosen(kernel, points, None, mu, ones) if isinstance(self.sum, Automatic) else self.sum
+        if not isinstance(fast, Exact):
+            return masses @ fast.attend(kernel, points, None, mu, ones)[:, 0]
         if self.kernel.query is None and self.kernel.key is None:
 
             def row(x: Array, _: None) -> Array:

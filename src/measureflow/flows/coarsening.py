@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from measureflow.fields import Field
 from measureflow.measures import Tokens
@@ -18,6 +18,10 @@ __all__ = ["Cohorts", "may_coarsen", "merge_distance", "merge_near"]
 
 #: tokens merge at this many tolerances: an explicit method hovers at about its tolerance, where nothing would ever meet
 MERGE_TOLERANCES = 30.0
+#: up to this many tokens all pairs are looked at, beyond it cells
+PAIRWISE = 512
+#: how cells are shifted and numbered
+PRIMES, MIXING = (2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0), 0x9E3779B97F4A7C15
 
 
 class Cohorts(eqx.Module):
@@ -93,24 +97,25 @@ def merge_distance(solver_atol: Array, solver_rtol: Array, x: Float[Array, "n d"
 
 
 def merge_near(
-    tokens: Tokens, cohorts: Cohorts, old: Float[Array, "n d"], new: Float[Array, "n d"], within: Array, time: Array
+    tokens: Tokens,
+    cohorts: Cohorts,
+    old: Float[Array, "n d"],
+    new: Float[Array, "n d"],
+    within: Array,
+    time: Array,
+    count: Array | int = 0,
 ) -> tuple[Float[Array, "n d"], Cohorts]:
-    """Join every token to the first one that is `within` reach and came nearer over the step `old -> new`.
+    """Join every token to one that is `within` reach and came nearer over the step `old -> new`.
 
     The joint token carries both masses and stands at their centre of mass. A chain joins link by link in later steps,
-    since only a token that is not itself joining another takes others in.
+    since only a token that is not itself joining another takes others in. `count` is the number of the step.
     """
     index = jnp.arange(tokens.n)
     free = cohorts.alone & tokens.present
-
-    def first_partner(own: Array, rank: Array | None) -> Array:
-        here, before = new[own], old[own]
-        near = squared_distances(here, new) < within**2
-        nearer = squared_distances(here, new) < squared_distances(before, old)
-        able = near & nearer & free[None, :] & free[own][:, None] & (index[None, :] < own[:, None])
-        return jnp.where(jnp.any(able, axis=1), jnp.argmax(able, axis=1), own)
-
-    partner = Exact().over_blocks(first_partner, index, None, tokens.n)
+    if tokens.n <= PAIRWISE:
+        partner = first_in_reach(free, old, new, within)
+    else:
+        partner = first_in_cell(free, old, new, within, count)
     joins = (partner != index) & (partner[partner] == partner)
     target = jnp.where(joins, partner, index)
     mass = jax.ops.segment_sum(cohorts.weights, target, tokens.n)
@@ -121,3 +126,47 @@ def merge_near(
     since = jnp.where(joins, time, cohorts.since)
     changed = jnp.where((shift != 0).any(axis=1)[:, None], centre, new)
     return changed[into], Cohorts(weights, into, jnp.where(joins, target, cohorts.partner), since)
+
+
+def first_in_reach(
+    free: Bool[Array, "n"], old: Float[Array, "n d"], new: Float[Array, "n d"], within: Array
+) -> Int[Array, "n"]:
+    """Return for each token the first one within reach that it came nearer to, or itself: all pairs are looked at."""
+    index = jnp.arange(len(free))
+
+    def first(own: Array, _: None) -> Array:
+        here, before = new[own], old[own]
+        near = squared_distances(here, new) < within**2
+        nearer = squared_distances(here, new) < squared_distances(before, old)
+        able = near & nearer & free[None, :] & free[own][:, None] & (index[None, :] < own[:, None])
+        return jnp.where(jnp.any(able, axis=1), jnp.argmax(able, axis=1), own)
+
+    return Exact().over_blocks(first, index, None, len(free))
+
+
+def first_in_cell(
+    free: Bool[Array, "n"], old: Float[Array, "n d"], new: Float[Array, "n d"], within: Array, count: Array | int
+) -> Int[Array, "n"]:
+    """Return for each token the first one of its cell, where that is within reach and came nearer, or itself.
+
+    Cells have the side `within` and lie elsewhere at every step, so that two tokens in reach of each other are sooner
+    or later in one cell: `O(n log n)`, where pairs would cost as much as the velocity.
+    """
+    n, d = new.shape
+    index = jnp.arange(n)
+    # an irrational turn for each coordinate: the cells' corners come near every place
+    turns = np.sqrt([PRIMES[k % len(PRIMES)] for k in range(d)])
+    shift = jnp.mod((1 + jnp.asarray(count)) * turns, 1.0)
+    cell = jnp.clip(jnp.floor(new / within + shift), -(2.0**62), 2.0**62).astype(jnp.int64)
+    # one number for each cell; where two cells share one, distances tell them apart
+    factors = np.array([pow(MIXING, k + 1, 1 << 64) for k in range(d)], np.uint64).astype(np.int64)
+    key = jnp.sum(cell * factors, axis=1) >> 1
+    key = jnp.where(free, key, jnp.iinfo(jnp.int64).max)
+    order = jnp.argsort(key, stable=True)
+    sorted_keys = key[order]
+    begins = jnp.concatenate([jnp.ones(1, bool), sorted_keys[1:] != sorted_keys[:-1]])
+    head = order[jax.lax.cummax(jnp.where(begins, index, 0))]
+    partner = jnp.zeros(n, head.dtype).at[order].set(head)
+    now, before = (jnp.sum((x - x[partner]) ** 2, axis=1) for x in (new, old))
+    able = free & free[partner] & (now < within**2) & (now < before)
+    return jnp.where(able, partner, index)

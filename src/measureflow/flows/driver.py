@@ -115,13 +115,18 @@ def reach(log: Log, target: float, bar: Progress, ctrl_c: CtrlC) -> int:
     while True:
         ctrl_c.check()
         before, tick = log.attempts, time.perf_counter()
-        log.state = advance(log.problem, log.state, jnp.asarray(target, float), jnp.asarray(log.budget, int))
+        log.look_at_sums()
+        budget = log.sums.budget(log.problem, before, log.budget)
+        log.state = advance(log.problem, log.state, jnp.asarray(target, float), jnp.asarray(budget, int))
         code = int(log.state.code)  # waits for the device
         seconds, made = time.perf_counter() - tick, log.attempts - before
         attempts += made
         bar.show(float(log.state.time))
         if made:
             log.budget = int(np.clip(SEGMENT_SECONDS * made / max(seconds, 1e-6), 1, 8 * log.budget))
+        if code in (steps.SHRUNK, steps.TOO_COARSE):
+            log.go_on(code)
+            code = steps.RUNNING
         if code != steps.RUNNING:
             return code
         if float(log.state.time) >= target:
@@ -131,5 +136,4 @@ def reach(log: Log, target: float, bar: Progress, ctrl_c: CtrlC) -> int:
             return code
         if attempts >= log.plan.problem.solver.max_steps:
             return steps.UNRESOLVED
-        log.drop_followers()
         log.commit_if_due()

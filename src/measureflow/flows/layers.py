@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from measureflow.errors import BadInput
-from measureflow.fields import Field, Normalisation, default_normalisation
+from measureflow.fields import Field, Normalisation, all_exact, default_normalisation, settled
 from measureflow.flows.memory import check_memory
 from measureflow.flows.record import Recorders, as_recorders, check_recorders, kept_indices, values_of
 from measureflow.measures import Tokens
@@ -73,7 +73,9 @@ def layers(
     turns = checked_depth(len(blocks) if depth is None else depth, one, blocks)
     recorders = as_recorders(record)
     if one:
-        check_field("layers", lambda mu: blocks[0].at(0.0).output(mu.points, mu), blocks[0], tokens)
+        shown = all_exact(blocks[0])
+        check_field("layers", lambda mu: shown.at(0.0).output(mu.points, mu), shown, tokens)
+        blocks = [settled(blocks[0], tokens, None)]
     size = check_recorders(recorders, tokens, blocks[0] if one else None)
     sublayers, last_only = (isinstance(keep, str) and keep == name for name in ("sublayers", "last"))
     count = turns + 1 if one else len(whole_layers(blocks[:turns], sublayers)) + 1

@@ -13,9 +13,11 @@ import numpy as np
 from jaxtyping import Array
 
 from measureflow.errors import BadInput
+from measureflow.fields import sums_of
 from measureflow.flows.plan import Plan, begin
 from measureflow.flows.roster import Roster
-from measureflow.flows.segment import Problem, State, energy_statistic
+from measureflow.flows.segment import SHRUNK, TOO_COARSE, Problem, State, energy_statistic
+from measureflow.flows.summing import Summing, renewed
 from measureflow.measures import Tokens
 from measureflow.paths import STATUSES, Path, PathStore
 
@@ -31,13 +33,15 @@ class Log:
 
     Attributes:
         state: the solver's state.
-        problem, roster: the rows that still move, and where the original tokens are among them.
+        problem, roster: the rows that still move, summed as is best for them, and where the original tokens are
+            among them.
         budget: how many attempts the next segment may make; one at first, since one may take long.
         finished: the path of a store that already holds the whole run.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.sums = Summing(plan.problem)
         self.problem: Problem = plan.problem
         self.roster = Roster.full(plan.problem.tokens.n)
         self.times: list[float] = []
@@ -52,7 +56,7 @@ class Log:
         self.seconds = 0.0
         self.budget = 1
         self.next_commit = time.perf_counter() + COMMIT_SECONDS
-        self.state: State = begin(plan.problem) if plan.store is None else self.resume(Folder(plan.store))
+        self.state: State = self.begin() if plan.store is None else self.resume(Folder(plan.store))
 
     @property
     def saved(self) -> int:
@@ -74,11 +78,32 @@ class Log:
         last = self.times[-1] if self.times else self.last_on_disk
         return last is not None and last == at
 
-    def drop_followers(self) -> None:
-        """Let rows go that only follow others."""
-        smaller = self.roster.dropped(self.problem, self.state)
-        if smaller is not None:
-            self.roster, self.problem, self.state = smaller
+    def begin(self) -> State:
+        """Choose the sums, and return the state at the start."""
+        self.problem = self.sums.chosen(self.plan.problem, self.plan.problem.tokens)
+        self.sums.note(0.0, self.problem)
+        return begin(self.problem)
+
+    def go_on(self, code: int) -> None:
+        """Go on after a segment that ended since few tokens move, or since the sums are too coarse for their speed."""
+        if code == SHRUNK:
+            # rows that only follow others go
+            smaller = self.roster.dropped(self.problem, self.state)
+            if smaller is not None:
+                self.roster, self.problem, self.state = smaller
+        else:
+            self.sums.exact = True
+        before = self.problem
+        mu = self.problem.measure(self.state.x, self.state.cohorts.weights)
+        self.problem = self.sums.chosen(self.problem, mu)
+        self.sums.note(float(self.state.time), self.problem)
+        self.state = renewed(self.problem, self.state, sums_of(before.field) != sums_of(self.problem.field))
+
+    def look_at_sums(self) -> None:
+        """Find what the sums resolve where it is time to, and go over to exact ones where that is too little."""
+        self.state = self.sums.looked_at(self.problem, self.state, self.attempts)
+        if self.sums.too_coarse(self.state):
+            self.go_on(TOO_COARSE)
 
     def save(self, at: float, *, extra: bool = False) -> None:
         """Save the present state under the time `at`; an `extra` time is one that nobody asked for by number."""
@@ -104,7 +129,7 @@ class Log:
         assert self.store is not None
         began = time.perf_counter()
         self.store.append(self.times, self.states, self.kept, self.recorded, replace=self.plan.last_only)
-        solver = {**to_arrays(self.state), **self.roster.to_arrays()}
+        solver = {**to_arrays(self.state), **self.roster.to_arrays(), **self.sums.to_arrays(self.problem)}
         self.store.commit(solver=solver, merges=self.roster.merges(self.state), stats=self.stats(), status=status)
         self.states_on_disk = 1 if self.plan.last_only and self.states else self.states_on_disk + len(self.states)
         self.on_disk, self.last_on_disk = self.saved, self.times[-1] if self.times else self.last_on_disk
@@ -117,7 +142,7 @@ class Log:
         """Open or make the store; return the state to go on from."""
         if not folder.exists():
             self.store = PathStore.create(folder, recipe=self.plan.recipe, measure=self.plan.tokens)
-            return begin(self.plan.problem)
+            return self.begin()
         self.store = PathStore.open(folder)
         if self.store.recipe != self.plan.recipe:
             other = self.store.recipe.hash[:12]
@@ -133,10 +158,10 @@ class Log:
         self.last_on_disk = float(before.times[-1]) if self.on_disk else None
         solver = self.store.solver()
         if solver is None:
-            return begin(self.plan.problem)
+            return self.begin()
         self.roster = Roster.from_arrays(solver)
         state = from_arrays(solver, eqx.filter_eval_shape(begin, self.plan.problem))
-        self.problem = self.roster.problem_of(self.plan.problem, state)
+        self.problem = self.sums.from_arrays(solver, self.roster.problem_of(self.plan.problem, state))
         return state
 
     def stats(self) -> dict[str, Any]:
@@ -153,6 +178,8 @@ class Log:
             stats[energy_statistic(plan.problem.sign)] = float(state.decrease)
         if plan.problem.coarsens:
             stats["merged"] = int(np.isfinite(self.roster.noted(state)[0]).sum())
+        if self.sums.said:
+            stats["sums"] = self.sums.said
         if plan.span is not None:
             stats["reduction"] = f"span: d = {plan.tokens.d} as {plan.span.basis.shape[1]}"
         return stats

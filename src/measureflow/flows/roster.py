@@ -11,10 +11,15 @@ from measureflow.flows.coarsening import Cohorts
 from measureflow.flows.segment import Problem, State
 from measureflow.paths import Merges
 
-__all__ = ["Roster"]
+__all__ = ["Roster", "next_size"]
 
 #: runs are cut down to these numbers of rows, so that few programs are compiled
-SIZES = (64, 256, 1024, 4096, 16384, 65536, 262144)
+SIZES = (64, 256, 1024, 16384, 262144)
+
+
+def next_size(n: int) -> int:
+    """Return the largest size below `n` rows, or -1: so many tokens must still move for the rows to stay."""
+    return max((size for size in SIZES if size < n), default=-1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,9 @@ __all__ = [
     "BLOW_UP",
     "CROSSED",
     "RUNNING",
+    "SHRUNK",
     "STATIONARY",
+    "TOO_COARSE",
     "UNRESOLVED",
     "Problem",
     "State",
@@ -33,7 +35,8 @@ __all__ = [
     "segment",
 ]
 
-RUNNING, STATIONARY, BLOW_UP, UNRESOLVED, CROSSED = 0, 1, 2, 3, 4
+#: what a segment ended with; after the last two the run goes on, with fewer rows or with exact sums
+RUNNING, STATIONARY, BLOW_UP, UNRESOLVED, CROSSED, SHRUNK, TOO_COARSE = 0, 1, 2, 3, 4, 5, 6
 
 #: a speed below this counts as zero
 ZERO_SPEED = 1e-300
@@ -41,6 +44,8 @@ ZERO_SPEED = 1e-300
 SAFETY, PROPORTIONAL, INTEGRAL, SHRINK, GROW = 0.9, 0.7, 0.4, 0.2, 10.0
 #: a step shorter than this part of the time since the phase began opens a new phase, so that it is not rounded away
 PHASE = 1e-6
+#: a sum is good enough while the fastest token is this many times faster than what the sum resolves
+RESOLVED = 1e3
 
 
 class Problem(eqx.Module):
@@ -55,6 +60,10 @@ class Problem(eqx.Module):
     #: whether tokens that have met are joined
     coarsens: bool = eqx.field(static=True, default=False)
     noise: Noise | None = None
+    #: whether all sums are exact
+    exact: bool = eqx.field(static=True, default=True)
+    #: a segment ends when so few tokens move that the host drops the others; -1 for never
+    few: int | Int[Array, ""] = -1
 
     def measure(self, x: Array, weights: Array) -> Tokens:
         """Return the tokens at points `x` with the masses that they carry now."""
@@ -92,6 +101,7 @@ class State(eqx.Module):
     last_error: Float[Array, ""]
     start: Float[Array, ""]
     offset: Float[Array, ""]
+    floor: Float[Array, ""]
     energy: Float[Array, ""]
     decrease: Float[Array, ""]
     defect: Float[Array, ""]
@@ -128,6 +138,7 @@ def begin(problem: Problem, t0: Any = 0.0) -> State:
         last_error=jnp.ones((), x.dtype),
         start=t0,
         offset=zero,
+        floor=zero,
         energy=jax.lax.stop_gradient(energy),
         decrease=zero,
         defect=jax.lax.stop_gradient(problem.tokens.space.defect(x)),
@@ -183,7 +194,11 @@ def attempt(problem: Problem, state: State, target: Array) -> State:
     # a field that changes with depth may move again what it has let rest
     still = accept & (problem.fastest(velocity) <= ZERO_SPEED) & problem.field.autonomous
     code = jnp.where(stuck, jnp.where(huge, BLOW_UP, UNRESOLVED), jnp.where(still, STATIONARY, RUNNING))
-    code = jnp.where(crossed, jnp.where(located, CROSSED, STATIONARY), code).astype(state.code.dtype)
+    code = jnp.where(crossed, jnp.where(located, CROSSED, STATIONARY), code)
+    if not problem.exact:
+        slow = problem.fastest(velocity) < RESOLVED * state.floor
+        code = jnp.where((stuck | (accept & slow)) & ~crossed, TOO_COARSE, code)
+    code = code.astype(state.code.dtype)
     after = State(
         x=jnp.where(keep, new, state.x),
         v=jnp.where(keep, velocity, state.v),
@@ -192,6 +207,7 @@ def attempt(problem: Problem, state: State, target: Array) -> State:
         last_error=jnp.where(keep & ~clipped, jnp.maximum(measured, 1e-4), state.last_error),
         start=jnp.where(keep, moved[0], state.start),
         offset=jnp.where(keep, moved[1], state.offset),
+        floor=state.floor,
         energy=jax.lax.stop_gradient(energy),
         decrease=jax.lax.stop_gradient(
             jnp.maximum(state.decrease, jnp.where(keep, problem.sign * (state.energy - energy), 0))
@@ -273,7 +289,7 @@ def coarsened(problem: Problem, before: State, after: State, keep: Array) -> Sta
     assert isinstance(problem.solver, Adaptive)
     solver, tokens = problem.solver, problem.tokens
     within = jax.lax.stop_gradient(merge_distance(solver.atol, solver.rtol, after.x))
-    x, cohorts = merge_near(tokens, after.cohorts, before.x, after.x, within, after.time)
+    x, cohorts = merge_near(tokens, after.cohorts, before.x, after.x, within, after.time, after.accepted)
     joined = keep & jnp.any(cohorts.into != after.cohorts.into)
 
     def renew(_: None) -> tuple[Array, Array]:
@@ -282,10 +298,12 @@ def coarsened(problem: Problem, before: State, after: State, keep: Array) -> Sta
 
     v, energy = jax.lax.cond(joined, renew, lambda _: (after.v, after.energy), None)
     chosen = jax.tree.map(lambda a, b: jnp.where(joined, a, b), (x, cohorts), (after.x, after.cohorts))
+    # at a step that does not depend on when the host looks, so that a run is the same bit by bit each time
+    few = (after.code == RUNNING) & (jnp.sum(chosen[1].alone & tokens.present) <= problem.few)
     return eqx.tree_at(
-        lambda s: (s.x, s.cohorts, s.v, s.energy, s.evaluations),
+        lambda s: (s.x, s.cohorts, s.v, s.energy, s.evaluations, s.code),
         after,
-        (*chosen, v, energy, after.evaluations + joined),
+        (*chosen, v, energy, after.evaluations + joined, jnp.where(few, SHRUNK, after.code).astype(after.code.dtype)),
     )
 
 

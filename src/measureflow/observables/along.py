@@ -11,9 +11,13 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from measureflow.errors import BadInput
+from measureflow.fields import Field, settled
 from measureflow.measures import Tokens
 
 __all__ = ["along", "measure_of"]
+
+#: the error of the sums in an observable, relative to their largest entry
+SUMMED_TO = 1e-12
 
 
 def measure_of(subject: Any) -> Tokens:
@@ -39,7 +43,14 @@ def along(of: Callable[..., Any], subject: Any, **arguments: Any) -> Any:
     if "field" not in arguments:
         wide = jnp.result_type(float)
         mu = mu.replace(points=jnp.asarray(mu.points, wide), weights=jnp.asarray(mu.weights, wide))
+    elif isinstance(arguments["field"], Field):
+        arguments = {**arguments, "field": settled(arguments["field"], first_of(mu), SUMMED_TO)}
     return compiled(of, mu, arguments)
+
+
+def first_of(mu: Tokens) -> Tokens:
+    """Return the first measure of a stack of them."""
+    return mu if mu.points.ndim == 2 else first_of(jax.tree.map(lambda leaf: leaf[0], mu))
 
 
 @eqx.filter_jit

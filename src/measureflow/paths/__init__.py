@@ -1,7 +1,7 @@
 """What comes out of a run: a measure at each depth, on disk, as a picture and as a table. Knows nothing of solvers."""
 
 from measureflow.paths.certificate import Certificate
-from measureflow.paths.path import STATUSES, Merges, Path, along
+from measureflow.paths.path import STATUSES, Merges, Path
 from measureflow.paths.plateaus import Plateaus
 from measureflow.paths.recipe import Recipe, describe, fingerprint, rebuild, register
 from measureflow.paths.store import PathStore, load, save
@@ -14,7 +14,6 @@ __all__ = [
     "PathStore",
     "Plateaus",
     "Recipe",
-    "along",
     "describe",
     "fingerprint",
     "load",

@@ -145,7 +145,7 @@ class Path(eqx.Module):
                 "no mask). Name a functional: mf.observe.energy(path, beta=...)."
             )
         self.need_all("energy")
-        return along(_energy, self.field, self.measure)
+        return observables.energy(self, field=self.field)
 
     @property
     def clusters(self) -> Int[Array, "s"]:
@@ -244,13 +244,3 @@ class Path(eqx.Module):
         from measureflow.paths.export import summary
 
         return summary(self)
-
-
-def _energy(field: Field, mu: Tokens) -> Array:
-    return field.energy(mu)
-
-
-@eqx.filter_jit
-def along(observable: Any, field: Any, measure: Tokens) -> Any:
-    """Apply `observable(field, mu)` to every state, one after the other, in one compiled program."""
-    return jax.lax.map(lambda mu: observable(field, mu), measure)

@@ -22,6 +22,12 @@ from measureflow.sums.sum import Kernel, Sum
 __all__ = ["Automatic", "Plan", "plan"]
 
 
+#: error allowed to a sum that nobody asked to be better or worse
+DEFAULT_TOLERANCE = 1e-10
+#: below this many seconds a sum is exact: nothing is gained by another, and its error is relative to each entry
+WORTHWHILE = 1e-3
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """A choice of sum, and why.
@@ -52,7 +58,8 @@ class Automatic(Sum):
     at each call and which costs as much as the sum.
 
     Arguments:
-        tolerance: error allowed, relative to the largest entry of the result.
+        tolerance: error allowed, relative to the largest entry of the result; `None` is 1e-10, and in a flow a tenth
+            of the solver's `rtol`.
 
     Example:
         >>> import measureflow as mf
@@ -62,10 +69,16 @@ class Automatic(Sum):
         Harmonic(degree=24, tolerance=1e-10)
     """
 
-    tolerance: float = eqx.field(static=True, default=1e-10)
+    tolerance: float | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
-        check_tolerance(self.tolerance)
+        if self.tolerance is not None:
+            check_tolerance(self.tolerance)
+
+    @property
+    def allowed(self) -> float:
+        """The error allowed."""
+        return DEFAULT_TOLERANCE if self.tolerance is None else self.tolerance
 
     def attend(
         self,
@@ -90,25 +103,25 @@ class Automatic(Sum):
 
     def settled(self, kernel: Kernel, mu: Tokens) -> Sum:
         """Return the sum that is chosen for the tokens of `mu`."""
-        return plan(kernel, mu, tolerance=self.tolerance).sum
+        return plan(kernel, mu, tolerance=self.allowed).sum
 
     def explain(self, kernel: Kernel, mu: Tokens) -> str:
         """Return which sum is chosen for the tokens of `mu` and why."""
-        return plan(kernel, mu, tolerance=self.tolerance).explain()
+        return plan(kernel, mu, tolerance=self.allowed).explain()
 
     def chosen(self, kernel: Kernel, x: Array, rank: Array | None, mu: Tokens, values: Array | None) -> Sum:
         """Return the sum for these queries."""
         if is_traced((kernel, x, mu, values)):
             return Exact()
         values = None if values is mu.points else values
-        return plan(kernel, mu, tolerance=self.tolerance, queries=x, rank=rank, values=values).sum
+        return plan(kernel, mu, tolerance=self.allowed, queries=x, rank=rank, values=values).sum
 
 
 def plan(
     kernel: Kernel,
     mu: Tokens,
     *,
-    tolerance: float = 1e-10,
+    tolerance: float = DEFAULT_TOLERANCE,
     queries: Float[Array, "m d"] | None = None,
     rank: Int[Array, "m"] | None = None,
     values: Float[Array, "n v"] | None = None,
@@ -136,6 +149,8 @@ def plan(
     costs = costs_table()
     exact = costs["exact"]
     seconds = {"exact": exact["call"] + pairs * (exact["pair"] + exact["pair_coordinate"] * mu.d)}
+    if seconds["exact"] < WORTHWHILE:
+        return Plan(Exact(), seconds, None, f"with {mu.n} tokens no other sum is worth its error.")
     try:
         harmonic = Harmonic(tolerance=tolerance).settled(kernel, mu)
     except BadInput:
