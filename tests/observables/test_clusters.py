@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import measureflow as mf
 from measureflow.observables import clusters
+from measureflow.observables.clusters import first_of_graph, first_of_runs, least_neighbour
 
 
 def circle(*angles, **options) -> mf.Tokens:
@@ -108,3 +109,23 @@ def test_clusters_map_and_may_stand_beside_a_gradient():
 def test_threshold_must_be_positive(delta):
     with pytest.raises(mf.BadInput, match="delta is"):
         clusters(mf.uniform(mf.Sphere(3), 4), delta)
+
+
+def test_runs_on_the_circle_are_the_components_of_the_graph():
+    rng = np.random.default_rng(0)
+    for spread, absent in ((0.02, 0), (0.002, 7), (10.0, 0)):
+        angles = np.concatenate([c + spread * rng.normal(size=20) for c in rng.uniform(-np.pi, np.pi, 9)])
+        angles[:20] = np.pi + spread * rng.normal(size=20)  # one across the cut of the angle
+        points = jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
+        massive = jnp.arange(len(angles)) >= absent
+        for delta in (1e-6, 1e-4, 1e-2):
+            of_graph = first_of_graph(least_neighbour(points, massive, delta), massive)
+            of_runs = first_of_runs(points, massive, jnp.asarray(delta))
+            np.testing.assert_array_equal(of_runs[absent:], of_graph[absent:])
+
+
+def test_clusters_of_thousands_of_tokens_on_the_circle():
+    caps = [mf.cap(mf.Sphere(2), 2000, centre=c, angle=0.05, seed=1) for c in ([-1, 0], [0, 1], [1, 0])]
+    found = mf.observe.clusters(mf.mixture(caps))
+    assert int(found.count) == 3
+    assert np.unique(found.membership, return_counts=True)[1].tolist() == [2000] * 3

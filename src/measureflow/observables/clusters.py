@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from measureflow.errors import BadInput
 from measureflow.measures import Tokens
 from measureflow.observables.along import along
-from measureflow.spaces import is_traced
+from measureflow.spaces import Sphere, is_traced
 from measureflow.sums import Exact, squared_distances
 
 __all__ = ["Clusters", "clusters"]
@@ -44,7 +44,8 @@ def clusters(subject: Any, delta: Any = 1e-3) -> Clusters:
     A chain of near tokens is one cluster. The distance decides, in every space: on the sphere it is the
     cosine's threshold, in Euclidean space tokens are joined below the distance $\sqrt{2\delta}$. Only tokens
     with mass join others; one without mass belongs to the first cluster it is near. Exact at any scale of
-    delta (differences, not inner products), in memory linear in n beyond 4,096 tokens.
+    delta (differences, not inner products), in memory linear in n beyond 4,096 tokens; of so many tokens on the circle
+    neighbours are found by sorting, which tells angles apart down to rounding.
 
     Arguments:
         subject: a measure, or a path.
@@ -75,15 +76,32 @@ def clusters(subject: Any, delta: Any = 1e-3) -> Clusters:
 def components(mu: Tokens, delta: Array) -> tuple[Array, Array]:
     """Return count and membership of one measure.
 
-    Every token holds a pointer to a token of its cluster, at first to itself. Each sweep hooks the end of a
-    token's pointer, and the token, to the least end among its neighbours, and then halves all chains; when
-    nothing moves any more, pointers end in the cluster's first token. Takes about log n sweeps, for a chain
-    too.
+    Every token gets a pointer to the first token of its cluster.
     """
     points = jax.lax.stop_gradient(mu.points)
     massive = mu.present & (mu.weights > 0)
     tokens = jnp.arange(mu.n)
     least_of = least_neighbour(points, massive, delta)
+    around = isinstance(mu.space, Sphere) and mu.space.d == 2 and mu.n > KEPT
+    pointer = first_of_runs(points, massive, delta) if around else first_of_graph(least_of, massive)
+    first = massive & (pointer == tokens)
+    number = jnp.cumsum(first) - 1
+    # a token without mass takes the first cluster it is near
+    lost = jnp.any(mu.present & ~massive)
+    follows = jax.lax.cond(lost, least_of, lambda labels: labels, pointer)
+    own = jnp.where(massive, pointer, follows)
+    near_none = ~mu.present | (own == mu.n)
+    return jnp.sum(first), jnp.where(near_none, -1, number[jnp.minimum(own, mu.n - 1)])
+
+
+def first_of_graph(least_of: Any, massive: Bool[Array, "n"]) -> Int[Array, "n"]:
+    """Return the first token of each token's cluster, by sweeps over the graph.
+
+    A pointer leads at first to the token itself. Each sweep hooks the end of a token's pointer, and the token, to the
+    least end among its neighbours, and then halves all chains; when nothing moves any more, pointers end in the
+    cluster's first token. Takes about log n sweeps, for a chain too.
+    """
+    tokens = jnp.arange(len(massive))
 
     def sweep(state: tuple[Array, Array]) -> tuple[Array, Array]:
         pointer, _ = state
@@ -93,13 +111,24 @@ def components(mu: Tokens, delta: Array) -> tuple[Array, Array]:
         new = jnp.minimum(new, new[new])
         return new, jnp.any(new != pointer)
 
-    pointer, _ = jax.lax.while_loop(lambda state: state[1], sweep, (tokens, jnp.asarray(True)))
-    first = massive & (pointer == tokens)
-    number = jnp.cumsum(first) - 1
-    follows = least_of(pointer)  # a token without mass takes the first cluster it is near
-    own = jnp.where(massive, pointer, follows)
-    near_none = ~mu.present | (own == mu.n)
-    return jnp.sum(first), jnp.where(near_none, -1, number[jnp.minimum(own, mu.n - 1)])
+    return jax.lax.while_loop(lambda state: state[1], sweep, (tokens, jnp.asarray(True)))[0]
+
+
+def first_of_runs(points: Float[Array, "n 2"], massive: Bool[Array, "n"], delta: Array) -> Int[Array, "n"]:
+    """Return the first token of each token's cluster on the circle: a run of tokens with small gaps between them."""
+    n = len(points)
+    angle = jnp.where(massive, jnp.arctan2(points[:, 1], points[:, 0]), jnp.inf)
+    order = jnp.argsort(angle)
+    count = jnp.maximum(jnp.sum(massive), 1)
+    place = jnp.arange(n)
+    following = order[jnp.where(place + 1 < count, place + 1, 0)]
+    gap = jnp.sum((points[order] - points[following]) ** 2, axis=1)
+    ends = (gap >= 2.0 * delta) | (place >= count)
+    run = jnp.cumsum(ends) - ends
+    # no gap between the last and the first: they are one run
+    run = jnp.where(~ends[count - 1] & (run == run[count - 1]), run[0], run)
+    least = jax.ops.segment_min(jnp.where(place < count, order, n), run, n)
+    return jnp.zeros(n, order.dtype).at[order].set(jnp.where(place < count, least[run], order))
 
 
 def least_neighbour(points: Array, massive: Bool[Array, "n"], delta: Array) -> Any:
