@@ -5,7 +5,8 @@ alternate, and the median is printed, with the least in brackets; busy machines 
 
     python benchmarks/sums.py
 
-torch is optional (`pip install torch`).
+Peers are optional: torch and pykeops (quadratic), finufft (on the circle: moments and series by nonuniform FFT, the
+same mathematics as ours). `pip install torch pykeops finufft`.
 """
 
 from __future__ import annotations
@@ -70,20 +71,60 @@ def torch_attention(points: np.ndarray, mask: str | None) -> Call | None:
     return call
 
 
+def keops_attention(points: np.ndarray, mask: str | None) -> Call | None:
+    """Return a call of pykeops' softmax-weighted sum, `None` where it is not installed or knows no mask."""
+    if mask is not None:
+        return None
+    try:
+        numpy_keops = importlib.import_module("pykeops.numpy")
+    except ImportError:
+        return None
+    x = numpy_keops.LazyTensor(points[:, None, :])
+    y = numpy_keops.LazyTensor(points[None, :, :])
+    return lambda: (BETA * (x | y)).sumsoftmaxweight(y, axis=1)
+
+
+def finufft_attention(points: np.ndarray, mask: str | None, degree: int) -> Call | None:
+    """Return a call of the circle's sums by nonuniform FFT in NumPy, `None` off the circle or without finufft."""
+    if mask is not None or points.shape[1] != 2:
+        return None
+    try:
+        finufft = importlib.import_module("finufft")
+    except ImportError:
+        return None
+    from scipy.special import ive
+
+    modes = np.arange(-degree, degree + 1)
+    coefficients = ive(np.abs(modes), BETA)
+
+    def call() -> np.ndarray:
+        angles = np.arctan2(points[:, 1], points[:, 0])
+        columns = np.stack([np.ones(len(points)), points[:, 0], points[:, 1]]).astype(complex)
+        moments = finufft.nufft1d1(angles, columns, len(modes), eps=1e-13, isign=-1)
+        total, *sums = finufft.nufft1d2(angles, coefficients * moments, eps=1e-13, isign=1).real
+        return np.stack(sums, axis=1) / total[:, None]
+
+    return call
+
+
 def side_by_side(d: int, n: int, mask: str | None = None, *, peers: bool = True) -> float:
     """Print one row and return the harmonic sum's median seconds."""
     tokens = mf.uniform(mf.Sphere(d), n=n, seed=0)
     points = np.asarray(tokens.points)
     settled = mf.sums.Harmonic().settled(mf.SelfAttention(BETA, mask=mask).kernel, tokens)
     calls: dict[str, Call] = {"harmonic": ours(tokens, mask, settled)}
-    torch_call = torch_attention(points, mask) if peers else None
-    if torch_call is not None:
-        calls["torch SDPA"] = torch_call
+    others = {
+        "torch SDPA": torch_attention(points, mask) if peers else None,
+        "pykeops": keops_attention(points, mask) if peers else None,
+        "finufft": finufft_attention(points, mask, settled.degree or 1),
+    }
+    calls.update({name: call for name, call in others.items() if call is not None})
     if peers:
         calls["exact"] = ours(tokens, mask, mf.sums.Exact())
     taken = seconds(calls, REPEATS if peers else 3 * REPEATS)
     if peers:  # what takes milliseconds is timed again alone: after seconds of a peer its data is out of the caches
-        taken["harmonic"] = seconds({"harmonic": calls["harmonic"]}, 3 * REPEATS)["harmonic"]
+        for name in calls.keys() & {"harmonic", "finufft"}:
+            taken[name] = seconds({name: calls[name]}, 3 * REPEATS)[name]
     chosen = np.linspace(0, n - 1, QUERIES).astype(int)
     allowed = None if mask is None else np.arange(n)[None, :] <= chosen[:, None]
     truth = reference(points, points[chosen], allowed)
@@ -96,8 +137,9 @@ def side_by_side(d: int, n: int, mask: str | None = None, *, peers: bool = True)
         error = np.abs(np.asarray(call())[chosen] - truth).max() / np.abs(truth).max()
         middle, least = statistics.median(taken[label]), min(taken[label])
         print(f"  {label:<11}{middle:10.4f} s ({least:.4f})  error {error:.1e}  ratio {middle / base:8.1f}")
-    if peers and torch_call is None:
-        print("  torch SDPA  peer not installed")
+    missing = [name for name, call in others.items() if call is None]
+    if peers and missing:
+        print(f"  no peer here: {', '.join(missing)}")
     return base
 
 
