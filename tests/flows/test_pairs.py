@@ -76,7 +76,7 @@ def test_step_returns_a_point_of_the_space_its_velocity_and_an_error_estimate(na
         return FIELD(x, TOKENS.replace(points=x))
 
     x, h = TOKENS.points, jnp.asarray(0.1)
-    new, slope, error = runge_kutta_step(
+    new, slope, error, _ = runge_kutta_step(
         pair_of(name), velocity, TOKENS.space, x, velocity(x, 0.0), jnp.asarray(0.0), h
     )
     assert float(TOKENS.space.defect(new)) < 1e-15

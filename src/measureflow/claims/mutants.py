@@ -73,9 +73,9 @@ def projection_dropped(right: Callable[..., Any]) -> Callable[..., Any]:
 def stages_frozen(right: Callable[..., Any]) -> Callable[..., Any]:
     """Let every stage of a Runge-Kutta step see the first velocity."""
 
-    def wrong(pair: Any, velocity: Any, space: Any, x: Any, first: Any, t: Any, h: Any) -> Any:
-        new, _, error = right(pair, lambda moved, when: first, space, x, first, t, h)
-        return new, velocity(new, t + h), error
+    def wrong(pair: Any, velocity: Any, space: Any, x: Any, first: Any, t: Any, h: Any, *options: Any) -> Any:
+        step = right(pair, lambda moved, when: first, space, x, first, t, h, *options)
+        return step._replace(velocity=velocity(step.new, t + h))
 
     return wrong
 

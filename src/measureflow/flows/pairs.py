@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,21 +14,37 @@ from jaxtyping import Array, Float
 from measureflow.errors import BadInput
 from measureflow.spaces import Space
 
-__all__ = ["PAIRS", "Pair", "pair_of", "runge_kutta_step"]
+__all__ = ["PAIRS", "Pair", "Step", "pair_of", "point_within", "runge_kutta_step"]
 
 
 class Pair(NamedTuple):
-    """An explicit embedded pair whose last stage is the field at the new point ("first same as last")."""
+    """An explicit embedded pair whose last stage is the field at the new point ("first same as last").
+
+    `within` is its interpolant: the weight of stage i at the part theta of a step is `sum_p within[i, p] theta^(p+1)`.
+    """
 
     stages: Float[np.ndarray, "k k"]
     weights: Float[np.ndarray, "k"]
     error: Float[np.ndarray, "k"]
     nodes: Float[np.ndarray, "k"]
     order: int
+    within: Float[np.ndarray, "k p"]
+
+
+class Step(NamedTuple):
+    """One step: the new point, its velocity, the estimated error, and the slopes from which the way is known."""
+
+    new: Float[Array, "n d"]
+    velocity: Float[Array, "n d"]
+    error: Float[Array, "n d"]
+    slopes: Array | tuple[Array, ...]
 
 
 def dormand_prince() -> Pair:
-    """Return the pair 5(4) of Dormand and Prince (1980), seven stages, six evaluations a step."""
+    """Return the pair 5(4) of Dormand and Prince (1980), seven stages, six evaluations a step.
+
+    Its interpolant is the quartic of Shampine (1986), which needs no further stage: its error is that of the estimate.
+    """
     rows = [
         [],
         [1 / 5],
@@ -40,23 +56,34 @@ def dormand_prince() -> Pair:
     ]
     fourth = [5179 / 57600, 0, 7571 / 16695, 393 / 640, -92097 / 339200, 187 / 2100, 1 / 40]
     weights = [*rows[-1], 0]
+    within = [
+        [1, -8048581381 / 2820520608, 8663915743 / 2820520608, -12715105075 / 11282082432],
+        [0, 0, 0, 0],
+        [0, 131558114200 / 32700410799, -68118460800 / 10900136933, 87487479700 / 32700410799],
+        [0, -1754552775 / 470086768, 14199869525 / 1410260304, -10690763975 / 1880347072],
+        [0, 127303824393 / 49829197408, -318862633887 / 49829197408, 701980252875 / 199316789632],
+        [0, -282668133 / 205662961, 2019193451 / 616988883, -1453857185 / 822651844],
+        [0, 40617522 / 29380423, -110615467 / 29380423, 69997945 / 29380423],
+    ]
     return Pair(
         square(rows),
         np.array(weights),
         np.subtract(weights, fourth),
         np.array([0, 0.2, 0.3, 0.8, 8 / 9, 1, 1]),
         5,
+        np.array(within),
     )
 
 
 def dopri8() -> Pair:
-    """Return the pair 8(7) of Prince and Dormand, whose table comes from diffrax; fourteen stages."""
+    """Return the pair 8(7) of Prince and Dormand and its interpolant, as tabulated in diffrax; fourteen stages."""
     from diffrax import Dopri8  # imported when used: it is slow to import
 
     table = Dopri8.tableau
     rows = [[], *(np.asarray(row).tolist() for row in table.a_lower)]
     nodes = np.concatenate([[0.0], np.asarray(table.c)])
-    return Pair(square(rows), np.asarray(table.b_sol), np.asarray(table.b_error), nodes, 8)
+    within = np.flip(np.asarray(Dopri8.interpolation_cls.eval_coeffs), axis=1)
+    return Pair(square(rows), np.asarray(table.b_sol), np.asarray(table.b_error), nodes, 8, within)
 
 
 def square(rows: list[list[float]]) -> np.ndarray:
@@ -86,24 +113,63 @@ def runge_kutta_step(
     first: Float[Array, "n d"],
     t: Float[Array, ""],
     h: Float[Array, ""],
-) -> tuple[Float[Array, "n d"], Float[Array, "n d"], Float[Array, "n d"]]:
+    written_out: bool = False,
+) -> Step:
     """Take one step of length `h` from `x`, whose velocity is `first`.
 
     The velocity is extended off the space by `v(N(x))`, which is tangent at the foot point, so that the space is an
     invariant set of the extended equation and projecting the result keeps the order.
 
-    Returns:
-        the new point (on the space), its velocity and the estimated error.
+    The stages are a loop, which is compiled once; `written_out` they are as many copies of the field, which run faster
+    where tokens are few and clouds are many.
     """
-    table, weights = jnp.asarray(pair.stages, x.dtype), jnp.asarray(pair.weights, x.dtype)
-    nodes, count = jnp.asarray(pair.nodes, x.dtype), len(pair.nodes)
+    slopes = (written_out_slopes if written_out else looped_slopes)(pair, velocity, space, x, first, t, h)
+    new = space.project(x + h * combined(pair.weights, slopes))
+    return Step(new, slopes[-1], h * combined(pair.error, slopes), slopes)
+
+
+def looped_slopes(
+    pair: Pair, velocity: Callable[[Array, Array], Array], space: Space, x: Array, first: Array, t: Array, h: Array
+) -> Float[Array, "k n d"]:
+    """Return the slopes of all stages, stage by stage in one loop."""
+    table, nodes, count = jnp.asarray(pair.stages, x.dtype), jnp.asarray(pair.nodes, x.dtype), len(pair.nodes)
 
     def stage(i: Array, slopes: Array) -> Array:
         moved = space.project(x + h * jnp.tensordot(table[i], slopes, axes=1))
         return slopes.at[i].set(velocity(moved, t + nodes[i] * h))
 
     slopes = jnp.zeros((count, *x.shape), x.dtype).at[0].set(first)
-    slopes = jax.lax.fori_loop(1, count, stage, slopes)
-    new = space.project(x + h * jnp.tensordot(weights, slopes, axes=1))
-    error = h * jnp.tensordot(jnp.asarray(pair.error, x.dtype), slopes, axes=1)
-    return new, slopes[-1], error
+    return jax.lax.fori_loop(1, count, stage, slopes)
+
+
+def written_out_slopes(
+    pair: Pair, velocity: Callable[[Array, Array], Array], space: Space, x: Array, first: Array, t: Array, h: Array
+) -> tuple[Float[Array, "n d"], ...]:
+    """Return the slopes of all stages, each an array of its own."""
+    slopes = (first,)
+    for i in range(1, len(pair.nodes)):
+        moved = space.project(x + h * combined(pair.stages[i, :i], slopes))
+        slopes = (*slopes, velocity(moved, t + float(pair.nodes[i]) * h))
+    return slopes
+
+
+def combined(weights: Any, slopes: Array | tuple[Array, ...]) -> Float[Array, "n d"]:
+    """Return the weighted sum of slopes."""
+    if not isinstance(slopes, tuple):
+        return jnp.tensordot(jnp.asarray(weights, slopes.dtype), slopes, axes=1)
+    known = isinstance(weights, np.ndarray)
+    terms = [(float(w) if known else w) * k for w, k in zip(weights, slopes, strict=True) if not known or w]
+    return sum(terms[1:], terms[0])
+
+
+def point_within(
+    pair: Pair,
+    space: Space,
+    x: Float[Array, "n d"],
+    slopes: Array | tuple[Array, ...],
+    h: Float[Array, ""],
+    part: Float[Array, ""],
+) -> Float[Array, "n d"]:
+    """Return the point at the `part` (0 to 1) of a step of length `h` from `x`, by the pair's interpolant."""
+    powers = part ** jnp.arange(1, pair.within.shape[1] + 1)
+    return space.project(x + h * combined(jnp.asarray(pair.within, x.dtype) @ powers, slopes))

@@ -15,7 +15,7 @@ from measureflow.fields import Field
 from measureflow.flows.coarsening import Cohorts, merge_distance, merge_near
 from measureflow.flows.conditions import Condition
 from measureflow.flows.noisy import Noise, Splitting, split_step
-from measureflow.flows.pairs import pair_of, runge_kutta_step
+from measureflow.flows.pairs import Step, pair_of, runge_kutta_step
 from measureflow.flows.solver import Adaptive
 from measureflow.measures import Tokens
 
@@ -33,6 +33,7 @@ __all__ = [
     "energy_statistic",
     "locate",
     "segment",
+    "tried",
 ]
 
 #: what a segment ended with; after the last two the run goes on, with fewer rows or with exact sums
@@ -162,12 +163,17 @@ def first_step(problem: Problem, x: Array, speed: Array) -> Array:
 
 def attempt(problem: Problem, state: State, target: Array) -> State:
     """Try one step; accept or reject it, and choose the next length."""
+    return tried(problem, state, target)[0]
+
+
+def tried(problem: Problem, state: State, target: Array, written_out: bool = False) -> tuple[State, Array, Any]:
+    """Try one step; return the state after it, the length that was tried and the slopes along it."""
     assert isinstance(problem.solver, Adaptive)
     pair, solver, tokens = pair_of(problem.solver.pair), problem.solver, problem.tokens
     left = (target - state.start) - state.offset
     clipped = state.h >= left
     h = jnp.where(clipped, left, state.h)
-    new, velocity, error = one_step(problem, state, h)
+    new, velocity, error, slopes = one_step(problem, state, h, written_out)
     if problem.field.breaks:
         velocity = after_break(problem, state, new, velocity, target, clipped)
     measured = jax.lax.stop_gradient(relative_error(solver, tokens, state.x, new, error))
@@ -220,7 +226,7 @@ def attempt(problem: Problem, state: State, target: Array) -> State:
         evaluations=state.evaluations + (len(pair.nodes) - 1),
         code=code,
     )
-    return coarsened(problem, state, after, keep) if problem.coarsens else after
+    return coarsened(problem, state, after, keep) if problem.coarsens else after, h, slopes
 
 
 def shaken(problem: Problem, state: State, target: Array) -> State:
@@ -248,18 +254,19 @@ def shaken(problem: Problem, state: State, target: Array) -> State:
     )
 
 
-def one_step(problem: Problem, state: State, h: Array) -> tuple[Array, Array, Array]:
-    """Return point, velocity and error of one Runge-Kutta step; followers stay with those they follow."""
+def one_step(problem: Problem, state: State, h: Array, written_out: bool = False) -> Step:
+    """Return one Runge-Kutta step; followers stay with those they follow."""
 
     def velocity(x: Array, t: Array) -> Array:
         return problem.velocity(x, state.cohorts.weights, before_break(problem.field, state.time, t))
 
     assert isinstance(problem.solver, Adaptive)
     space = problem.tokens.space
-    out = runge_kutta_step(pair_of(problem.solver.pair), velocity, space, state.x, state.v, state.time, h)
-    new, slope, error = jax.tree.map(lambda a: a[state.cohorts.into], out) if problem.coarsens else out
+    pair = pair_of(problem.solver.pair)
+    out = runge_kutta_step(pair, velocity, space, state.x, state.v, state.time, h, written_out)
+    out = jax.tree.map(lambda a: a[..., state.cohorts.into, :], out) if problem.coarsens else out
     # projecting a token that does not move may still move its last bit
-    return jnp.where(problem.tokens.present[:, None], new, state.x), slope, error
+    return out._replace(new=jnp.where(problem.tokens.present[:, None], out.new, state.x))
 
 
 def before_break(field: Field, start: Array, t: Array) -> Array:
@@ -353,7 +360,8 @@ def locate(problem: Problem, state: State) -> State:
     """
 
     def jump(h: Array) -> tuple[Array, Array]:
-        return one_step(problem, state, h)[:2]
+        step = one_step(problem, state, h)
+        return step.new, step.velocity
 
     def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket

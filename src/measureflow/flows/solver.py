@@ -29,6 +29,8 @@ class Adaptive(eqx.Module):
         coarsen: join tokens that have met where that is exact up to its distance (30 tolerances), so that steps can
             grow with the metastable time scale; see `path.merges`.
         max_steps: attempts between two saved times before the run ends as `unresolved`.
+        dense: under `jit` and `vmap`, land on the last saved time and on jumps of the field only, and read the others
+            off the pair's own interpolant, whose error is that of a step: many saved times cost no steps.
 
     Example:
         >>> import measureflow as mf
@@ -41,6 +43,7 @@ class Adaptive(eqx.Module):
     pair: str = eqx.field(static=True)
     coarsen: bool = eqx.field(static=True)
     max_steps: int = eqx.field(static=True)
+    dense: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Adaptive(eqx.Module):
         pair: str = "dormand-prince",
         coarsen: bool = True,
         max_steps: int = 10_000_000,
+        dense: bool = False,
     ) -> None:
         for name, value, least in (("rtol", rtol, 1e-14), ("atol", atol, 1e-300)):
             if not is_traced(value) and not (math.isfinite(float(value)) and float(value) >= least):
@@ -59,6 +63,7 @@ class Adaptive(eqx.Module):
             raise BadInput(f"Adaptive: max_steps is {max_steps!r}; it must be an integer of at least 1.")
         self.rtol, self.atol = jnp.asarray(rtol, float), jnp.asarray(atol, float)
         self.pair, self.coarsen, self.max_steps = pair, bool(coarsen), max_steps
+        self.dense = bool(dense)
 
     def __repr__(self) -> str:
         if is_traced(self.rtol, self.atol):

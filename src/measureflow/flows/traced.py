@@ -15,8 +15,9 @@ from measureflow.errors import BadInput
 from measureflow.fields import Field
 from measureflow.flows import segment as steps
 from measureflow.flows.conditions import save_times
+from measureflow.flows.dense import read_off
 from measureflow.flows.noisy import Noise, Splitting
-from measureflow.flows.record import as_recorders, kept_indices, values_of
+from measureflow.flows.record import Recorders, as_recorders, kept_indices, values_of
 from measureflow.flows.segment import Problem, State
 from measureflow.flows.solver import Adaptive
 from measureflow.measures import Tokens
@@ -55,27 +56,15 @@ def traced_flow(
         isinstance(solver, Adaptive) and solver.coarsen and calm and not field.positional and tokens.n > 1,
         noise,
     )
-    limit = min(solver.max_steps, TRACED_STEPS)
-
-    def loop(going: Any, body: Any, state: State) -> State:
-        return eqxi.while_loop(going, body, state, kind="checkpointed", max_steps=limit)
-
-    def to(state: State, target: Array) -> tuple[State, tuple[Array, dict[str, Array]]]:
-        state = steps.segment(problem, state, target, jnp.asarray(limit), loop)
-        short = (state.code == steps.RUNNING) & (state.time < target)
-        state = eqx.tree_at(lambda s: s.code, state, jnp.where(short, steps.UNRESOLVED, state.code))
-        mu = problem.tokens.replace(points=state.x)
-        return state, (state.x, values_of(recorders, mu, field if field.autonomous else field.at(state.time)))
-
-    targets = with_breaks(times, field)
-    state, (points, recorded) = jax.lax.scan(to, steps.begin(problem), jnp.asarray(targets))
-    rows = np.searchsorted(np.asarray(targets), np.asarray(times)) if field.breaks else np.arange(count)
-    points, recorded = jax.tree.map(lambda a: a[rows], (points, recorded))
+    if isinstance(solver, Adaptive) and solver.dense and count > 1:
+        state, points, recorded = read_off(problem, times, recorders, wanted)
+    else:
+        state, points, recorded = landed(problem, times, recorders, wanted)
     measure = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (len(wanted), *leaf.shape)), problem.tokens)
     code = jnp.where(state.code == steps.STATIONARY, steps.RUNNING, state.code)  # it stands still up to the last time
     return Path(
         times=jnp.asarray(times),
-        measure=measure.replace(points=points[wanted], labels=tokens.labels),
+        measure=measure.replace(points=points, labels=tokens.labels),
         kept=jnp.asarray(wanted),
         recorded=recorded,
         merges=Merges(state.cohorts.since, state.cohorts.partner),
@@ -90,6 +79,34 @@ def traced_flow(
         field=field,
         recipe=Recipe.of("flow", traced=True),
     )
+
+
+def landed(
+    problem: Problem, times: Array | np.ndarray, recorders: Recorders, wanted: np.ndarray
+) -> tuple[State, Array, dict[str, Array]]:
+    """Land on every saved time; return the last state, the points at the wanted times and what is recorded at all."""
+    field, limit = problem.field, min(problem.solver.max_steps, TRACED_STEPS)
+
+    def loop(going: Any, body: Any, state: State) -> State:
+        return eqxi.while_loop(going, body, state, kind="checkpointed", max_steps=limit)
+
+    def to(state: State, target: Array) -> tuple[State, tuple[Array, dict[str, Array]]]:
+        state = steps.segment(problem, state, target, jnp.asarray(limit), loop)
+        short = (state.code == steps.RUNNING) & (state.time < target)
+        state = eqx.tree_at(lambda s: s.code, state, jnp.where(short, steps.UNRESOLVED, state.code))
+        return state, (state.x, seen(problem, recorders, state.x, state.time))
+
+    targets = with_breaks(times, field)
+    state, (points, recorded) = jax.lax.scan(to, steps.begin(problem), jnp.asarray(targets))
+    rows = np.searchsorted(np.asarray(targets), np.asarray(times)) if field.breaks else np.arange(times.shape[0])
+    points, recorded = jax.tree.map(lambda a: a[rows], (points, recorded))
+    return state, points[wanted], recorded
+
+
+def seen(problem: Problem, recorders: Recorders, x: Array, time: Array) -> dict[str, Array]:
+    """Return what is recorded of the tokens at `x`."""
+    field = problem.field
+    return values_of(recorders, problem.tokens.replace(points=x), field if field.autonomous else field.at(time))
 
 
 def traced_times(save: Any, until: Any) -> Array | np.ndarray:

@@ -5,6 +5,7 @@ from measureflow.sums.exponential import Exponential
 from measureflow.sums.gaps import squared_distances, weighted_gaps
 from measureflow.sums.harmonic import Harmonic
 from measureflow.sums.planner import Automatic, Plan, plan
+from measureflow.sums.products import Products
 from measureflow.sums.sum import Kernel, Sum
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Harmonic",
     "Kernel",
     "Plan",
+    "Products",
     "Sum",
     "plan",
     "squared_distances",

@@ -1,0 +1,172 @@
+"""The phase diagram of arXiv:2312.10794, figure 3, P(<x_1, x_2> >= 1 - delta) over beta and t, beside its scheme.
+
+Ours is a vmapped `mf.flow` with error control, one program per dimension; the peer is the scheme of the published
+figures, `x <- N(x + 0.1 A x)` in torch, in float64, on the same clouds. Both errors are against this library at rtol
+1e-11, landing on every saved time. Cells are compared at the peer's own times (multiples of 0.1). Run:
+
+    python benchmarks/phase_diagram.py                  # three betas, all cells measured, errors of both
+    python benchmarks/phase_diagram.py --full --picture phase.png
+
+The peer's seconds of betas that were not run are never reported. Without torch, ours alone is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+# one thread per chunk of clouds is faster than several within an operation on small arrays
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+
+import jax
+import numpy as np
+
+import measureflow as mf
+
+try:
+    import torch
+except ImportError:
+    torch = None
+
+N, DELTA, UNTIL, STEP = 32, 1e-3, 30.0, 0.1
+DIMENSIONS = (2, 8, 128, 512)
+#: 200 checkpoints, moved to the peer's nearest step
+TIMES = np.unique(np.round(np.linspace(0.0, UNTIL, 200) / STEP)) * STEP
+OURS = mf.Adaptive(rtol=1e-6, atol=1e-8, coarsen=False, dense=True)
+SHARP = mf.Adaptive(rtol=1e-11, atol=1e-13, coarsen=False, pair="dopri8")
+#: clouds in one call: what its stages hold fits a core's own cache
+CHUNK = 32
+
+
+def overlap(mu: mf.Tokens) -> jax.Array:
+    """Return <x_1, x_2>."""
+    return mu.points[0] @ mu.points[1]
+
+
+@functools.cache
+def program(d: int, sharp: bool = False) -> jax.stages.Wrapped:
+    """Return the flow of a chunk of clouds in R^d: overlaps at all times, and the last points."""
+    like, solver = mf.uniform(mf.Sphere(d), n=N, seed=0), SHARP if sharp else OURS
+
+    def one(points: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
+        field = mf.SelfAttention(beta=beta, sum=mf.sums.Products())
+        tokens = like.replace(points=points)
+        span = mf.flows.span_reduction(tokens, field)  # overlaps are those of the tokens in their span
+        short = tokens if span is None else span.lower(tokens)
+        path = mf.flow(short, field, until=UNTIL, save=TIMES, record={"o": overlap}, keep="last", solver=solver)
+        last = path.points[-1] if span is None else span.lift(tokens, path.points[-1]).points
+        return path.recorded["o"], last
+
+    return jax.jit(jax.vmap(one, in_axes=(0, None)))
+
+
+def ours(points: np.ndarray, beta: float, sharp: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Flow all clouds, chunk by chunk on as many threads as there are cores."""
+    run = program(points.shape[-1], sharp)
+    chunks = [points[k : k + CHUNK] for k in range(0, len(points), CHUNK)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        out = list(pool.map(lambda chunk: jax.tree.map(np.asarray, run(chunk, beta)), chunks))
+    return np.concatenate([overlaps for overlaps, _ in out]), np.concatenate([last for _, last in out])
+
+
+def theirs(points: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
+    """Take normalised Euler steps on all clouds at once."""
+    x, overlaps, wanted = torch.from_numpy(points.copy()), [], set(np.round(TIMES / STEP).astype(int).tolist())
+    with torch.no_grad():
+        for k in range(round(UNTIL / STEP) + 1):
+            if k in wanted:
+                overlaps.append((x[:, 0] * x[:, 1]).sum(-1).numpy())
+            if k * STEP < UNTIL - STEP / 2:
+                x = x + STEP * torch.softmax(beta * x @ x.transpose(1, 2), -1) @ x
+                x = x / x.norm(dim=-1, keepdim=True)
+    return np.stack(overlaps, axis=1), x.numpy()
+
+
+def clouds(d: int, replicas: int) -> np.ndarray:
+    """Return uniform clouds."""
+    draw = np.random.default_rng(d).normal(size=(replicas, N, d))
+    return draw / np.linalg.norm(draw, axis=-1, keepdims=True)
+
+
+def timed(run: object, *arguments: object) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Return a result with its seconds on the wall and on the processors."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    overlaps, last = run(*arguments)
+    return overlaps, last, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def probability(overlaps: np.ndarray) -> np.ndarray:
+    """Return the share of clouds whose first two tokens have met, at every time."""
+    return (overlaps >= 1 - DELTA).mean(axis=0)
+
+
+def errors(found: tuple[np.ndarray, ...], exact: tuple[np.ndarray, ...]) -> tuple[float, float]:
+    """Return the median error of a token at the end, and the largest of a cell's probability."""
+    token = np.median(np.linalg.norm(found[1] - exact[1], axis=-1))
+    return float(token), float(np.abs(probability(found[0]) - probability(exact[0])).max())
+
+
+def main() -> None:
+    """Print the table, and draw the picture where one is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--full", action="store_true", help="20 betas")
+    parser.add_argument("--betas", type=float, nargs="+", default=[0.5, 4.5, 9.0])
+    parser.add_argument("--replicas", type=int, default=512)
+    parser.add_argument("--no-errors", action="store_true", help="leave out the runs at rtol 1e-11")
+    parser.add_argument("--picture", help="write the diagram to this file")
+    options = parser.parse_args()
+    betas = np.linspace(0.1, 9.0, 20) if options.full else np.array(options.betas)
+    print(f"n = {N}, {len(betas)} betas, {options.replicas} replicas, {len(TIMES)} times to t = {UNTIL:g}; seconds are")
+    print("wall (processor); errors: median of a token at the end, largest of a cell's probability, in replicas")
+    grid: dict[int, list[np.ndarray]] = {d: [] for d in DIMENSIONS}
+    total = np.zeros(4)
+    for d in DIMENSIONS:
+        points, tick = clouds(d, options.replicas), time.perf_counter()
+        jax.block_until_ready(program(d)(points[:CHUNK], 1.0))
+        print(f"d = {d}: compiled and ran once in {time.perf_counter() - tick:.1f} s")
+        for beta in betas:
+            a = timed(ours, points, beta)
+            grid[d].append(probability(a[0]))
+            line = f"  beta {beta:4.2f}: ours {a[2]:6.2f} ({a[3]:6.2f}) s"
+            b = timed(theirs, points, beta) if torch is not None else None
+            if b is not None:
+                total += (a[2], a[3], b[2], b[3])
+                line += f", fixed steps {b[2]:6.2f} ({b[3]:6.2f}) s"
+            if not options.no_errors:
+                exact = ours(points, beta, sharp=True)
+                for name, run in (("ours", a), ("fixed steps", b)):
+                    if run is not None:
+                        token, cell = errors(run, exact)
+                        line += f"; {name} {token:.1e}, {cell * options.replicas:.0f}/{options.replicas}"
+            print(line, flush=True)
+    if torch is not None:
+        print(
+            f"all that ran: ours {total[0]:.1f} ({total[1]:.1f}) s, fixed steps {total[2]:.1f} ({total[3]:.1f}) s: "
+            f"ratio {total[2] / total[0]:.1f} ({total[3] / total[1]:.1f})"
+        )
+    if options.picture:
+        draw(grid, betas, options.picture)
+
+
+def draw(grid: dict[int, list[np.ndarray]], betas: np.ndarray, name: str) -> None:
+    """Draw the probabilities over t and beta, and the time at which equiangular tokens meet."""
+    import matplotlib.pyplot as plt
+
+    fig, axes = plt.subplots(1, len(grid), figsize=(3.2 * len(grid), 3), sharey=True, layout="constrained")
+    fine = np.linspace(betas[0], betas[-1], 200)
+    curve = mf.theory.clustering_time(fine, n=N, delta=DELTA)
+    for ax, (d, rows) in zip(axes, grid.items(), strict=True):
+        image = ax.pcolormesh(TIMES, betas, np.array(rows), vmin=0, vmax=1, cmap="cividis", shading="nearest")
+        ax.plot(curve, fine, "--", color="white", lw=1, label=r"$T_\delta(\beta, n)$, arXiv:2312.10794 (6.7)")
+        ax.set(xlim=(0, UNTIL), xlabel="$t$", title=f"$d = {d}$")
+    axes[0].set_ylabel(r"$\beta$")
+    axes[0].legend(fontsize=6, loc="lower right")
+    fig.colorbar(image, label=r"$P(\langle x_1, x_2\rangle \geq 1 - \delta)$")
+    fig.savefig(name, dpi=200)
+
+
+if __name__ == "__main__":
+    main()
