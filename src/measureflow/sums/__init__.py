@@ -6,6 +6,7 @@ from measureflow.sums.gaps import squared_distances, weighted_gaps
 from measureflow.sums.harmonic import Harmonic
 from measureflow.sums.planner import Automatic, Plan, plan
 from measureflow.sums.sum import Kernel, Sum
+from measureflow.sums.tilted import Logits, Tilted
 
 __all__ = [
     "Automatic",
@@ -13,8 +14,10 @@ __all__ = [
     "Exponential",
     "Harmonic",
     "Kernel",
+    "Logits",
     "Plan",
     "Sum",
+    "Tilted",
     "plan",
     "squared_distances",
     "weighted_gaps",
