@@ -69,12 +69,14 @@ class AttentionKernel(Kernel):
         return Tilted(
             logits=AttentionLogits(self.score, self.mask),
             normalised=isinstance(self.weighting, Softmax),
+            symmetric=isinstance(self.score, Dot) and is_scalar(self.query) and is_scalar(self.key),
             scale=beta,
             shift=beta * self.score.largest if shifted else jnp.zeros_like(beta),
             queries=apply(self.query, x),
             # an absent token may hold anything
             keys=apply(self.key, jnp.where(mu.present[:, None], points, 0)),
             masses=jnp.where(mu.present, masses, 0),
+            complete=jnp.all(mu.present),
             rank=rank,
             positions=mu.positions,
         )

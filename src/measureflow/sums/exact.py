@@ -24,7 +24,7 @@ __all__ = ["Exact"]
 BLOCK_ENTRIES = 1 << 19
 # queries and atoms of a tile: on a CPU its weights stay in the cache share (4 MiB) and its products are large enough
 # to run at full speed; an accelerator has to be kept busy instead
-TILES = {"cpu": (512, 1024)}
+CPU_TILE = (512, 1024)
 ACCELERATOR_TILE = (4096, 8192)
 # beyond this dimension the gaps are summed by matrix products where that costs no digits
 WIDE = 8
@@ -66,7 +66,7 @@ class Exact(Sum):
         if tilted is None:
             return self.over_blocks(lambda xs, ranks: kernel.weights(xs, ranks, mu) @ values, x, rank, mu.n)
         values = jnp.where(mu.present[:, None], values, 0)
-        return tilted.sums(values, self.tile(x.dtype), own=x is mu.points)[0]
+        return tilted.sums(values, self.tile(), own=x is mu.points)[0]
 
     def pull(
         self, kernel: Kernel, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens
@@ -100,7 +100,7 @@ class Exact(Sum):
                 lambda: self.over_blocks(rows, xs, (ranks, own), mu.n),
             )
 
-        return self.over_blocks(corrected, x, (rank, index, pulled, total, trusted), mu.n, self.tile(x.dtype)[0])
+        return self.over_blocks(corrected, x, (rank, index, pulled, total, trusted), mu.n, self.tile()[0])
 
     def product_pull(
         self, tilted: Tilted, x: Float[Array, "m d"], mu: Tokens
@@ -114,7 +114,7 @@ class Exact(Sum):
         sizes = jnp.sqrt(jnp.sum(points**2, axis=1, keepdims=True))
         own = x is mu.points
         columns = jnp.concatenate([points, jax.lax.stop_gradient(sizes)], axis=1)
-        sums, norm, whole = tilted.sums(columns, self.tile(x.dtype), own=own, apart=own)
+        sums, norm, whole = tilted.sums(columns, self.tile(), own=own, apart=own)
         pulled = sums[:, :-1] - norm[:, None] * x
         cancelled = sums[:, -1] + norm * jnp.sqrt(jnp.sum(x * x, axis=1))
         square = jnp.sum(jax.lax.stop_gradient(pulled) ** 2, axis=1)
@@ -125,12 +125,11 @@ class Exact(Sum):
         """Tell whether the pairs are more than one block."""
         return m * n > BLOCK_ENTRIES if self.block is None else m > self.block
 
-    def tile(self, dtype: Any) -> tuple[int, int]:
+    def tile(self) -> tuple[int, int]:
         """Return how many queries and atoms a tile has."""
         if self.block is not None:
             return self.block, self.block
-        queries, atoms = TILES.get(jax.default_backend(), ACCELERATOR_TILE)
-        return queries * (8 // dtype.itemsize), atoms
+        return CPU_TILE if jax.default_backend() == "cpu" else ACCELERATOR_TILE
 
     def floor(self, kernel: Kernel, mu: Tokens) -> Float[Array, ""]:
         """Return 0: differences are taken before they are summed."""

@@ -55,13 +55,15 @@ class Logits(eqx.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """What a tile is: its logits, how many queries and atoms, and whether a token's pair with itself is left out."""
+    """What a tile is: its logits, how many queries and atoms, whether a token's pair with itself is
+    left out, and whether the logit of i on j is that of j on i."""
 
     logits: Logits
     queries: int
     atoms: int
     cut: bool
     apart: bool = False
+    symmetric: bool = False
 
 
 class Tilted(eqx.Module):
@@ -74,6 +76,8 @@ class Tilted(eqx.Module):
     #: whether each row is divided by its sum (softmax)
     normalised: bool = eqx.field(static=True)
     scale: Float[Array, ""]
+    #: whether a logit stays when query and atom change places
+    symmetric: bool = eqx.field(static=True)
     #: the shift `s`, without meaning where rows are normalised
     shift: Float[Array, ""]
     queries: Float[Array, "m k"]
@@ -81,6 +85,8 @@ class Tilted(eqx.Module):
     keys: Float[Array, "n k"]
     #: zero for absent atoms
     masses: Float[Array, "n"]
+    #: whether no atom is absent
+    complete: Bool[Array, ""]
     #: places of the queries and the atoms in the text
     rank: Int[Array, "m"] | None
     positions: Int[Array, "n"]
@@ -95,7 +101,9 @@ class Tilted(eqx.Module):
             own: whether the queries are the atoms, in order.
             apart: whether to leave out each query's own atom in the first two sums.
         """
-        tile = Tile(self.logits, *size, cut=self.normalised, apart=apart)
+        # on several devices each has its share of the queries
+        symmetric = own and self.symmetric and not self.logits.masked and jax.device_count() == 1
+        tile = Tile(self.logits, *size, cut=self.normalised, apart=apart, symmetric=symmetric)
         frozen = jax.lax.stop_gradient(self)
         if self.normalised:
             shift = frozen.tops(tile, own)
@@ -104,7 +112,8 @@ class Tilted(eqx.Module):
         indices = jnp.arange(self.queries.shape[0]), jnp.arange(self.keys.shape[0])
         places = ((self.rank, indices[0]), (self.positions, indices[1]))
         columns = self.masses[:, None] * values
-        sums, norm = tilted_sums(tile, self.scale, self.queries, self.keys, shift, columns, self.masses, places)
+        halves = frozen.complete & jnp.all(shift == shift[0])
+        sums, norm = tilted_sums(tile, self.scale, self.queries, self.keys, shift, columns, self.masses, places, halves)
         whole = norm
         if apart:
             itself = self.masses * jnp.exp(rowwise(partial(self.logits, self.scale), self.queries, self.keys) - shift)
@@ -123,6 +132,8 @@ class Tilted(eqx.Module):
         if bounds is None:
             return self.largest(tile)
         least, most = bounds
+        if tile.symmetric:
+            most = jnp.broadcast_to(jnp.max(most), most.shape)
         if own:
             # a query that sees its own atom has a logit at least that large
             heard = self.masses > 0
@@ -176,22 +187,62 @@ def tilted_sums(
     columns: Float[Array, "n v"],
     masses: Float[Array, "n"],
     places: tuple[tuple, tuple],
+    halves: Bool[Array, ""],
 ) -> tuple[Float[Array, "m v"], Float[Array, "m"]]:
-    """Return `sum_j e^{l - t} columns_j` and `sum_j e^{l - t} masses_j`. The shift is taken for a constant."""
+    """Return `sum_j e^{l - t} columns_j` and `sum_j e^{l - t} masses_j`. The shift is taken for a constant.
+
+    A symmetric tile serves both sides where `halves` says that shifts and keys are alike on both.
+    """
+    arguments = (scale, q, k, shift, columns, masses, places)
+    if not tile.symmetric:
+        return all_tiles(tile, *arguments)
+    return jax.lax.cond(halves, partial(half_tiles, tile), partial(all_tiles, tile), *arguments)
+
+
+def all_tiles(
+    tile: Tile, scale: Array, q: Array, k: Array, shift: Array, columns: Array, masses: Array, places: tuple
+) -> tuple[Array, Array]:
+    """Return the sums over every tile."""
 
     def part(row: tuple, atom: tuple) -> tuple[Array, Array]:
         (q, shift, here), (k, columns, masses, there) = row, atom
         terms = raised(tile, tile.logits(scale, q, k), shift, here, there)
-        return terms @ columns, jnp.sum(terms * masses, axis=1)
+        return terms @ columns, terms @ masses
 
     return over_tiles(tile, part, jnp.add, 0.0, (q, shift, places[0]), (k, columns, masses, places[1]))
+
+
+def half_tiles(
+    tile: Tile, scale: Array, q: Array, k: Array, shift: Array, columns: Array, masses: Array, places: tuple
+) -> tuple[Array, Array]:
+    """Return the sums over tiles, each computed once for its queries and, transposed, for its atoms."""
+    n = q.shape[0]
+    count = -(-n // tile.queries)
+    places = jax.tree.map(lambda a: split(a, count, -(-n // count), fill=jnp.full_like(a[:1], -1)), places)
+    q, k, columns, masses = (split(a, count, -(-n // count)) for a in (q, k, columns, masses))
+    first, second = jnp.triu_indices(count)
+
+    def step(s: Array, sums: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        i, j = first[s], second[s]
+        here, there = (jax.tree.map(lambda a, b=b: a[b], side) for side, b in zip(places, (i, j), strict=True))
+        terms = raised(tile, tile.logits(scale, q[i], k[j]), jnp.broadcast_to(shift[0], q.shape[1:2]), here, there)
+        twice = (i != j).astype(terms.dtype)
+        down, along, norm = sums
+        down, along = down.at[i].add(terms @ columns[j]), along.at[j].add(twice * (turned[i] @ terms))
+        return down, along, norm.at[i].add(terms @ masses[j]).at[j].add(twice * (masses[i] @ terms))
+
+    # the product with the transposed tile is written as that of the transposed columns, which is twice as fast
+    turned = jnp.swapaxes(columns, 1, 2)
+    empty = jnp.zeros_like(columns), jnp.zeros_like(turned), jnp.zeros_like(masses)
+    down, along, norm = jax.lax.fori_loop(0, first.shape[0], step, empty)
+    return joined(down + jnp.swapaxes(along, 1, 2), n), joined(norm, n)
 
 
 @partial(tilted_sums.defjvp, symbolic_zeros=True)
 def tilted_sums_jvp(tile: Tile, primals: tuple, tangents: tuple) -> tuple[Any, Any]:
     """Return the sums and their derivative: sums over the same terms, which transpose tile by tile."""
-    scale, q, k, shift, columns, masses, places = primals
-    moving = [t for t in tangents[:3]] + [tangents[4], tangents[5]]
+    scale, q, k, shift, columns, masses, places, _ = primals
+    moving = [*tangents[:3], *tangents[4:6]]
     still = [isinstance(t, SymbolicZero) for t in moving]
     dscale, dq, dk, dcolumns, dmasses = (None if none else t for t, none in zip(moving, still, strict=True))
 
@@ -204,11 +255,11 @@ def tilted_sums_jvp(tile: Tile, primals: tuple, tangents: tuple) -> tuple[Any, A
         sums, norms = [], []
         if not all(still[:3]):
             turned = terms * turned
-            sums, norms = [turned @ columns], [jnp.sum(turned * masses, axis=1)]
+            sums, norms = [turned @ columns], [turned @ masses]
         if dcolumns is not None:
             sums.append(terms @ dcolumns)
         if dmasses is not None:
-            norms.append(jnp.sum(terms * dmasses, axis=1))
+            norms.append(terms @ dmasses)
         return total(sums, terms @ jnp.zeros_like(columns)), total(norms, jnp.zeros_like(shift))
 
     rows = (q, dq, shift, places[0])
