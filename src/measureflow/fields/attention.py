@@ -11,7 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from measureflow.errors import BadInput
 from measureflow.fields.field import Field, check_queries, ranks_of, total
@@ -21,7 +21,7 @@ from measureflow.fields.scores import Dot, Score, as_score
 from measureflow.fields.weightings import Softmax, Unnormalised, Weighting, as_weighting
 from measureflow.measures import Tokens
 from measureflow.spaces import Sphere, is_traced
-from measureflow.sums import Automatic, Exact, Exponential, Kernel, Sum, squared_distances
+from measureflow.sums import Automatic, Exact, Exponential, Kernel, Logits, Sum, Tilted, squared_distances
 
 __all__ = ["AttentionKernel", "MultiHead", "SelfAttention"]
 
@@ -59,6 +59,56 @@ class AttentionKernel(Kernel):
             normalised=isinstance(self.weighting, Softmax),
             causal=self.mask is not None,
         )
+
+    def tilted(self, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens) -> Tilted | None:
+        """Return the kernel's parts, where the weighting is an exponential."""
+        if not isinstance(self.weighting, (Softmax, Unnormalised)):
+            return None
+        points, masses = mu.atoms()
+        beta = self.beta.astype(x.dtype)
+        shifted = isinstance(self.weighting, Unnormalised) and self.weighting.shifted
+        return Tilted(
+            logits=AttentionLogits(self.score, self.mask),
+            normalised=isinstance(self.weighting, Softmax),
+            symmetric=isinstance(self.score, Dot) and is_scalar(self.query) and is_scalar(self.key),
+            scale=beta,
+            shift=beta * self.score.largest if shifted else jnp.zeros_like(beta),
+            queries=apply(self.query, x),
+            # an absent token may hold anything
+            keys=apply(self.key, jnp.where(mu.present[:, None], points, 0)),
+            masses=jnp.where(mu.present, masses, 0),
+            complete=jnp.all(mu.present),
+            rank=rank,
+            positions=mu.positions,
+        )
+
+
+class AttentionLogits(Logits):
+    """The logits of an attention kernel: `scale` times the score, behind the mask."""
+
+    score: Score = eqx.field(static=True)
+    mask: Mask | None = eqx.field(static=True)
+
+    def __call__(self, scale: Float[Array, ""], q: Float[Array, "m k"], k: Float[Array, "n k"]) -> Float[Array, "m n"]:
+        """Return the scaled scores; the inner product takes the scale with its queries, which are fewer."""
+        return (scale * q) @ k.T if isinstance(self.score, Dot) else scale * self.score(q, k)
+
+    def bounds(
+        self, scale: Float[Array, ""], q: Float[Array, "m k"], k: Float[Array, "n k"]
+    ) -> tuple[Float[Array, "m"], Float[Array, "m"]] | None:
+        """Return the scaled bounds of the score; beta is not negative."""
+        bounds = self.score.bounds(q, k)
+        return None if bounds is None else (scale * bounds[0], scale * bounds[1])
+
+    @property
+    def masked(self) -> bool:
+        """Whether there is a mask."""
+        return self.mask is not None
+
+    def seen(self, rank: Int[Array, "m"], position: Int[Array, "n"]) -> Bool[Array, "m n"]:
+        """Return what the mask lets through."""
+        assert self.mask is not None
+        return self.mask(rank, position)
 
 
 class SelfAttention(Field):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from measureflow.errors import BadInput
@@ -21,6 +22,15 @@ class Score(eqx.Module):
         """The largest score of unit vectors without query and key: what a shifted weighting takes out."""
         return 1.0
 
+    def bounds(
+        self, q: Float[Array, "m k"], k: Float[Array, "n k"]
+    ) -> tuple[Float[Array, "m"], Float[Array, "m"]] | None:
+        """Return what each query's scores lie between (least, largest), without the pairs; `None` if unknown.
+
+        Bounds near the largest score spare a pass over all pairs.
+        """
+        return None
+
     @abc.abstractmethod
     def __call__(self, q: Float[Array, "m k"], k: Float[Array, "n k"]) -> Float[Array, "m n"]:
         """Return the score of every projected query `Qx` on every projected key `Ky`."""
@@ -32,6 +42,11 @@ class Dot(Score):
     def __call__(self, q: Float[Array, "m k"], k: Float[Array, "n k"]) -> Float[Array, "m n"]:
         """Return `q k^T`."""
         return q @ k.T
+
+    def bounds(self, q: Float[Array, "m k"], k: Float[Array, "n k"]) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
+        """Return `-|q| max|k|` and `|q| max|k|`, the inequality of Cauchy and Schwarz."""
+        largest = jnp.sqrt(jnp.sum(q * q, axis=1) * jnp.max(jnp.sum(k * k, axis=1)))
+        return -largest, largest
 
 
 class L2(Score):
@@ -45,6 +60,11 @@ class L2(Score):
     def __call__(self, q: Float[Array, "m k"], k: Float[Array, "n k"]) -> Float[Array, "m n"]:
         """Return `-|q_i - k_j|^2`, from differences."""
         return -squared_distances(q, k)
+
+    def bounds(self, q: Float[Array, "m k"], k: Float[Array, "n k"]) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
+        """Return `-(|q| + max|k|)^2` and 0."""
+        farthest = jnp.sqrt(jnp.sum(q * q, axis=1)) + jnp.sqrt(jnp.max(jnp.sum(k * k, axis=1)))
+        return -(farthest**2), jnp.zeros_like(farthest)
 
 
 NAMED = {"dot": Dot, "l2": L2}

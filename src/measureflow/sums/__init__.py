@@ -7,6 +7,7 @@ from measureflow.sums.harmonic import Harmonic
 from measureflow.sums.planner import Automatic, Plan, plan
 from measureflow.sums.products import Products
 from measureflow.sums.sum import Kernel, Sum
+from measureflow.sums.tilted import Logits, Tilted
 
 __all__ = [
     "Automatic",
@@ -14,9 +15,11 @@ __all__ = [
     "Exponential",
     "Harmonic",
     "Kernel",
+    "Logits",
     "Plan",
     "Products",
     "Sum",
+    "Tilted",
     "plan",
     "squared_distances",
     "weighted_gaps",

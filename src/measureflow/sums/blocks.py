@@ -9,18 +9,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-__all__ = ["mapped_rows", "summed_blocks", "tree_sum"]
+__all__ = ["joined", "mapped_rows", "split", "summed_blocks", "tree_sum"]
 
 
-def split(a: Array, count: int, size: int) -> Array:
-    """Return `(count, size, ...)` blocks of the rows of `a`, filled up with zeros.
+def split(a: Array, count: int, size: int, fill: Array | None = None) -> Array:
+    """Return `(count, size, ...)` blocks of the rows of `a`, filled up with zeros, or with copies of the row `fill`.
 
     Block s holds the rows s, s + count, s + 2 count, ...: where the rows are sharded over devices, each device holds
     its share of every block.
     """
     padding = count * size - a.shape[0]
     if padding:
-        a = jnp.concatenate([a, jnp.zeros((padding, *a.shape[1:]), a.dtype)])
+        rest = (padding, *a.shape[1:])
+        a = jnp.concatenate([a, jnp.zeros(rest, a.dtype) if fill is None else jnp.broadcast_to(fill, rest)])
     return jnp.swapaxes(a.reshape(size, count, *a.shape[1:]), 0, 1)
 
 
@@ -44,8 +45,12 @@ def mapped_rows(rows: Callable[..., Array], arrays: tuple[Array, ...], size: int
         return rows(*arrays)
     count = -(-n // size)
     blocks = tuple(split(a, count, size) for a in arrays)
-    out = jax.lax.map(jax.checkpoint(lambda block: rows(*block)), blocks)
-    return jnp.swapaxes(out, 0, 1).reshape(count * size, *out.shape[2:])[:n]
+    return joined(jax.lax.map(jax.checkpoint(lambda block: rows(*block)), blocks), n)
+
+
+def joined(blocks: Array, n: int) -> Array:
+    """Return the `n` rows that `split` has put into blocks, in their order."""
+    return jnp.swapaxes(blocks, 0, 1).reshape(-1, *blocks.shape[2:])[:n]
 
 
 def tree_sum(parts: Array) -> Array:

@@ -9,27 +9,37 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from measureflow.errors import BadInput
 from measureflow.measures import Tokens
+from measureflow.sums.blocks import joined, split
 from measureflow.sums.gaps import weighted_gaps
 from measureflow.sums.sum import Kernel, Sum
+from measureflow.sums.tilted import Tilted
 
 __all__ = ["Exact"]
 
 # one block of weights holds at most this many numbers: 4 MiB in float64, which stays in a core's cache share
 BLOCK_ENTRIES = 1 << 19
+# queries and atoms of a tile: on a CPU its weights stay in the cache share (4 MiB) and its products are large enough
+# to run at full speed; an accelerator has to be kept busy instead
+CPU_TILE = (512, 1024)
+ACCELERATOR_TILE = (4096, 8192)
+# beyond this dimension the gaps are summed by matrix products where that costs no digits
+WIDE = 8
+# such a sum is trusted where it is at least this part of what cancels in it
+TRUSTED = 1 / 16
 
 
 class Exact(Sum):
     """Sum every pair, up to rounding: error a few units in the last place times the largest entry.
 
-    Queries are taken in blocks and the blocks are rematerialised in the backward pass, so that memory is linear in the
-    number of tokens both ways.
+    Pairs are taken in tiles that are computed again in the backward pass, so that memory is linear in the number of
+    tokens both ways.
 
     Arguments:
-        block: queries per block; `None` chooses what fits the cache.
+        block: queries, and atoms, per tile; `None` chooses what suits the device.
 
     Example:
         >>> import measureflow as mf
@@ -51,8 +61,12 @@ class Exact(Sum):
         mu: Tokens,
         values: Float[Array, "n v"],
     ) -> Float[Array, "m v"]:
-        """Return `sum_j w(x, y_j) values_j` by a matrix product per block."""
-        return self.over_blocks(lambda xs, ranks: kernel.weights(xs, ranks, mu) @ values, x, rank, mu.n)
+        """Return `sum_j w(x, y_j) values_j` by matrix products."""
+        tilted = kernel.tilted(x, rank, mu) if self.tiled(x.shape[0], mu.n) else None
+        if tilted is None:
+            return self.over_blocks(lambda xs, ranks: kernel.weights(xs, ranks, mu) @ values, x, rank, mu.n)
+        values = jnp.where(mu.present[:, None], values, 0)
+        return tilted.sums(values, self.tile(), own=x is mu.points)[0]
 
     def pull(
         self, kernel: Kernel, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens
@@ -73,7 +87,49 @@ class Exact(Sum):
             pulling = weights if own is None else jnp.where(own[:, None] == jnp.arange(mu.n)[None, :], 0, weights)
             return weighted_gaps(pulling, xs, mu.points), jnp.sum(weights, axis=1)
 
-        return self.over_blocks(rows, x, (rank, index), mu.n)
+        tilted = kernel.tilted(x, rank, mu) if mu.d > WIDE and self.tiled(x.shape[0], mu.n) else None
+        if tilted is None:
+            return self.over_blocks(rows, x, (rank, index), mu.n)
+        pulled, total, trusted = self.product_pull(tilted, x, mu)
+
+        def corrected(xs: Array, beside: Any) -> tuple[Array, Array]:
+            ranks, own, pulled, total, trusted = beside
+            return jax.lax.cond(
+                jnp.all(trusted),
+                lambda: (pulled, total),
+                lambda: self.over_blocks(rows, xs, (ranks, own), mu.n),
+            )
+
+        return self.over_blocks(corrected, x, (rank, index, pulled, total, trusted), mu.n, self.tile()[0])
+
+    def product_pull(
+        self, tilted: Tilted, x: Float[Array, "m d"], mu: Tokens
+    ) -> tuple[Float[Array, "m d"], Float[Array, "m"], Bool[Array, "m"]]:
+        """Return `sum_j w y_j - x sum_j w`, `sum_j w`, and which rows have lost no digits by that.
+
+        Its rounding error is a few units of `sum_j w (|y_j| + |x|)`. Where that is at most 1/TRUSTED times the result,
+        the error is 1/TRUSTED times that of the sum of differences at worst.
+        """
+        points = jnp.where(mu.present[:, None], mu.points, 0)
+        sizes = jnp.sqrt(jnp.sum(points**2, axis=1, keepdims=True))
+        own = x is mu.points
+        columns = jnp.concatenate([points, jax.lax.stop_gradient(sizes)], axis=1)
+        sums, norm, whole = tilted.sums(columns, self.tile(), own=own, apart=own)
+        pulled = sums[:, :-1] - norm[:, None] * x
+        cancelled = sums[:, -1] + norm * jnp.sqrt(jnp.sum(x * x, axis=1))
+        square = jnp.sum(jax.lax.stop_gradient(pulled) ** 2, axis=1)
+        trusted = square >= (TRUSTED * jax.lax.stop_gradient(cancelled)) ** 2
+        return pulled, whole, trusted
+
+    def tiled(self, m: int, n: int) -> bool:
+        """Tell whether the pairs are more than one block."""
+        return m * n > BLOCK_ENTRIES if self.block is None else m > self.block
+
+    def tile(self) -> tuple[int, int]:
+        """Return how many queries and atoms a tile has."""
+        if self.block is not None:
+            return self.block, self.block
+        return CPU_TILE if jax.default_backend() == "cpu" else ACCELERATOR_TILE
 
     def floor(self, kernel: Kernel, mu: Tokens) -> Float[Array, ""]:
         """Return 0: differences are taken before they are summed."""
@@ -87,23 +143,18 @@ class Exact(Sum):
         """Say that every pair is summed."""
         return f"{self!r}: every one of {mu.n:,} x {mu.n:,} pairs, up to rounding."
 
-    def over_blocks(self, rows: Callable[[Array, Any], Any], x: Array, beside: Any, n: int) -> Any:
+    def over_blocks(
+        self, rows: Callable[[Array, Any], Any], x: Array, beside: Any, n: int, block: int | None = None
+    ) -> Any:
         """Apply `rows` to blocks of queries (and of the arrays beside them) and join the results.
 
         Each block is recomputed in the backward pass.
         """
         m = x.shape[0]
-        block = self.block or max(1, BLOCK_ENTRIES // max(n, 1))
+        block = block or self.block or max(1, BLOCK_ENTRIES // max(n, 1))
         if m <= block:
             return rows(x, beside)
         count = -(-m // block)
-        padding = count * block - m
-
-        def split(a: Array) -> Array:
-            # the last block is filled up with copies of the last query, whose rows are dropped below
-            filled = jnp.concatenate([a, jnp.repeat(a[-1:], padding, axis=0)]) if padding else a
-            return filled.reshape(count, block, *a.shape[1:])
-
         body = jax.checkpoint(lambda pair: rows(*pair))
-        out = jax.lax.map(body, (split(x), jax.tree.map(split, beside)))
-        return jax.tree.map(lambda a: a.reshape(count * block, *a.shape[2:])[:m], out)
+        blocks = jax.tree.map(lambda a: split(a, count, -(-m // count), fill=a[-1:]), (x, beside))
+        return jax.tree.map(lambda a: joined(a, m), jax.lax.map(body, blocks))

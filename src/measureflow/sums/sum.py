@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from measureflow.measures import Tokens
 from measureflow.sums.exponential import Exponential
+from measureflow.sums.tilted import Tilted
 
 __all__ = ["Kernel", "Sum"]
 
@@ -22,6 +23,10 @@ class Kernel(eqx.Module):
 
     def exponential(self) -> Exponential | None:
         """Return what the kernel is where it is an exponential of the inner product, which fast sums can use."""
+        return None
+
+    def tilted(self, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens) -> Tilted | None:
+        """Return the kernel's parts where it is an exponential of any logit, which tiles of pairs can use."""
         return None
 
 
