@@ -4,6 +4,7 @@ from measureflow.sums.exact import Exact
 from measureflow.sums.exponential import Exponential
 from measureflow.sums.gaps import squared_distances, weighted_gaps
 from measureflow.sums.harmonic import Harmonic
+from measureflow.sums.neighbours import Neighbours
 from measureflow.sums.planner import Automatic, Plan, plan
 from measureflow.sums.sum import Kernel, Sum
 
@@ -13,6 +14,7 @@ __all__ = [
     "Exponential",
     "Harmonic",
     "Kernel",
+    "Neighbours",
     "Plan",
     "Sum",
     "plan",
