@@ -28,9 +28,7 @@ def cloud(*, complete: bool) -> mf.Tokens:
     present = (np.arange(N) != 7) | complete
     masses = np.where(present, masses, 0.0)
     points = mf.uniform(mf.Sphere(D), N, seed=2).points
-    return mf.Tokens(
-        mf.Sphere(D), points, masses / masses.sum(), positions=rng.permutation(N), present=present
-    )
+    return mf.Tokens(mf.Sphere(D), points, masses / masses.sum(), positions=rng.permutation(N), present=present)
 
 
 @pytest.fixture

@@ -231,8 +231,9 @@ class SelfAttention(Field):
         beta = self.kernel.beta.astype(points.dtype)
         kernel = dataclasses.replace(self.kernel, weighting=Unnormalised(shifted=True))
         ones = jnp.ones((mu.n, 1), points.dtype)
-        fast = self.sum.chosen(kernel, points, None, mu, ones) if isinstance(self.sum, Automatic) else self.sum
-        if not isinstance(fast, Exact):
+        made = self.sum.planned(kernel, points, None, mu, ones) if isinstance(self.sum, Automatic) else None
+        fast = made.sum if made is not None else self.sum
+        if not isinstance(fast, (Automatic, Exact)):
             return masses @ fast.attend(kernel, points, None, mu, ones)[:, 0]
         if self.kernel.query is None and self.kernel.key is None:
 

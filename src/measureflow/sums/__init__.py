@@ -4,6 +4,7 @@ from measureflow.sums.exact import Exact
 from measureflow.sums.exponential import Exponential
 from measureflow.sums.gaps import squared_distances, weighted_gaps
 from measureflow.sums.harmonic import Harmonic
+from measureflow.sums.neighbours import Neighbours
 from measureflow.sums.planner import Automatic, Plan, plan
 from measureflow.sums.products import Products
 from measureflow.sums.sum import Kernel, Sum
@@ -16,6 +17,7 @@ __all__ = [
     "Harmonic",
     "Kernel",
     "Logits",
+    "Neighbours",
     "Plan",
     "Products",
     "Sum",

@@ -1,31 +1,41 @@
-"""Who chooses the sum: exact or harmonic, from a fitted cost and a proven error bound."""
+"""Who chooses the sum: exact, harmonic or neighbours, from fitted costs and a proven error bound."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import json
+import math
 import warnings
 from importlib import resources
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
 from measureflow.measures import Tokens
 from measureflow.spaces import is_traced
+from measureflow.sums.cells import halvings
 from measureflow.sums.exact import Exact
 from measureflow.sums.harmonic import Harmonic
+from measureflow.sums.neighbours import QUERIES, Neighbours, atoms_per_block
+from measureflow.sums.reach import share_of_pairs
 from measureflow.sums.sum import Kernel, Sum
 
 __all__ = ["Automatic", "Plan", "plan"]
 
-
+#: exact sums that take no longer than this many seconds are not weighed against others: weighing takes as long, and
+#: their error is relative to each entry
+AT_ONCE = 1e-3
+#: a flow's speeds lie this far above what a sum does not resolve, or the sum is exact
+ABOVE_FLOOR = 1e3
+#: where costs were not fitted, a fast sum must be predicted to be so many times cheaper
+UNFITTED = 4.0
 #: error allowed to a sum that nobody asked to be better or worse
 DEFAULT_TOLERANCE = 1e-10
-#: below this many seconds a sum is exact: nothing is gained by another, and its error is relative to each entry
-WORTHWHILE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,25 +47,28 @@ class Plan:
         seconds: predicted seconds of one sum over all pairs, by name of the sum, on the machine that was fitted.
         bound: proven error relative to the largest entry, `None` for the exact sum.
         reason: why, in one sentence.
+        machine: where the costs were fitted.
     """
 
     sum: Sum
     seconds: dict[str, float]
     bound: float | None
     reason: str
+    machine: str
 
     def explain(self) -> str:
         """Return the choice, its reason, and the predicted cost of every sum that was considered."""
         costs = ", ".join(f"{name} {seconds:.2g} s" for name, seconds in self.seconds.items())
-        return f"{self.sum!r}: {self.reason} Predicted on {costs_table()['machine']}: {costs}."
+        return f"{self.sum!r}: {self.reason} Predicted on {self.machine}: {costs}."
 
 
 class Automatic(Sum):
-    """Choose for each measure between exact and harmonic sums: the cheaper one that keeps `tolerance`.
+    """Choose for each measure between exact, harmonic and neighbours' sums: the cheapest that keeps `tolerance`.
 
     Where tokens or beta are traced nothing can be looked at, and the sum is exact; to use a fast one inside `jit`,
     choose before: `sum=mf.sums.plan(kernel, mu).sum`. That also saves the check of the bound, which `Automatic` repeats
-    at each call and which costs as much as the sum.
+    at each call and which costs as much as the sum. `pull` is exact where the fastest query is slower than 1e3 times
+    what the chosen sum does not resolve.
 
     Arguments:
         tolerance: error allowed, relative to the largest entry of the result; `None` is 1e-10, and in a flow a tenth
@@ -89,17 +102,31 @@ class Automatic(Sum):
         values: Float[Array, "n v"],
     ) -> Float[Array, "m v"]:
         """Return `sum_j w(x, y_j) values_j`."""
-        return self.chosen(kernel, x, rank, mu, values).attend(kernel, x, rank, mu, values)
+        made = self.planned(kernel, x, rank, mu, values)
+        return (Exact() if made is None else made.sum).attend(kernel, x, rank, mu, values)
 
     def pull(
         self, kernel: Kernel, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens
     ) -> tuple[Float[Array, "m d"], Float[Array, "m"]]:
-        """Return `sum_j w (y_j - x)` and `sum_j w`."""
-        return self.chosen(kernel, x, rank, mu, None).pull(kernel, x, rank, mu)
+        """Return `sum_j w (y_j - x)` and `sum_j w`; exact where the chosen sum does not resolve the motion."""
+        made = self.planned(kernel, x, rank, mu, None)
+        if made is None or made.bound is None:
+            return Exact().pull(kernel, x, rank, mu)
+        moved, weight = made.sum.pull(kernel, x, rank, mu)
+        here = mu.present if x is mu.points else jnp.ones(x.shape[0], bool)
+        fastest = float(jnp.max(jnp.where(here, jnp.sqrt(jnp.sum(moved**2, axis=1)), 0)))
+        # the bound is on the output, of which the pull is a part; only where that does not do is the floor asked for
+        floor = 2 * made.bound * float(jnp.max(jnp.abs(moved + weight[:, None] * x)))
+        if not fastest >= ABOVE_FLOOR * floor and x is mu.points:
+            floor = float(made.sum.floor(kernel, mu))
+        if not fastest >= ABOVE_FLOOR * floor:
+            return Exact().pull(kernel, x, rank, mu)
+        return moved, weight
 
     def floor(self, kernel: Kernel, mu: Tokens) -> Float[Array, ""]:
         """Return the floor of the sum that is chosen for the tokens of `mu`."""
-        return self.chosen(kernel, mu.points, None, mu, None).floor(kernel, mu)
+        made = self.planned(kernel, mu.points, None, mu, None)
+        return (Exact() if made is None else made.sum).floor(kernel, mu)
 
     def settled(self, kernel: Kernel, mu: Tokens) -> Sum:
         """Return the sum that is chosen for the tokens of `mu`."""
@@ -109,12 +136,12 @@ class Automatic(Sum):
         """Return which sum is chosen for the tokens of `mu` and why."""
         return plan(kernel, mu, tolerance=self.allowed).explain()
 
-    def chosen(self, kernel: Kernel, x: Array, rank: Array | None, mu: Tokens, values: Array | None) -> Sum:
-        """Return the sum for these queries."""
+    def planned(self, kernel: Kernel, x: Array, rank: Array | None, mu: Tokens, values: Array | None) -> Plan | None:
+        """Return the plan for these queries, `None` where nothing can be looked at."""
         if is_traced((kernel, x, mu, values)):
-            return Exact()
+            return None
         values = None if values is mu.points else values
-        return plan(kernel, mu, tolerance=self.allowed, queries=x, rank=rank, values=values).sum
+        return plan(kernel, mu, tolerance=self.allowed, queries=x, rank=rank, values=values)
 
 
 def plan(
@@ -128,16 +155,18 @@ def plan(
 ) -> Plan:
     """Choose the sum for the pairs of queries (`None`: mu's own tokens) and atoms, and say why.
 
-    A harmonic sum costs `call + tokens * (token + token_mode * modes)`, the exact one `call + pairs * pair`, with
-    constants fitted by `benchmarks/fit_sums.py`. A harmonic sum that is cheaper is taken only when its error bound for
-    these queries is below `tolerance`; else the sum is exact, with a warning.
+    An exact sum costs `call + pairs * pair`, a harmonic one `call + tokens * (token + token_mode * modes)`, one over
+    neighbours grows with the pairs that are near, which are counted for a sample. The constants are fitted by
+    `benchmarks/fit_sums.py`, for each dtype and device. The cheapest sum is taken whose error bound for these queries
+    is below `tolerance`, or below what rounding alone may do to an exact sum; where a cheaper one fails in that, there
+    is a warning. Where exact sums take less than 0.2 ms nothing is looked at.
 
     Raises:
         BadInput: a tolerance that is none; tokens or beta traced.
 
     Example:
         >>> import measureflow as mf
-        >>> tokens = mf.uniform(mf.Sphere(5), n=5000, seed=0)
+        >>> tokens = mf.uniform(mf.Sphere(3), n=40, seed=0)
         >>> mf.sums.plan(mf.SelfAttention(beta=9.0).kernel, tokens).sum
         Exact()
     """
@@ -145,25 +174,56 @@ def plan(
     if is_traced((kernel, mu, queries)):
         raise BadInput("plan: tokens or beta are traced; plan outside jit, vmap and grad, for the largest beta.")
     x = mu.points if queries is None else queries
-    pairs, tokens = x.shape[0] * mu.n, x.shape[0] + mu.n
-    costs = costs_table()
+    costs, machine, fitted = costs_for(str(mu.points.dtype), jax.default_backend())
     exact = costs["exact"]
-    seconds = {"exact": exact["call"] + pairs * (exact["pair"] + exact["pair_coordinate"] * mu.d)}
-    if seconds["exact"] < WORTHWHILE:
-        return Plan(Exact(), seconds, None, f"with {mu.n} tokens no other sum is worth its error.")
+    seconds = {"exact": exact["call"] + x.shape[0] * mu.n * (exact["pair"] + exact["pair_coordinate"] * mu.d)}
+
+    def made(sum: Sum, bound: float | None, reason: str) -> Plan:
+        return Plan(sum, seconds, bound, reason, machine)
+
+    if seconds["exact"] <= AT_ONCE:
+        return made(Exact(), None, f"with {mu.n} tokens every pair is summed before another way is weighed.")
+    sums, notes = considered(kernel, mu, x, tolerance, costs, seconds)
+    allowed = max(tolerance, exact_rounding(kernel, mu))
+    failed = ""
+    for name in sorted(sums, key=seconds.__getitem__):
+        if seconds[name] * (1.0 if fitted else UNFITTED) >= seconds["exact"]:
+            continue
+        bound = float(sums[name].error_bound(kernel, x, mu, values, rank))
+        if bound <= allowed:
+            return made(sums[name], bound, f"its error bound {bound:.1e} keeps the tolerance {tolerance:.1e}.")
+        failed = failed or f"the {name} sum's error bound is {bound:.1e}, above the tolerance {tolerance:.1e}."
+    if failed:
+        warnings.warn(f"Sums are exact and take {seconds['exact']:.2g} s each: {failed}", stacklevel=2)
+        return made(Exact(), None, failed)
+    return made(Exact(), None, f"with {mu.n} tokens every pair costs less than another way; {'; '.join(notes)}.")
+
+
+def considered(
+    kernel: Kernel, mu: Tokens, x: Array, tolerance: float, costs: dict[str, Any], seconds: dict[str, float]
+) -> tuple[dict[str, Harmonic | Neighbours], list[str]]:
+    """Return the fast sums that this kernel has, with a note on each; their predicted costs are put in `seconds`."""
+    sums: dict[str, Harmonic | Neighbours] = {}
+    notes = []
+    tokens = x.shape[0] + mu.n
     try:
-        harmonic = Harmonic(tolerance=tolerance).settled(kernel, mu)
+        sums["harmonic"] = Harmonic(tolerance=tolerance).settled(kernel, mu)
+        degree = sums["harmonic"].degree or 0
+        seconds["harmonic"] = harmonic_seconds(costs, kernel, mu.d, degree, tokens)
+        notes.append(f"harmonics would need {degree} degrees")
     except BadInput:
-        return Plan(Exact(), seconds, None, "this kernel has no harmonic expansion on this space.")
-    seconds["harmonic"] = harmonic_seconds(costs, kernel, mu.d, harmonic.degree or 0, tokens)
-    if seconds["harmonic"] >= seconds["exact"]:
-        return Plan(Exact(), seconds, None, f"with {mu.n} tokens every pair costs less than {harmonic.degree} degrees.")
-    bound = float(harmonic.error_bound(kernel, x, mu, values, rank))
-    if not bound <= tolerance:
-        reason = f"the harmonic sum's error bound is {bound:.1e}, above the tolerance {tolerance:.1e}."
-        warnings.warn(f"Sums are exact and take {seconds['exact']:.2g} s each: {reason}", stacklevel=2)
-        return Plan(Exact(), seconds, bound, reason)
-    return Plan(harmonic, seconds, bound, f"its error bound {bound:.1e} keeps the tolerance {tolerance:.1e}.")
+        notes.append("this kernel has no harmonic expansion on this space")
+    exponential = kernel.exponential()
+    cheapest = min(seconds.values())
+    if exponential is None or neighbours_seconds(costs, mu, x.shape[0], 0.0) >= cheapest:
+        return sums, notes
+    # far below the tolerance: the bound is relative to the output, and a flow must resolve slow motion
+    neighbours = Neighbours(tolerance=max(1e-4 * tolerance, 1e-30))
+    share = share_of_pairs(exponential, mu, x, neighbours.tolerance)
+    sums["neighbours"] = neighbours
+    seconds["neighbours"] = neighbours_seconds(costs, mu, x.shape[0], share)
+    notes.append(f"neighbours would sum {100 * share:.2g} % of the pairs")
+    return sums, notes
 
 
 def harmonic_seconds(costs: dict[str, Any], kernel: Kernel, d: int, degree: int, tokens: int) -> float:
@@ -175,10 +235,41 @@ def harmonic_seconds(costs: dict[str, Any], kernel: Kernel, d: int, degree: int,
     return cost["call"] + tokens * (cost["token"] + cost["token_mode"] * modes)
 
 
+def neighbours_seconds(costs: dict[str, Any], mu: Tokens, queries: int, share: float) -> float:
+    """Return the predicted seconds of a sum over that share of the pairs."""
+    units = neighbours_units(mu.n, queries, mu.d, share)
+    return sum(costs["neighbours"][name] * unit for name, unit in units.items())
+
+
+def neighbours_units(n: int, queries: int, d: int, share: float) -> dict[str, float]:
+    """Return what a sum over neighbours does: calls, tokens sorted at a level, bounds between blocks, pairs."""
+    levels = halvings(n, atoms_per_block(n))
+    rows = 2 ** halvings(queries, QUERIES * atoms_per_block(queries))
+    pairs = share * queries * n
+    bounds = float(rows * 2**levels)
+    return {
+        "call": 1.0,
+        "token_level": (n + queries) * levels,
+        "bound": bounds,
+        "pair": pairs,
+        "pair_coordinate": pairs * d,
+    }
+
+
+def exact_rounding(kernel: Kernel, mu: Tokens) -> float:
+    """Return what rounding may do to an exact sum: an inner product is off by `d u`, its weight by `c d u`."""
+    exponential = kernel.exponential()
+    c = 0.0 if exponential is None else abs(float(exponential.concentration))
+    return float(jnp.finfo(mu.points.dtype).eps) * (c * (mu.d + 2) + math.log2(mu.n + 1) + 8)
+
+
 @functools.cache
-def costs_table() -> dict[str, Any]:
-    """Return the fitted constants, in seconds."""
-    return json.loads(resources.files("measureflow.sums").joinpath("costs.json").read_text(encoding="utf-8"))
+def costs_for(dtype: str, device: str) -> tuple[dict[str, Any], str, bool]:
+    """Return the fitted constants in seconds, where they come from, and whether they are this device's and dtype's."""
+    table = json.loads(resources.files("measureflow.sums").joinpath("costs.json").read_text(encoding="utf-8"))
+    if dtype in table.get(device, {}):
+        return table[device][dtype], f"{table['machine']}, {dtype} on {device}", True
+    return table["cpu"]["float64"], f"{table['machine']}, float64 on cpu ({dtype} on {device} is not fitted)", False
 
 
 def check_tolerance(tolerance: Any) -> None:

@@ -273,7 +273,12 @@ def total(terms: list[Array], nothing: Array) -> Array:
 
 
 def over_tiles(
-    tile: Tile, part: Callable[[Any, Any], Any], join: Callable[[Array, Array], Array], start: float, rows: Any, atoms: Any
+    tile: Tile,
+    part: Callable[[Any, Any], Any],
+    join: Callable[[Array, Array], Array],
+    start: float,
+    rows: Any,
+    atoms: Any,
 ) -> Any:
     """Return `part(row, atom)` joined over the tiles of atoms, for every row. The tiles are recomputed on the way back.
 
