@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import measureflow as mf
@@ -68,7 +69,7 @@ def ours(points: np.ndarray, beta: float, sharp: bool = False) -> tuple[np.ndarr
     run, size = program(points.shape[-1], sharp), chunk(points.shape[-1])
     chunks = [points[k : k + size] for k in range(0, len(points), size)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        out = list(pool.map(lambda chunk: jax.tree.map(np.asarray, run(chunk, beta)), chunks))
+        out = list(pool.map(lambda some: jax.tree.map(np.asarray, run(some, jnp.asarray(beta, float))), chunks))
     return np.concatenate([overlaps for overlaps, _ in out]), np.concatenate([last for _, last in out])
 
 
@@ -130,7 +131,7 @@ def main() -> None:
     total = np.zeros(4)
     for d in DIMENSIONS:
         points, tick = clouds(d, options.replicas), time.perf_counter()
-        jax.block_until_ready(program(d)(points[: chunk(d)], 1.0))
+        jax.block_until_ready(program(d)(points[: chunk(d)], jnp.asarray(1.0, float)))
         print(f"d = {d}: compiled and ran once in {time.perf_counter() - tick:.1f} s")
         for beta in betas:
             a = timed(ours, points, beta)
