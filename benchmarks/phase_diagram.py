@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import measureflow as mf
@@ -37,8 +38,8 @@ DIMENSIONS = (2, 8, 128, 512)
 TIMES = np.unique(np.round(np.linspace(0.0, UNTIL, 200) / STEP)) * STEP
 OURS = mf.Adaptive(rtol=1e-6, atol=1e-8, coarsen=False, dense=True)
 SHARP = mf.Adaptive(rtol=1e-11, atol=1e-13, coarsen=False, pair="dopri8")
-#: clouds in one call: what its stages hold fits a core's own cache
-CHUNK = 32
+#: numbers in one call: few calls, since each operation has its cost, and what the stages hold stays near the core
+CHUNK_NUMBERS = 1 << 16
 
 
 def overlap(mu: mf.Tokens) -> jax.Array:
@@ -65,11 +66,16 @@ def program(d: int, sharp: bool = False) -> jax.stages.Wrapped:
 
 def ours(points: np.ndarray, beta: float, sharp: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Flow all clouds, chunk by chunk on as many threads as there are cores."""
-    run = program(points.shape[-1], sharp)
-    chunks = [points[k : k + CHUNK] for k in range(0, len(points), CHUNK)]
+    run, size = program(points.shape[-1], sharp), chunk(points.shape[-1])
+    chunks = [points[k : k + size] for k in range(0, len(points), size)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        out = list(pool.map(lambda chunk: jax.tree.map(np.asarray, run(chunk, beta)), chunks))
+        out = list(pool.map(lambda some: jax.tree.map(np.asarray, run(some, jnp.asarray(beta, float))), chunks))
     return np.concatenate([overlaps for overlaps, _ in out]), np.concatenate([last for _, last in out])
+
+
+def chunk(d: int) -> int:
+    """Return how many clouds run in one call."""
+    return min(256, CHUNK_NUMBERS // (N * min(d, N)))
 
 
 def theirs(points: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +131,7 @@ def main() -> None:
     total = np.zeros(4)
     for d in DIMENSIONS:
         points, tick = clouds(d, options.replicas), time.perf_counter()
-        jax.block_until_ready(program(d)(points[:CHUNK], 1.0))
+        jax.block_until_ready(program(d)(points[: chunk(d)], jnp.asarray(1.0, float)))
         print(f"d = {d}: compiled and ran once in {time.perf_counter() - tick:.1f} s")
         for beta in betas:
             a = timed(ours, points, beta)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import measureflow as mf
-from measureflow.flows.pairs import PAIRS, Pair, pair_of, runge_kutta_step
+from measureflow.flows.pairs import PAIRS, Pair, pair_of, point_within, runge_kutta_step
 
 TOKENS = mf.uniform(mf.Sphere(3), n=6, seed=3)
 FIELD = mf.SelfAttention(beta=1.0)
@@ -68,6 +68,38 @@ def test_tables_are_consistent_and_end_on_their_first_stage(name):
     assert pair.error.sum() == pytest.approx(0.0, abs=1e-15)
     assert np.abs(pair.error).max() > 1e-3
     assert not np.triu(pair.stages).any()
+
+
+@eqx.filter_jit
+def within(name: str, h: jax.Array, part: jax.Array, written_out: bool) -> jax.Array:
+    """The point at a part of one step of length h from each of the clouds."""
+    pair = pair_of(name)
+
+    def one(x):
+        def velocity(y, _):
+            return FIELD(y, TOKENS.replace(points=y))
+
+        step = runge_kutta_step(pair, velocity, TOKENS.space, x, velocity(x, 0.0), 0.0, h, written_out)
+        return point_within(pair, TOKENS.space, x, step.slopes, h, part)
+
+    return jax.vmap(one)(CLOUDS)
+
+
+@pytest.mark.parametrize(("name", "order"), [("dormand-prince", 4), ("dopri8", 6)])
+def test_interpolant_has_its_order_and_ends_where_the_step_ends(name, order):
+    lengths = np.array([0.8, 0.6, 0.4, 0.3])
+    gaps = []
+    for h in lengths:
+        # the end of a step 0.4 h by the finer pair is exact to rounding beside the interpolant's error
+        exact = within("dopri8", jnp.asarray(0.4 * h), jnp.asarray(1.0), False)
+        gap = within(name, jnp.asarray(h), jnp.asarray(0.4), True) - exact
+        gaps.append(np.log(jnp.linalg.norm(gap.reshape(len(CLOUDS), -1), axis=1)).mean())
+    slope = np.polyfit(np.log(lengths), gaps, 1)[0]
+    assert slope == pytest.approx(order + 1, abs=0.35)  # the error of one step
+    ends = [within(name, jnp.asarray(0.4), jnp.asarray(part), True) for part in (0.0, 1.0)]
+    np.testing.assert_allclose(ends[0], CLOUDS, atol=1e-15)
+    looped = within(name, jnp.asarray(0.4), jnp.asarray(1.0), False)
+    np.testing.assert_allclose(ends[1], looped, atol=2e-12)  # the table of dopri8 is printed to 12 digits
 
 
 @pytest.mark.parametrize("name", PAIRS)

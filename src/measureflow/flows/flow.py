@@ -49,7 +49,8 @@ def flow(
 ) -> Path:
     r"""Move the tokens along $\dot x_i = v(x_i; \mu)$ with controlled error.
 
-    Steps are those of an embedded Runge-Kutta pair; every saved time is landed on exactly.
+    Steps are those of an embedded Runge-Kutta pair; every saved time is landed on exactly (under `jit` and `vmap` see
+    also `dense` of `mf.Adaptive`).
 
     Main arguments:
         tokens: the initial measure.
@@ -70,7 +71,8 @@ def flow(
         reduce: use the exact span reduction where `d > n`.
         progress: True for a bar on standard error, or a function of (time, until).
 
-    Under `jit`, `vmap` or `grad` the same steps run as one loop, without store, progress and conditions.
+    Under `jit`, `vmap` or `grad` the same steps run as one loop, without store, progress, conditions and reduction
+    (`mf.flows.span_reduction(tokens, field).lower(tokens)` reduces there too).
     Ctrl-C ends the run within a second; the path so far is returned with status `stopped`.
 
     Raises:
