@@ -105,10 +105,8 @@ class Tilted(eqx.Module):
         symmetric = own and self.symmetric and not self.logits.masked and jax.device_count() == 1
         tile = Tile(self.logits, *size, cut=self.normalised, apart=apart, symmetric=symmetric)
         frozen = jax.lax.stop_gradient(self)
-        if self.normalised:
-            shift = frozen.tops(tile, own)
-        else:
-            shift = jnp.broadcast_to(frozen.shift, self.queries.shape[:1])
+        fixed = jnp.broadcast_to(frozen.shift, self.queries.shape[:1])
+        shift = frozen.tops(tile, own) if self.normalised else fixed
         indices = jnp.arange(self.queries.shape[0]), jnp.arange(self.keys.shape[0])
         places = ((self.rank, indices[0]), (self.positions, indices[1]))
         columns = self.masses[:, None] * values
@@ -273,7 +271,12 @@ def total(terms: list[Array], nothing: Array) -> Array:
 
 
 def over_tiles(
-    tile: Tile, part: Callable[[Any, Any], Any], join: Callable[[Array, Array], Array], start: float, rows: Any, atoms: Any
+    tile: Tile,
+    part: Callable[[Any, Any], Any],
+    join: Callable[[Array, Array], Array],
+    start: float,
+    rows: Any,
+    atoms: Any,
 ) -> Any:
     """Return `part(row, atom)` joined over the tiles of atoms, for every row. The tiles are recomputed on the way back.
 
