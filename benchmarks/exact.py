@@ -2,7 +2,8 @@
 
 Calls of ours and of the peer alternate. Printed are the least and the median of the processor time, which a busy
 machine disturbs least, and the least of the wall time; the errors are those at a few queries from a sum in extended
-precision. Peak memory is that of a fresh process each, interpreter and libraries included (`nothing` is that alone). Run:
+precision. Peak memory is that of a fresh process each, interpreter and libraries included (`nothing` is that alone).
+Run:
 
     python benchmarks/exact.py            # seconds and errors
     python benchmarks/exact.py memory     # peak memory at n = 65,536: minutes

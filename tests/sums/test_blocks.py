@@ -28,7 +28,7 @@ PROGRAM = """
     import jax, jax.numpy as jnp, numpy as np
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
     import measureflow as mf
-    from measureflow.sums import Exact, Harmonic
+    from measureflow.sums import Exact
 
     assert jax.device_count() == 8
     shares = NamedSharding(Mesh(jax.devices(), ("tokens",)), PartitionSpec("tokens"))
@@ -47,7 +47,6 @@ PROGRAM = """
     cases = [
         (3, 32, mf.SelfAttention(3.0, sum=Exact(block=16))),
         (3, 29, mf.SelfAttention(3.0, mask="causal", sum=Exact(block=8))),
-        (2, 32, mf.SelfAttention(3.0, sum=Harmonic(degree=30))),
     ]
     for d, n, field in cases:
         mu = cloud(d, n, 32)
@@ -66,18 +65,11 @@ PROGRAM = """
         assert shared[1].sharding.is_equivalent_to(shares, 2), (field, shared[1].sharding)
         print(field, flush=True)
 
-    mu = cloud(3, 16, 16)
-    spread = jax.device_put(mu, shares)
-    for run in (
-        lambda mu: mf.layers(mu, mf.SelfAttention(3.0), depth=2, step=0.1).points,
-        lambda mu: mf.flow(mu, mf.SelfAttention(3.0), until=0.5, save=2).points,
-    ):
-        same(run(mu), run(spread), "paths")
-        print("path", flush=True)
     print("same")
 """
 
 
+@pytest.mark.slow
 def test_tokens_sharded_over_devices_give_the_same_and_each_device_its_share():
     flags = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     child = subprocess.run(
