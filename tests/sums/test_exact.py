@@ -202,11 +202,11 @@ def test_memory_is_linear_in_the_number_of_tokens_forward_and_backward(d, score)
             return jnp.sum(velocity(points) ** 2)
 
         sizes.append((temporary(velocity, mu.points), temporary(jax.grad(loss), mu.points)))
-    # a few blocks or tiles of at most 4 MiB each and a few arrays of the size of the tokens: one dense matrix of n = 16,384 is
-    # 2 GiB, and the differences of one block are d times its weights
+    # a few blocks or tiles of at most 4 MiB each and a few arrays of the size of the tokens: one dense matrix of
+    # n = 16,384 is 2 GiB, and the differences of one block are d times its weights
     block, cloud = 2**22, 8 * d
     for n, (forward, backward) in zip((4096, 16384), sizes, strict=True):
-        assert forward < 3 * block + 4 * cloud * n
+        assert forward < 6 * block + 4 * cloud * n
         assert backward < 14 * block + 8 * cloud * n
     for small, large in zip(*sizes, strict=True):
         assert large - small < 10 * cloud * (16384 - 4096)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -59,29 +61,22 @@ def scalar(sums) -> jax.Array:
     return sum(jnp.sum(jnp.sin(3.0 * part)) for part in sums)
 
 
-def ways(compute, given: tuple, direction: tuple, tokens: mf.Tokens):
+@partial(jax.jit, static_argnums=(0, 1))
+def ways(name: str, sum: mf.sums.Sum, given: tuple, direction: tuple, tokens: mf.Tokens):
     """Return the derivatives both ways, and the sums."""
-
-    @jax.jit
-    def program(given, tokens):
-        slope = jax.grad(lambda *a: scalar(compute(*a, tokens)), argnums=range(5))(*given)
-        return slope, jax.jvp(lambda *a: compute(*a, tokens), given, direction)
-
-    return program(given, tokens)
+    compute = everything(KINDS[name], sum)
+    slope = jax.grad(lambda *a: scalar(compute(*a, tokens)), argnums=range(5))(*given)
+    return slope, jax.jvp(lambda *a: compute(*a, tokens), given, direction)
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_tiles_and_their_derivatives_both_ways_are_those_of_whole_rows(kind):
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("complete", [True, False])
+def test_tiles_and_their_derivatives_both_ways_are_those_of_whole_rows(name, complete):
     # without absent tokens, symmetric tiles are computed once for both sides; with one, tile by tile
-    for tokens in (cloud(complete=True), cloud(complete=False)):
-        compare(kind, tokens)
-
-
-def compare(kind: dict, tokens: mf.Tokens) -> None:
-    given = arguments(kind, tokens)
+    tokens = cloud(complete=complete)
+    given = arguments(KINDS[name], tokens)
     direction = jax.tree.map(lambda a: jnp.asarray(np.random.default_rng(a.size).normal(size=a.shape)), given)
-
-    tiled, whole = (ways(everything(kind, sum), given, direction, tokens) for sum in (TILED, WHOLE))
+    tiled, whole = (ways(name, sum, given, direction, tokens) for sum in (TILED, WHOLE))
     for ours, plain in zip(jax.tree.leaves(tiled), jax.tree.leaves(whole), strict=True):
         scale = max(1.0, float(np.abs(plain).max()))
         np.testing.assert_allclose(ours, plain, rtol=0, atol=1e-13 * scale)
@@ -109,7 +104,7 @@ def tiled_pull(field, x, mu):
     return TILED.pull(field.kernel, x, None, mu)
 
 
-@pytest.mark.parametrize("beta", [0.0, 1.0, 400.0, 1e6])
+@pytest.mark.parametrize("beta", [0.0, 400.0, 1e6])
 @pytest.mark.parametrize("query", [1.0, -1.0])
 def test_no_beta_over_or_underflows_the_tiles(beta, query, tokens):
     # on its own tokens a bound on the logits is the shift, elsewhere the largest logit where the bound is too far above

@@ -105,10 +105,8 @@ class Tilted(eqx.Module):
         symmetric = own and self.symmetric and not self.logits.masked and jax.device_count() == 1
         tile = Tile(self.logits, *size, cut=self.normalised, apart=apart, symmetric=symmetric)
         frozen = jax.lax.stop_gradient(self)
-        if self.normalised:
-            shift = frozen.tops(tile, own)
-        else:
-            shift = jnp.broadcast_to(frozen.shift, self.queries.shape[:1])
+        fixed = jnp.broadcast_to(frozen.shift, self.queries.shape[:1])
+        shift = frozen.tops(tile, own) if self.normalised else fixed
         indices = jnp.arange(self.queries.shape[0]), jnp.arange(self.keys.shape[0])
         places = ((self.rank, indices[0]), (self.positions, indices[1]))
         columns = self.masses[:, None] * values
