@@ -1,6 +1,8 @@
-"""Fit the planner's costs to this machine: seconds of exact and harmonic sums over sizes, degrees and spaces.
+"""Fit the planner's costs to this machine: seconds of each kind of sum over sizes, spaces, degrees, betas and dtypes.
 
-Prints the table that the planner reads; `--write` stores it in the installed package. Run on a quiet machine:
+Prints the table that the planner reads; `--write` puts this device's part of it into the installed package. All cases
+of a kind are timed in turn, several rounds, and the least of each counts, so that a busy moment spoils a round and not
+a case. Run on a quiet machine, once per device (a few minutes):
 
     python benchmarks/fit_sums.py --write
 """
@@ -12,71 +14,125 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from scipy.optimize import nnls
 
 import measureflow as mf
+from measureflow.sums.neighbours import looked_up
+from measureflow.sums.planner import neighbours_units
 
-SIZES = {"exact": (512, 2048, 8192), "circle": (2048, 16384, 131072), "causal": (2048, 16384), "sphere": (1024, 8192)}
+SIZES = {
+    "exact": (512, 2048, 8192),
+    "circle": (2048, 16384, 131072),
+    "causal": (2048, 16384),
+    "sphere": (1024, 8192),
+    "neighbours": (1024, 4096, 16384, 65536),
+}
 DEGREES = (10, 30, 80)
 DIMENSIONS = (2, 3, 16)
+#: dimension and beta of the sums over neighbours: from most pairs to few
+NEAR = ((2, 1e3), (2, 1e5), (3, 1e2), (3, 1e4), (8, 3e2))
+ROUNDS = 5
+#: a case may take this many pairs, so that the whole takes minutes
+MOST_PAIRS = 1.5e8
+#: what one sum does, by the name of its cost, and a call of it
+Case = tuple[dict[str, float], Callable[[], Any]]
 
 
-def seconds(tokens: mf.Tokens, mask: str | None, sum: mf.sums.Sum) -> float:
-    """Return the least seconds of one output of the field."""
-    field = mf.SelfAttention(9.0, mask=mask, sum=sum)
-    output = jax.jit(lambda field, tokens: field.output(tokens.points, tokens))
-    taken = []
-    for _ in range(6):
-        tick = time.perf_counter()
-        jax.block_until_ready(output(field, tokens))
-        taken.append(time.perf_counter() - tick)
-    return min(taken[1:])
+def output(tokens: mf.Tokens, beta: float, mask: str | None, sum: mf.sums.Sum) -> Callable[[], Any]:
+    """Return a call of the field's output, compiled."""
+    field = mf.SelfAttention(beta, mask=mask, sum=sum)
+    compiled = jax.jit(lambda field, tokens: field.output(tokens.points, tokens))
+    return lambda: jax.block_until_ready(compiled(field, tokens))
 
 
-def fitted(rows: list[list[float]], times: list[float], names: list[str]) -> dict[str, float]:
-    """Return non-negative costs per unit that fit the times in relative terms."""
-    scale = 1.0 / np.array(times)
-    costs, _ = nnls(np.array(rows) * scale[:, None], np.ones(len(times)))
-    return {name: float(f"{cost:.2g}") for name, cost in zip(names, costs, strict=True)}
+def uniform(d: int, n: int, dtype: str) -> mf.Tokens:
+    """Return uniform tokens of that dtype."""
+    space = mf.Sphere(d)
+    return mf.Tokens(space, mf.uniform(space, n=n, seed=0).points.astype(dtype))
 
 
-def exact_costs() -> dict[str, float]:
-    """Fit seconds per call, per pair, and per pair and coordinate."""
-    rows, times = [], []
-    for d in DIMENSIONS:
-        for n in SIZES["exact"]:
-            rows.append([1.0, float(n * n), float(n * n * d)])
-            times.append(seconds(mf.uniform(mf.Sphere(d), n=n, seed=0), None, mf.sums.Exact()))
-    return fitted(rows, times, ["call", "pair", "pair_coordinate"])
+def exact_cases(dtype: str) -> list[Case]:
+    """Return exact sums of several sizes and dimensions."""
+    return [
+        (
+            {"call": 1.0, "pair": float(n * n), "pair_coordinate": float(n * n * d)},
+            output(mu, 9.0, None, mf.sums.Exact()),
+        )
+        for d in DIMENSIONS
+        for n in SIZES["exact"]
+        for mu in [uniform(d, n, dtype)]
+    ]
 
 
-def harmonic_costs(kind: str) -> dict[str, float]:
-    """Fit seconds per call, per token, and per token and mode."""
+def harmonic_cases(kind: str, dtype: str) -> list[Case]:
+    """Return harmonic sums of several sizes and degrees."""
     d, mask = (3 if kind == "sphere" else 2), ("causal" if kind == "causal" else None)
-    rows, times = [], []
+    cases: list[Case] = []
     for n in SIZES[kind]:
+        tokens = uniform(d, n, dtype)
         for degree in DEGREES:
             modes = 2 * degree + 1 if d == 2 else (degree + 1) ** 2
-            rows.append([1.0, 2.0 * n, 2.0 * n * modes])
-            times.append(seconds(mf.uniform(mf.Sphere(d), n=n, seed=0), mask, mf.sums.Harmonic(degree=degree)))
-    return fitted(rows, times, ["call", "token", "token_mode"])
+            units = {"call": 1.0, "token": 2.0 * n, "token_mode": 2.0 * n * modes}
+            cases.append((units, output(tokens, 9.0, mask, mf.sums.Harmonic(degree=degree))))
+    return cases
+
+
+def neighbours_cases(dtype: str) -> list[Case]:
+    """Return sums over neighbours, with the pairs that they were seen to sum."""
+    sum, cases = mf.sums.Neighbours(tolerance=1e-14 if dtype == "float64" else 1e-6), []
+    for d, beta in NEAR:
+        for n in SIZES["neighbours"]:
+            tokens = uniform(d, n, dtype)
+            exponential = mf.SelfAttention(beta).kernel.exponential()
+            assert exponential is not None
+            allowed = sum.allowed(tokens.points)
+            met = looked_up(exponential, allowed, True, tokens.points, None, tokens, tokens.points).met
+            share = float(np.mean(np.minimum(met, n))) / n
+            if share * n * n <= MOST_PAIRS:
+                cases.append((neighbours_units(n, n, d, share), output(tokens, beta, None, sum)))
+    return cases
+
+
+def fitted(cases: list[Case]) -> dict[str, float]:
+    """Return non-negative costs per unit that fit the least times in relative terms."""
+    taken = np.full(len(cases), np.inf)
+    for _, call in cases:
+        call()
+    for _ in range(ROUNDS):
+        for i, (_, call) in enumerate(cases):
+            tick = time.perf_counter()
+            call()
+            taken[i] = min(taken[i], time.perf_counter() - tick)
+    names = list(cases[0][0])
+    rows = np.array([[units[name] for name in names] for units, _ in cases])
+    costs, _ = nnls(rows / taken[:, None], np.ones(len(cases)))
+    worst = np.max(np.abs(np.log2((rows @ costs) / taken)))
+    print(f"  {len(cases)} cases, predictions within a factor of {2**worst:.2f}", file=sys.stderr)
+    return {name: float(f"{cost:.2g}") for name, cost in zip(names, costs, strict=True)}
 
 
 def main() -> None:
     """Print the table, and store it if asked to."""
-    device = jax.devices()[0]
-    machine = f"{os.cpu_count()} cores of {platform.machine()}, float64, jax {jax.__version__} on {device.platform}"
-    table = {"machine": machine, "fitted_by": "benchmarks/fit_sums.py", "exact": exact_costs()}
-    for kind in ("circle", "causal", "sphere"):
-        table[kind] = harmonic_costs(kind)
+    device = jax.devices()[0].platform
+    stored = Path(mf.sums.__file__).with_name("costs.json")
+    table = json.loads(stored.read_text(encoding="utf-8"))
+    table[device] = {"machine": f"{os.cpu_count()} cores of {platform.machine()}, jax {jax.__version__}"}
+    for dtype in ("float64", "float32"):
+        costs: dict[str, Any] = {"exact": fitted(exact_cases(dtype))}
+        for kind in ("circle", "causal", "sphere"):
+            costs[kind] = fitted(harmonic_cases(kind, dtype))
+        costs["neighbours"] = fitted(neighbours_cases(dtype))
+        table[device][dtype] = costs
     text = json.dumps(table, indent=2) + "\n"
     print(text, end="")
     if "--write" in sys.argv[1:]:
-        Path(mf.sums.__file__).with_name("costs.json").write_text(text, encoding="utf-8")
+        stored.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

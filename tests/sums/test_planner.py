@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import measureflow as mf
+from measureflow.sums.planner import costs_for
+from measureflow.sums.reach import share_of_pairs
 
 
 def kernel(beta: float = 9.0, **words: object) -> mf.sums.Kernel:
@@ -23,6 +26,54 @@ def test_many_tokens_on_the_circle_are_summed_by_harmonics_that_keep_the_toleran
     assert made.seconds["harmonic"] < made.seconds["exact"]
     assert "error bound" in made.explain()
     assert "exact" in made.explain()
+
+
+def test_a_short_ranged_kernel_is_summed_over_neighbours():
+    mu = tokens(3, 20_000)
+    made = mf.sums.plan(kernel(3e4), mu)
+    assert isinstance(made.sum, mf.sums.Neighbours)
+    assert made.seconds["neighbours"] < min(made.seconds["harmonic"], made.seconds["exact"])
+    assert made.bound is not None
+    assert made.bound <= 1e-10
+    queries = mu.points[::500]
+    gap = made.sum.attend(kernel(3e4), queries, None, mu, mu.points) - mf.sums.Exact().attend(
+        kernel(3e4), queries, None, mu, mu.points
+    )
+    assert jnp.max(jnp.abs(gap)) <= 1e-10
+
+
+def test_share_of_pairs_is_near_what_is_summed():
+    mu = tokens(3, 4000)
+    for beta in (1.0, 300.0, 1e4):
+        guess = share_of_pairs(kernel(beta).exponential(), mu, mu.points, 1e-14)
+        said = float(mf.sums.Neighbours().explain(kernel(beta), mu).split(": ")[1].split(" %")[0]) / 100
+        assert 0.6 * said <= guess <= 1.6 * said
+
+
+def test_planning_for_few_tokens_compiles_nothing(compilations):
+    mu, weights = tokens(3, 20), kernel()
+    before = len(compilations)
+    mf.sums.plan(weights, mu)
+    assert compilations[before:] == []
+
+
+def test_costs_that_were_not_fitted_are_said_to_be_so():
+    mu = tokens(2, 5000)
+    single = mf.Tokens(mu.space, mu.points.astype("float32"))
+    made = mf.sums.plan(kernel(), single)
+    assert ("float32 on cpu is not fitted" in made.explain()) == (not costs_for("float32", "cpu")[2])
+    assert "float64 on abacus is not fitted" in costs_for("float64", "abacus")[1]
+
+
+def test_motion_below_the_floor_is_summed_exactly():
+    rng = np.random.default_rng(0)
+    points = np.array([1.0, 0.0]) + 1e-12 * rng.normal(size=(5000, 2))
+    mu = mf.Tokens(mf.Sphere(2), points / np.linalg.norm(points, axis=1, keepdims=True))
+    automatic = mf.sums.Automatic()
+    assert isinstance(automatic.settled(kernel(), mu), mf.sums.Harmonic)
+    exact = mf.sums.Exact().pull(kernel(), mu.points, None, mu)[0]
+    assert 0 < jnp.max(jnp.abs(exact)) < 1e-10
+    assert jnp.array_equal(automatic.pull(kernel(), mu.points, None, mu)[0], exact)
 
 
 def test_few_tokens_are_summed_exactly_without_a_warning():

@@ -29,9 +29,8 @@ TOGETHER = 256
 
 
 class Settings(NamedTuple):
-    """What is static: the tolerance, whether places are looked at, whether the queries are the atoms."""
+    """What is static: whether places are looked at, whether the queries are the atoms."""
 
-    tolerance: float
     causal: bool
     own: bool
 
@@ -65,6 +64,7 @@ class Visited(NamedTuple):
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def visited(
     settings: Settings,
+    tolerance: Float[Array, ""],
     c: Float[Array, ""],
     sign: Float[Array, ""],
     queries: Blocks,
@@ -101,7 +101,7 @@ def visited(
             t, top, total, _ = state
             worst = jnp.min(jnp.where(live, top + jnp.log(total), jnp.inf))
             # where the bound is NaN everything is summed
-            return (t < count // chunk) & ~(rest[t] <= math.log(settings.tolerance) + worst)
+            return (t < count // chunk) & ~(rest[t] <= jnp.log(tolerance) + worst)
 
         def step(state: tuple) -> tuple:
             t, top, total, moved = state
@@ -146,8 +146,8 @@ def visited(
 @visited.defjvp
 def visited_jvp(settings: Settings, primals: tuple, tangents: tuple) -> tuple[Visited, Visited]:
     """Return the sums and their derivative, which is made of sums over the same pairs."""
-    c, sign, queries, atoms, masses, values = primals
-    dc, _, dqueries, datoms, dmasses, dvalues = tangents
+    _, c, sign, queries, atoms, masses, values = primals
+    _, dc, _, dqueries, datoms, dmasses, dvalues = tangents
     out = visited(settings, *primals)
     top, least = jax.lax.stop_gradient((out.top, out.least))
 

@@ -75,7 +75,7 @@ class Neighbours(Sum):
     ) -> Float[Array, "m v"]:
         """Return `sum_j w(x, y_j) values_j`."""
         exponential, own = self.shape_of(kernel), x is mu.points
-        got = looked_up(exponential, self.tolerance, own, x, rank, mu, values)
+        got = looked_up(exponential, self.allowed(x), own, x, rank, mu, values)
         return weighted(exponential, x, got)[0]
 
     def pull(
@@ -83,12 +83,12 @@ class Neighbours(Sum):
     ) -> tuple[Float[Array, "m d"], Float[Array, "m"]]:
         """Return `sum_j w (y_j - x)` and `sum_j w`, the differences taken before they are summed."""
         exponential, own = self.shape_of(kernel), x is mu.points
-        return weighted(exponential, x, looked_up(exponential, self.tolerance, own, x, rank, mu, None))
+        return weighted(exponential, x, looked_up(exponential, self.allowed(x), own, x, rank, mu, None))
 
     def floor(self, kernel: Kernel, mu: Tokens) -> Float[Array, ""]:
         """Return a bound on the weight times distance that `pull` leaves out at mu's own tokens."""
         exponential = self.shape_of(kernel)
-        got = looked_up(exponential, self.tolerance, True, mu.points, places_of(exponential, mu), mu, None)
+        got = looked_up(exponential, self.allowed(mu.points), True, mu.points, places_of(exponential, mu), mu, None)
         moved, weight = weighted(exponential, mu.points, got)
         size = jnp.sqrt(jnp.sum(mu.points**2, axis=1))
         farthest = size + jnp.max(jnp.where(mu.present, size, 0))
@@ -120,7 +120,7 @@ class Neighbours(Sum):
                 raise BadInput(f"Neighbours: {x.shape[0]} queries under a mask need rank=, their places in the text.")
             rank = mu.positions
         values = mu.points if values is None else values
-        got = looked_up(exponential, self.tolerance, x is mu.points, x, rank, mu, values)
+        got = looked_up(exponential, self.allowed(x), x is mu.points, x, rank, mu, values)
         output, weight = weighted(exponential, x, got)
         massive = (mu.present & (mu.weights > 0))[:, None]
         largest = jnp.max(jnp.abs(output), axis=1)
@@ -133,10 +133,16 @@ class Neighbours(Sum):
     def explain(self, kernel: Kernel, mu: Tokens) -> str:
         """Say how many pairs of `mu` are summed, and how exact that is."""
         exponential = self.shape_of(kernel)
-        got = looked_up(exponential, self.tolerance, True, mu.points, places_of(exponential, mu), mu, mu.points)
+        got = looked_up(
+            exponential, self.allowed(mu.points), True, mu.points, places_of(exponential, mu), mu, mu.points
+        )
         share = float(jnp.mean(got.met / mu.n))
         bound = float(self.error_bound(kernel, mu.points, mu))
         return f"{self!r}: {100 * min(share, 1):.2g} % of the pairs, proven error {bound:.1e} of the largest entry."
+
+    def allowed(self, x: Array) -> Float[Array, ""]:
+        """Return the tolerance as an array: one program serves all of them."""
+        return jnp.asarray(self.tolerance, x.dtype)
 
     def shape_of(self, kernel: Kernel) -> Exponential:
         """Return the kernel as an exponential; raise `BadInput` where it is none."""
@@ -189,7 +195,7 @@ def cut(points: Any, size: float, xp: Any = jnp) -> tuple[Any, int]:
 @eqx.filter_jit
 def looked_up(
     exponential: Exponential,
-    tolerance: float,
+    tolerance: Float[Array, ""],
     own: bool,
     x: Float[Array, "m d"],
     rank: Array | None,
@@ -216,7 +222,8 @@ def looked_up(
     place = jnp.zeros(x.shape[0], int) if rank is None or not causal else rank
     places = mu.positions if causal else jnp.zeros(mu.n, int)
     got = visited(
-        Settings(tolerance, causal, own),
+        Settings(causal, own),
+        tolerance,
         sign * given,
         sign,
         Blocks(queries.split(sign * x), queries.split(place)),

@@ -159,7 +159,8 @@ def plan(
     neighbours grows with the pairs that are near, which are counted for a sample. The constants are fitted by
     `benchmarks/fit_sums.py`, for each dtype and device. The cheapest sum is taken whose error bound for these queries
     is below `tolerance`, or below what rounding alone may do to an exact sum; where a cheaper one fails in that, there
-    is a warning. Where exact sums take less than 0.2 ms nothing is looked at.
+    is a warning, unless no sum in this dtype could keep the tolerance. Where exact sums take less than 0.2 ms nothing
+    is looked at.
 
     Raises:
         BadInput: a tolerance that is none; tokens or beta traced.
@@ -194,7 +195,8 @@ def plan(
             return made(sums[name], bound, f"its error bound {bound:.1e} keeps the tolerance {tolerance:.1e}.")
         failed = failed or f"the {name} sum's error bound is {bound:.1e}, above the tolerance {tolerance:.1e}."
     if failed:
-        warnings.warn(f"Sums are exact and take {seconds['exact']:.2g} s each: {failed}", stacklevel=2)
+        if tolerance >= float(jnp.finfo(mu.points.dtype).eps):  # else no sum in this dtype could keep it
+            warnings.warn(f"Sums are exact and take {seconds['exact']:.2g} s each: {failed}", stacklevel=2)
         return made(Exact(), None, failed)
     return made(Exact(), None, f"with {mu.n} tokens every pair costs less than another way; {'; '.join(notes)}.")
 
@@ -268,8 +270,9 @@ def costs_for(dtype: str, device: str) -> tuple[dict[str, Any], str, bool]:
     """Return the fitted constants in seconds, where they come from, and whether they are this device's and dtype's."""
     table = json.loads(resources.files("measureflow.sums").joinpath("costs.json").read_text(encoding="utf-8"))
     if dtype in table.get(device, {}):
-        return table[device][dtype], f"{table['machine']}, {dtype} on {device}", True
-    return table["cpu"]["float64"], f"{table['machine']}, float64 on cpu ({dtype} on {device} is not fitted)", False
+        return table[device][dtype], f"{table[device]['machine']}, {dtype} on {device}", True
+    machine = f"{table['cpu']['machine']}, float64 on cpu ({dtype} on {device} is not fitted)"
+    return table["cpu"]["float64"], machine, False
 
 
 def check_tolerance(tolerance: Any) -> None:

@@ -36,16 +36,18 @@ def share_of_pairs(exponential: Exponential, mu: Tokens, x: Float[Array, "m d"],
     around, mass = Cells.around(points[atoms], np), masses[atoms].sum(axis=1)
     heights = offsets_of(c, points[atoms], np).max(axis=1)
     first = max(1, FIRST // atoms.shape[1])
-    shares = []
-    for block in rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(int))]:
-        z = queries[block]
+
+    def share(z: np.ndarray) -> float:
         upper = upper_exponents(c, Cells.around(z[None], np)[0], around, heights, np)
         order = np.argsort(-upper)
         near = atoms[order[:first]].reshape(-1)
         gaps = sum((z[:, None, k] - points[None, near, k]) ** 2 for k in range(mu.d))
-        with np.errstate(divide="ignore"):
-            logits = offsets_of(c, points[near], np) - 0.5 * c * gaps + np.log(masses[near])
-            got = np.logaddexp.reduce(logits, axis=1).min()
-            left = np.logaddexp.accumulate((upper + np.log(mass))[order][::-1])[::-1]
-        shares.append(np.mean(left > got + np.log(tolerance)))
-    return float(np.mean(shares))
+        logits = offsets_of(c, points[near], np) - 0.5 * c * gaps + np.log(masses[near])
+        got = np.logaddexp.reduce(logits, axis=1).min()
+        left = np.logaddexp.accumulate((upper + np.log(mass))[order][::-1])[::-1]
+        return float(np.mean(left > got + np.log(tolerance)))
+
+    sample = rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(int))]
+    # atoms without mass have the logarithm -inf
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return float(np.mean([share(queries[block]) for block in sample]))
