@@ -132,7 +132,7 @@ def plan(
     if is_traced((kernel, mu, queries)):
         raise BadInput("plan: tokens or beta are traced; plan outside jit, vmap and grad, for the largest beta.")
     x = mu.points if queries is None else queries
-    pairs, tokens = x.shape[0] * mu.n, x.shape[0] + mu.n
+    pairs = x.shape[0] * mu.n
     costs = costs_table()
     exact = costs["exact"]
     seconds = {"exact": exact["call"] + pairs * (exact["pair"] + exact["pair_coordinate"] * mu.d)}
@@ -140,7 +140,7 @@ def plan(
         harmonic = Harmonic(tolerance=tolerance).settled(kernel, mu)
     except BadInput:
         return Plan(Exact(), seconds, None, "this kernel has no harmonic expansion on this space.")
-    seconds["harmonic"] = harmonic_seconds(costs, kernel, mu.d, harmonic.degree or 0, tokens)
+    seconds["harmonic"] = harmonic_seconds(costs, kernel, mu, harmonic, x.shape[0])
     if seconds["harmonic"] >= seconds["exact"]:
         return Plan(Exact(), seconds, None, f"with {mu.n} tokens every pair costs less than {harmonic.degree} degrees.")
     bound = float(harmonic.error_bound(kernel, x, mu, values, rank))
@@ -151,13 +151,12 @@ def plan(
     return Plan(harmonic, seconds, bound, f"its error bound {bound:.1e} keeps the tolerance {tolerance:.1e}.")
 
 
-def harmonic_seconds(costs: dict[str, Any], kernel: Kernel, d: int, degree: int, tokens: int) -> float:
-    """Return the predicted seconds of a harmonic sum over that many queries and atoms together."""
-    exponential = kernel.exponential()
-    causal = exponential is not None and exponential.causal
-    cost = costs["causal" if causal else {2: "circle", 3: "sphere"}[d]]
-    modes = 2 * degree + 1 if d == 2 else (degree + 1) ** 2
-    return cost["call"] + tokens * (cost["token"] + cost["token_mode"] * modes)
+def harmonic_seconds(costs: dict[str, Any], kernel: Kernel, mu: Tokens, harmonic: Harmonic, queries: int) -> float:
+    """Return the predicted seconds of a harmonic sum."""
+    kind, modes, pairs = harmonic.work(kernel, mu)
+    cost, exact = costs[kind], costs["exact"]
+    near = queries * pairs * (exact["pair"] + exact["pair_coordinate"] * mu.d)
+    return cost["call"] + (queries + mu.n) * (cost["token"] + cost["token_mode"] * modes) + near
 
 
 @functools.cache
