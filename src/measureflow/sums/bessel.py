@@ -54,10 +54,10 @@ def sphere_coefficients(c: Float[Array, ""], degree: int) -> tuple[Float[Array, 
 def hypersphere_coefficients(
     c: Float[Array, "*n"], degree: int, d: int
 ) -> tuple[Float[Array, "k *n"], Float[Array, "*n"]]:
-    r"""Return $A_l = N_l \, \Gamma(d/2) (2/c)^\lambda e^{-c} I_{l+\lambda}(c)$ up to a degree, and a bound on later ones.
+    r"""Return $A_l = N_l \Gamma(d/2) (2/c)^\lambda e^{-c} I_{l+\lambda}(c)$, l = 0..degree, and a bound on later ones.
 
-    $e^{c(t-1)} = \sum_l A_l C_l^\lambda(t) / C_l^\lambda(1)$ with $\lambda = d/2 - 1$ and `N_l` harmonics of degree l; no
-    term is larger than at t = 1, where they add up to 1. c >= 0, of any shape. $e^c A_l$ and its tail grow with c.
+    $e^{c(t-1)} = \sum_l A_l C_l^\lambda(t) / C_l^\lambda(1)$ with $\lambda = d/2 - 1$ and `N_l` harmonics of degree l;
+    no term is larger than at t = 1, where they add up to 1. c >= 0, of any shape. $e^c A_l$ and its tail grow with c.
     """
     order = d / 2 - 1
     ratios = bessel_ratios(c, degree + 1, order)
@@ -72,7 +72,8 @@ def hypersphere_coefficients(
 def scaled_mean(c: Float[Array, "*n"], d: int) -> Float[Array, "*n"]:
     r"""Return the mean of $e^{c(t-1)}$ over the sphere, $\Gamma(d/2) (2/c)^\lambda e^{-c} I_\lambda(c)$.
 
-    Two dimensions up it is smaller by $2 (\lambda+1) I_{\lambda+1} / (c I_\lambda) = 1 / (1 + c r_{\lambda+1}/2(\lambda+1))$.
+    Two dimensions up it is smaller by $2 (\lambda+1) I_{\lambda+1} / (c I_\lambda)$, which has a fraction without a
+    quotient by c.
     """
     order = 0.0 if d % 2 == 0 else 0.5
     value = scaled_i0(c) if d % 2 == 0 else scaled_spherical_i0(c)

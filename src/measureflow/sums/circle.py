@@ -94,7 +94,7 @@ class Circle(Expansion):
         return jnp.moveaxis(modes, 1, 2)
 
     def lifted_moments(self, y: Float[Array, "n d"], columns: Float[Array, "n v"]) -> Float[Array, "2 k v"]:
-        """Return the moments of the columns and, at no further pass over the atoms, of the columns times coordinates."""
+        """Return the moments of the columns and of the columns times coordinates, at one pass over the atoms."""
         moments = self.moments(y, columns)
         shifted = self.shifted(moments)
         # the shifted moments end one degree earlier

@@ -1,8 +1,8 @@
 r"""The pair sums $\sum_j e^{\langle x, z_j\rangle - r} g_j$ for vectors $z_j$ of any length up to r: query-key forms.
 
-With $z = r_j u$, $|u| = 1$, each token has a concentration of its own: $e^{r_j \langle x, u\rangle}$ has the same harmonics as
-$e^{r \langle x, u\rangle}$ with smaller coefficients. So a degree that is high enough for the longest is for all, at the
-same bound, and a token of length 0 counts in the mean alone, whatever its direction.
+With $z = r_j u$, $|u| = 1$, each token has a concentration of its own: $e^{r_j \langle x, u\rangle}$ has the same
+harmonics as $e^{r \langle x, u\rangle}$ with smaller coefficients. So a degree that is high enough for the longest is
+for all, at the same bound, and a token of length 0 counts in the mean alone, whatever its direction.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ LARGEST = 6
 
 
 class Harmonic(Sum):
-    r"""Sum $e^{\beta\langle x, y\rangle}$ through its harmonics: `O(n K)` on the circle, `O(n L^(d-1))` on spheres of R^d.
+    r"""Sum $e^{\beta\langle x, y\rangle}$ through its harmonics: `O(n K)` on the circle, `O(n L^(d-1))` in R^d.
 
     $$ e^{c \cos(a-b)} = \sum_k I_k(c)\, e^{ik(a-b)}, \qquad
        e^{c \langle x,y\rangle} = \sum_l i_l(c) \sum_m 4\pi\, Y_{lm}(x) \overline{Y_{lm}(y)}, \qquad
@@ -44,9 +44,10 @@ class Harmonic(Sum):
     `Sphere(2)` to `Sphere(6)`, with or without a causal mask; query and key may be matrices, whose logits are
     $\langle x, z\rangle$ with $z = \beta Q^T K y$: then `c` is the largest |z|, each token's own takes its place in
     the series, and queries along weak directions of the form have fewer digits. Queries may lie anywhere on the
-    sphere. A mask costs strips of pairs beside the moments, as long as the number of harmonics asks. The error has three parts, all
-    in `error_bound`: the harmonics left out, rounding, and how far points are off the unit sphere. It is small beside
-    the *largest* weight `e^c`: of a softmax, whose denominator may be small, a query far from every token has fewer
+    sphere. A mask costs strips of pairs beside the moments, as long as the number of harmonics asks.
+
+    The error has three parts, all in `error_bound`: the harmonics left out, rounding, and how far points are off the
+    unit sphere. It is small beside the *largest* weight `e^c`: of a softmax, whose denominator may be small, a query far from every token has fewer
     digits, and one with none at all gets NaN. `pull` is precise to `floor` only: below it, use exact sums.
     First derivatives are those of the exact sum in every direction; second ones (forward over reverse) along the
     sphere only, and away from the poles of S² and the larger spheres.
@@ -293,7 +294,7 @@ def largest_concentration(exponential: Exponential, mu: Tokens) -> Float[Array, 
 
 
 def keys(exponential: Exponential, mu: Tokens) -> Float[Array, "n d"]:
-    """Return what queries are multiplied with, `z = M y`; 0 for tokens that are absent, whose points may be anything."""
+    """Return what queries are multiplied with, `z = M y`; 0 for absent tokens, whose points may be anything."""
     assert exponential.form is not None
     z = mu.points @ exponential.form.astype(mu.points.dtype).T
     return jnp.where(mu.present[:, None], z, 0)

@@ -1,4 +1,4 @@
-r"""Harmonic sums on the unit sphere of R^d for any d: $\sum_j e^{c(\langle x, y_j\rangle - 1)} g_j$, one moment a harmonic.
+r"""Harmonic sums on the unit sphere of R^d: $\sum_j e^{c(\langle x, y_j\rangle - 1)} g_j$, one moment a harmonic.
 
 For each m the harmonics are products of `F_lm`, l = m.., with the harmonics of degree m of the sphere below
 (`nested.py`): moments and series are one matrix product for each m. There are `O(L^(d-1))` of them, the least possible:
@@ -102,20 +102,22 @@ class Hypersphere(Expansion):
 
         With u half an ulp of 1 and the kernel's coefficients `A_l` as weights: waves are off by 6 l u, the functions of
         one angle by (6.5 l + 3) u times `amplification` in the norm over m, for query and for atom; coefficients by
-        4 l u; a moment is added up from a block's dot products, of any order, and a compensated sum; the series adds the
-        harmonics of degree m <= l of the sphere below, and l of those.
+        4 l u; a moment is added up from a block's dot products, of any order, and a compensated sum; the series adds
+        the harmonics of degree m <= l of the sphere below, and l of those.
         """
         u = jnp.finfo(c.dtype).eps / 2
         values, _ = self.coefficients(c)
         l = np.arange(self.degree + 1)
-        features = 6.0 * l + sum((amplification(e, self.degree) * (6.5 * l + 3.0) for e in range(3, self.d + 1)), 0.0 * l)
+        features = 6.0 * l + sum(
+            (amplification(e, self.degree) * (6.5 * l + 3.0) for e in range(3, self.d + 1)), 0.0 * l
+        )
         below = np.array([float(harmonics_of_degree(max(self.d - 1, 2), int(k))) for k in l])
         adding = math.sqrt(2.0) * (min(n, BLOCK) + 4)
         return u * jnp.sum(values * jnp.asarray(2.0 * features + adding + below + 6.0 * l + 20.0, c.dtype))
 
 
 def compensated(partial: Callable[..., Any], arrays: tuple[Array | None, ...], size: int) -> Any:
-    """Return the sum of `partial(*block)` over blocks of rows, added as if in twice the precision, in one block's memory.
+    """Return the sum of `partial(*block)` over blocks of rows, as if in twice the precision, in one block's memory.
 
     Zero rows must contribute nothing. The blocks are recomputed in the backward pass.
     """

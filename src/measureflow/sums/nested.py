@@ -13,7 +13,6 @@ and no sum over harmonics amplifies an error. The functions of an angle are poly
 from __future__ import annotations
 
 import functools
-import math
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +27,7 @@ __all__ = ["Band", "amplification", "bands", "count", "members"]
 #: degree m of the sphere below (zeros behind): their products at one m are the harmonics
 Band = tuple[Float[Array, "m l n"], Float[Array, "m h n"]]
 #: into how many bands the m are cut: fewer waste products with zeros, more are slow to compile
-BANDS = 8
+BANDS = 6
 
 
 def count(d: int, degree: int) -> int:
@@ -43,8 +42,7 @@ def members(degree: int, d: int) -> list[np.ndarray]:
     width = -(-(degree + 1) // BANDS)
     out = []
     for first in range(0, degree + 1, 2 * width):
-        for odd in (0, 1):
-            out.append(np.arange(first + odd, min(first + 2 * width, degree + 1), 2))
+        out += [np.arange(first + odd, min(first + 2 * width, degree + 1), 2) for odd in (0, 1)]
     return [m for m in out if len(m)]
 
 
@@ -62,9 +60,16 @@ def bands(x: Float[Array, "n d"], degree: int) -> list[Band]:
     # the harmonics of S², S³, .. up to two spheres below, of all degrees; degree and place in it by row
     known = turns.reshape(2 * (degree + 1), n)
     for e in range(3, d - 1):
-        tables = [functions(e, np.arange(degree + 1)[p::2], None, cosines[e - 2], sines[e - 2]) for p in (0, 1)]
-        rows = [tables[l % 2][l // 2][of_degrees(e - 1, l)] for l in range(degree + 1)]
-        known = jnp.concatenate([row * known[: len(row)] for row in rows])
+        tables = [functions(e, np.arange(p, degree + 1, 2), None, cosines[e - 2], sines[e - 2]) for p in (0, 1)]
+        # one row for each degree, each lower degree and each harmonic of that
+        flat = jnp.concatenate([table.reshape(-1, n) for table in tables])
+        lower = [of_degrees(e - 1, l) for l in range(degree + 1)]
+        starts = [
+            (l % 2) * tables[0].shape[0] * tables[0].shape[1] + l // 2 * tables[l % 2].shape[1]
+            for l in range(degree + 1)
+        ]
+        rows = np.concatenate([start + low for start, low in zip(starts, lower, strict=True)])
+        known = flat[rows] * known[np.concatenate([np.arange(len(low)) for low in lower])]
     out = []
     for m in members(degree, d):
         top = functions(d, None, m, cosines[-1], sines[-1])
@@ -93,7 +98,11 @@ def harmonics_rows(d: int, l: int) -> int:
 
 
 def functions(
-    d: int, degrees: np.ndarray | None, orders: np.ndarray | None, cosines: Float[Array, "p n"], sines: Float[Array, "p n"]
+    d: int,
+    degrees: np.ndarray | None,
+    orders: np.ndarray | None,
+    cosines: Float[Array, "p n"],
+    sines: Float[Array, "p n"],
 ) -> Float[Array, "a b n"]:
     """Return `F_lm`: for orders m of one parity and all l >= the first, or for degrees l of one parity and all m <= the
     last. The given one is the first axis."""
@@ -119,7 +128,7 @@ def functions(
 
 
 def waves(x: Float[Array, "n d"], degree: int) -> tuple[Float[Array, "e p n"], Float[Array, "e p n"]]:
-    """Return `cos p t, sin p t` for p = 0..degree, for the longitude and then the polar angle of each sphere from S² up.
+    """Return `cos p t, sin p t` for p = 0..degree, for the longitude, then the polar angle of each sphere from S² up.
 
     Where a point lies on the axis of a sphere, any point of the one below gives the same sums: the first pole.
     """
@@ -163,7 +172,14 @@ def ladder(d: int, degree: int) -> np.ndarray:
         up = (np.sqrt(dims[l] / dims[l + 1]) / ahead)[:, None] * (lower + upper)[: l + 1]
         back = np.sqrt(dims[max(l - 1, 0)] / dims[l + 1]) * behind / ahead
         table[l + 1, : l + 1] = up - back[:, None] * table[max(l - 1, 0), : l + 1]
-        grown = (np.longdouble(d) / 2 + l) / (np.longdouble(d - 1) / 2 + l) * below[l + 1] / below[l] * dims[l] / dims[l + 1]
+        grown = (
+            (np.longdouble(d) / 2 + l)
+            / (np.longdouble(d - 1) / 2 + l)
+            * below[l + 1]
+            / below[l]
+            * dims[l]
+            / dims[l + 1]
+        )
         table[l + 1, l + 1] = np.sqrt(grown) * np.where(even, lower - upper, upper - lower)[l]
         table[l + 1, ~even[:, 0], 0] = 0
     return table.astype(float)

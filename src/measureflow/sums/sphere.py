@@ -87,7 +87,7 @@ class TwoSphere(Expansion):
         return jnp.transpose(woven, (2, 0, 3, 1))
 
     def lifted_moments(self, y: Float[Array, "n d"], columns: Float[Array, "n v"]) -> Float[Array, "2 p m v"]:
-        """Return the moments of the columns and, at no further pass over the atoms, of the columns times coordinates."""
+        """Return the moments of the columns and of the columns times coordinates, at one pass over the atoms."""
         moments = self.moments(y, columns)
         shifted = self.shifted(moments)
         # the shifted moments end one degree earlier

@@ -1,4 +1,4 @@
-"""Sums over the first atoms only, on any space with an expansion: running moments of long strips, and the rest by pairs.
+"""Sums over the first atoms only, with any expansion: running moments of long strips, and the rest by pairs.
 
 A strip is as long as its moments, so that all of them take no more memory than a few copies of the atoms. Queries that
 have seen equally many whole strips are evaluated together, by matrix products.
@@ -68,9 +68,7 @@ def strip_sums(
         moments = jax.lax.map(jax.checkpoint(lambda strip: how.moments(*strip)), (atoms[:-1], columns[:-1]))
         running = jax.tree.map(lambda a: jax.lax.associative_scan(jnp.add, a, axis=0), moments)
         before = jax.tree.map(lambda a: jnp.concatenate([jnp.zeros_like(a[:1]), a])[own], running)
-    out = jax.lax.map(
-        jax.checkpoint(rows), (x[members], (seen % length)[members], atoms[own], columns[own], before)
-    )
+    out = jax.lax.map(jax.checkpoint(rows), (x[members], (seen % length)[members], atoms[own], columns[own], before))
     place = jnp.zeros_like(order).at[order].set(jnp.arange(x.shape[0])) - (until - counts)[strip]
     return out[(ends - filled)[strip] + place // block, place % block]
 
