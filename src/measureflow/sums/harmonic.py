@@ -47,8 +47,9 @@ class Harmonic(Sum):
     sphere. A mask costs strips of pairs beside the moments, as long as the number of harmonics asks.
 
     The error has three parts, all in `error_bound`: the harmonics left out, rounding, and how far points are off the
-    unit sphere. It is small beside the *largest* weight `e^c`: of a softmax, whose denominator may be small, a query far from every token has fewer
-    digits, and one with none at all gets NaN. `pull` is precise to `floor` only: below it, use exact sums.
+    unit sphere. It is small beside the *largest* weight `e^c`: of a softmax, whose denominator may be small, a query
+    far from every token has fewer digits, and one with none at all gets NaN. `pull` is precise to `floor` only: below
+    it, use exact sums.
     First derivatives are those of the exact sum in every direction; second ones (forward over reverse) along the
     sphere only, and away from the poles of S² and the larger spheres.
 
