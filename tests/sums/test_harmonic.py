@@ -203,7 +203,7 @@ def test_traced_beta_needs_a_degree():
 
 @pytest.mark.parametrize(
     ("d", "words"),
-    [(4, {}), (3, {"mask": "causal"}), (2, {"score": "l2"}), (2, {"query": np.diag([1.0, 2.0])})],
+    [(7, {}), (2, {"score": "l2"}), (3, {"score": "l2", "mask": "causal"})],
 )
 def test_what_has_no_expansion_is_refused_with_the_cure(d, words):
     tokens = mf.uniform(mf.Sphere(d), n=5, seed=0)

@@ -83,7 +83,7 @@ def test_few_tokens_are_summed_exactly_without_a_warning():
 
 
 def test_what_has_no_expansion_is_summed_exactly():
-    for d, words in ((7, {}), (3, {"mask": "causal"}), (2, {"score": "l2"})):
+    for d, words in ((7, {}), (3, {"score": "l2", "mask": "causal"}), (2, {"score": "l2"})):
         made = mf.sums.plan(kernel(**words), tokens(d, 5000))
         assert isinstance(made.sum, mf.sums.Exact)
         assert "no harmonic expansion" in made.explain()

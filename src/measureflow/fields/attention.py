@@ -47,17 +47,27 @@ class AttentionKernel(Kernel):
         return self.weighting(logits, masses, allowed, beta * self.score.largest)
 
     def exponential(self) -> Exponential | None:
-        """Return the kernel as an exponential of the inner product, where query and key are numbers."""
+        """Return the kernel as an exponential of the inner product, or of the form that query and key make."""
         plain = isinstance(self.score, Dot) and isinstance(self.weighting, (Softmax, Unnormalised))
-        if not (plain and is_scalar(self.query) and is_scalar(self.key) and isinstance(self.mask, (Causal, NoneType))):
+        if not (plain and isinstance(self.mask, (Causal, NoneType))):
             return None
-        factors = (factor for factor in (self.query, self.key) if factor is not None)
+        numbers = is_scalar(self.query) and is_scalar(self.key)
+        factors = [factor for factor in (self.query, self.key) if factor is not None]
         shifted = isinstance(self.weighting, Unnormalised) and self.weighting.shifted
+        form, roundings = None, None
+        if not numbers:
+            query, key = (jnp.ones(()) if factor is None else factor for factor in (self.query, self.key))
+            form = self.beta * product(query.T, key)
+            rows = max(factor.shape[0] for factor in factors if factor.ndim == 2)
+            sizes = [jnp.sqrt(jnp.sum(factor**2)) for factor in factors]
+            roundings = (rows + 2 * form.shape[1]) * math.prod(sizes, start=self.beta)
         return Exponential(
-            concentration=math.prod(factors, start=self.beta),
+            concentration=math.prod(factors, start=self.beta) if numbers else None,
             shift=self.beta if shifted else jnp.zeros_like(self.beta),
             normalised=isinstance(self.weighting, Softmax),
             causal=self.mask is not None,
+            form=form,
+            roundings=roundings,
         )
 
     def tilted(self, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens) -> Tilted | None:

@@ -1,4 +1,4 @@
-"""Coefficients of `e^{c(t-1)}` in Fourier and in Legendre modes: scaled Bessel functions, their tails, degrees."""
+"""Coefficients of `e^{c(t-1)}` in Fourier, Legendre and Gegenbauer modes: scaled Bessel functions, tails, degrees."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.special import ive
+from scipy.special import gammaln, ive
 
-__all__ = ["circle_coefficients", "circle_degree", "sphere_coefficients", "sphere_degree"]
+__all__ = [
+    "circle_coefficients",
+    "circle_degree",
+    "harmonics_of_degree",
+    "hypersphere_coefficients",
+    "hypersphere_degree",
+    "sphere_coefficients",
+    "sphere_degree",
+]
 
 #: steps of the continued fraction above twice the highest mode that is asked for
 EXTRA = 40
@@ -43,7 +51,44 @@ def sphere_coefficients(c: Float[Array, ""], degree: int) -> tuple[Float[Array, 
     return values[: degree + 1], jnp.minimum(jax.lax.stop_gradient(tail), 1.0)
 
 
-def bessel_ratios(c: Float[Array, ""], count: int, order: float) -> Float[Array, "k"]:
+def hypersphere_coefficients(
+    c: Float[Array, "*n"], degree: int, d: int
+) -> tuple[Float[Array, "k *n"], Float[Array, "*n"]]:
+    r"""Return $A_l = N_l \Gamma(d/2) (2/c)^\lambda e^{-c} I_{l+\lambda}(c)$, l = 0..degree, and a bound on later ones.
+
+    $e^{c(t-1)} = \sum_l A_l C_l^\lambda(t) / C_l^\lambda(1)$ with $\lambda = d/2 - 1$ and `N_l` harmonics of degree l;
+    no term is larger than at t = 1, where they add up to 1. c >= 0, of any shape. $e^c A_l$ and its tail grow with c.
+    """
+    order = d / 2 - 1
+    ratios = bessel_ratios(c, degree + 1, order)
+    values = scaled_mean(c, d) * jnp.concatenate([jnp.ones_like(ratios[:1]), jnp.cumprod(ratios, axis=0)])
+    dims = [float(harmonics_of_degree(d, l)) for l in range(degree + 3)]
+    values = values * jnp.asarray(dims[: degree + 2], c.dtype).reshape(-1, *(1,) * c.ndim)
+    quotient = ratios[degree] * (dims[degree + 2] / dims[degree + 1])
+    tail = jnp.where(quotient < 1.0, values[degree + 1] / jnp.where(quotient < 1.0, 1.0 - quotient, 1.0), 1.0)
+    return values[: degree + 1], jnp.minimum(jax.lax.stop_gradient(tail), 1.0)
+
+
+def scaled_mean(c: Float[Array, "*n"], d: int) -> Float[Array, "*n"]:
+    r"""Return the mean of $e^{c(t-1)}$ over the sphere, $\Gamma(d/2) (2/c)^\lambda e^{-c} I_\lambda(c)$.
+
+    Two dimensions up it is smaller by $2 (\lambda+1) I_{\lambda+1} / (c I_\lambda)$, which has a fraction without a
+    quotient by c.
+    """
+    order = 0.0 if d % 2 == 0 else 0.5
+    value = scaled_i0(c) if d % 2 == 0 else scaled_spherical_i0(c)
+    while order < d / 2 - 1:
+        value = value / (1.0 + c * bessel_ratios(c, 1, order + 1.0)[0] / (2.0 * (order + 1.0)))
+        order += 1.0
+    return value
+
+
+def harmonics_of_degree(d: int, l: int) -> int:
+    """Return how many independent harmonics of degree l the unit sphere of R^d has, d >= 2."""
+    return math.comb(l + d - 1, l) - (math.comb(l + d - 3, l - 2) if l > 1 else 0)
+
+
+def bessel_ratios(c: Float[Array, "*n"], count: int, order: float) -> Float[Array, "k *n"]:
     r"""Return $r_k = I_{\nu+k+1}(c) / I_{\nu+k}(c)$ for k = 0..count-1, by $r_k = c / (2(\nu+k+1) + c\, r_{k+1})$.
 
     Run downwards, the continued fraction forgets its start; the start is Amos's bound, near the truth at every c.
@@ -99,6 +144,22 @@ def sphere_degree(c: float, tolerance: float) -> int:
     near_zero = c < 1e-6
     sizes = c**orders if near_zero else (2 * orders + 1) * math.sqrt(math.pi / (2 * c)) * ive(orders + 0.5, c)
     return least_degree(sizes, float(sizes[0]), tolerance)
+
+
+def hypersphere_degree(c: float, d: int, tolerance: float, mean: float | None = None) -> int:
+    """Return the least degree on the unit sphere of R^d in the sense of `circle_degree`, for another mean if given."""
+    sizes = hypersphere_sizes(c, d)
+    return least_degree(sizes, float(sizes[0]) if mean is None else mean, tolerance)
+
+
+def hypersphere_sizes(c: float, d: int) -> np.ndarray:
+    """Return the coefficients `A_l` of `hypersphere_coefficients`, as far as they are of any size."""
+    orders, half = all_orders(c), d / 2 - 1
+    dims = np.array([float(harmonics_of_degree(d, int(l))) for l in orders])
+    # near 0, where the quotient fails: A_l <= N_l (c/2)^l Gamma(d/2) / Gamma(l + d/2)
+    if c < 1e-6:
+        return dims * (c / 2) ** orders * np.exp(gammaln(d / 2) - gammaln(orders + d / 2))
+    return dims * np.exp(gammaln(d / 2) + half * math.log(2 / c)) * ive(orders + half, c)
 
 
 def all_orders(c: float) -> np.ndarray:

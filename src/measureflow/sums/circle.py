@@ -93,6 +93,14 @@ class Circle(Expansion):
         modes = rows.reshape(*rows.shape[:2], -1)[..., fine : fine + self.degree + 2]
         return jnp.moveaxis(modes, 1, 2)
 
+    def lifted_moments(self, y: Float[Array, "n d"], columns: Float[Array, "n v"]) -> Float[Array, "2 k v"]:
+        """Return the moments of the columns and of the columns times coordinates, at one pass over the atoms."""
+        moments = self.moments(y, columns)
+        shifted = self.shifted(moments)
+        # the shifted moments end one degree earlier
+        moments = moments[tuple(slice(size) for size in shifted[0].shape)]
+        return jnp.concatenate([moments, *shifted], axis=-1)
+
     def shifted(self, moments: Float[Array, "2 k v"]) -> list[Float[Array, "2 k v"]]:
         """Return the moments of the columns times each coordinate of the points, one degree lower."""
         cos, sin = moments

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["Expansion"]
+__all__ = ["Expansion", "lifted"]
 
 
 class Expansion(eqx.Module):
@@ -16,27 +17,20 @@ class Expansion(eqx.Module):
 
     degree: int = eqx.field(static=True)
 
-    d: ClassVar[int]
-
-    @staticmethod
-    @abc.abstractmethod
-    def degree_for(c: float, tolerance: float) -> int:
-        """Return the degree that keeps a tolerance."""
-
     @abc.abstractmethod
     def coefficients(self, c: Float[Array, ""]) -> tuple[Float[Array, "k"], Float[Array, ""]]:
         """Return the kernel's coefficients up to the degree, and a bound on what is left out."""
 
     @abc.abstractmethod
-    def moments(self, y: Float[Array, "n d"], columns: Float[Array, "n v"]) -> Float[Array, "... v"]:
-        """Return the moments of the columns, up to one degree more than the series needs."""
+    def moments(self, y: Float[Array, "n d"], columns: Float[Array, "n v"]) -> Any:
+        """Return the moments of the columns, in the form that `series` takes; they add up over atoms."""
+
+    def lifted_moments(self, y: Float[Array, "n d"], columns: Float[Array, "n v"]) -> Any:
+        """Return the moments that the series needs of the columns, then of the columns times each coordinate."""
+        return self.moments(y, lifted(columns, y))
 
     @abc.abstractmethod
-    def shifted(self, moments: Float[Array, "... v"]) -> list[Float[Array, "... v"]]:
-        """Return the moments of the columns times each coordinate of the points, one degree lower."""
-
-    @abc.abstractmethod
-    def series(self, moments: Float[Array, "... v"], c: Float[Array, ""]) -> Any:
+    def series(self, moments: Any, c: Float[Array, ""]) -> Any:
         """Return the coefficients of the sums as functions of the query, in the form that `evaluate` takes."""
 
     @abc.abstractmethod
@@ -46,3 +40,8 @@ class Expansion(eqx.Module):
     @abc.abstractmethod
     def rounding(self, c: Float[Array, ""], n: int) -> Float[Array, ""]:
         r"""Return a bound on the rounding error of a sum over `n` atoms, relative to $\sum_j |g_j|$."""
+
+
+def lifted(columns: Float[Array, "n v"], y: Float[Array, "n d"]) -> Float[Array, "n w"]:
+    """Return the columns, then the columns times each coordinate of `y` in turn."""
+    return jnp.concatenate([columns, *(columns * y[:, k, None] for k in range(y.shape[1]))], axis=1)

@@ -147,7 +147,7 @@ class Neighbours(Sum):
     def shape_of(self, kernel: Kernel) -> Exponential:
         """Return the kernel as an exponential; raise `BadInput` where it is none."""
         exponential = kernel.exponential()
-        if exponential is None:
+        if exponential is None or exponential.concentration is None:
             raise BadInput(
                 "Neighbours: this kernel is no exponential of <x,y>. It sums e^(beta <x,y>) with numbers as query and "
                 "key, score 'dot', weighting 'softmax' or 'unnormalised', mask None or 'causal'. "

@@ -7,14 +7,16 @@ That keeps memory linear in both passes, and is smooth where the expansion's own
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from measureflow.sums.circle import Circle
-from measureflow.sums.expansion import Expansion
+from measureflow.sums.expansion import Expansion, lifted
 from measureflow.sums.prefixes import prefix_sums
+from measureflow.sums.strips import Strips, strip_sums, unit
 
 __all__ = ["lifted_sums", "plain_sums"]
 
@@ -29,9 +31,17 @@ def plain_sums(
     seen: Int[Array, "m"] | None = None,
 ) -> Float[Array, "m v"]:
     """Return the sums at each query; with `seen`, over the first `seen` atoms only. c >= 0."""
-    if seen is not None:
-        assert isinstance(expansion, Circle)
+    if isinstance(expansion, Circle) and seen is not None:
         return prefix_sums(expansion, c, x, y, columns, seen)
+    if seen is not None:
+
+        def near(x: Array, y: Array) -> Array:
+            return jnp.exp(c * (unit(x) @ unit(y).T - 1.0))
+
+        def whole(moments: Any, x: Array) -> Array:
+            return expansion.evaluate(expansion.series(moments, c), x)
+
+        return strip_sums(Strips(expansion.moments, whole, near), x, y, columns, seen)
     return expansion.evaluate(expansion.series(expansion.moments(y, columns), c), x)
 
 
@@ -46,15 +56,11 @@ def lifted_sums(
 ) -> Float[Array, "m 1+d v"]:
     """Return the sums of the columns, and of the columns times each coordinate of the atoms.
 
-    The latter cost no further pass over the atoms: their moments are neighbours of the columns' own.
+    On circle and S² the latter cost no further pass over the atoms: their moments are neighbours of the columns' own.
     """
     if seen is not None:
         return unpacked(plain_sums(expansion, c, x, y, lifted(columns, y), seen), expansion.d)
-    moments = expansion.moments(y, columns)
-    shifted = expansion.shifted(moments)
-    # the shifted moments end one degree earlier
-    moments = moments[tuple(slice(size) for size in shifted[0].shape)]
-    series = expansion.series(jnp.concatenate([moments, *shifted], axis=-1), c)
+    series = expansion.series(expansion.lifted_moments(y, columns), c)
     return unpacked(expansion.evaluate(series, x), expansion.d)
 
 
@@ -81,11 +87,6 @@ def lifted_sums_jvp(expansion: Expansion, primals: tuple, tangents: tuple) -> tu
         return unpacked(plain_sums(expansion, c, x, y, lifted(columns, y), seen), expansion.d)
 
     return jax.jvp(spelled_out, primals[:-1], tangents[:-1])
-
-
-def lifted(columns: Float[Array, "n v"], y: Float[Array, "n d"]) -> Float[Array, "n w"]:
-    """Return the columns, then the columns times each coordinate of `y` in turn."""
-    return jnp.concatenate([columns, *(columns * y[:, k, None] for k in range(y.shape[1]))], axis=1)
 
 
 def unpacked(sums: Float[Array, "m w"], d: int) -> Float[Array, "m 1+d v"]:

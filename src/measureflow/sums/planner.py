@@ -13,6 +13,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
@@ -159,8 +160,8 @@ def plan(
     neighbours grows with the pairs that are near, which are counted for a sample. The constants are fitted by
     `benchmarks/fit_sums.py`, for each dtype and device. The cheapest sum is taken whose error bound for these queries
     is below `tolerance`, or below what rounding alone may do to an exact sum; where a cheaper one fails in that, there
-    is a warning, unless no sum in this dtype could keep the tolerance. Where exact sums take less than 0.2 ms nothing
-    is looked at.
+    is a warning, unless no sum in this dtype could keep the tolerance. Where exact sums take less than a millisecond
+    nothing is looked at.
 
     Raises:
         BadInput: a tolerance that is none; tokens or beta traced.
@@ -207,17 +208,17 @@ def considered(
     """Return the fast sums that this kernel has, with a note on each; their predicted costs are put in `seconds`."""
     sums: dict[str, Harmonic | Neighbours] = {}
     notes = []
-    tokens = x.shape[0] + mu.n
     try:
-        sums["harmonic"] = Harmonic(tolerance=tolerance).settled(kernel, mu)
-        degree = sums["harmonic"].degree or 0
-        seconds["harmonic"] = harmonic_seconds(costs, kernel, mu.d, degree, tokens)
-        notes.append(f"harmonics would need {degree} degrees")
+        sums["harmonic"] = harmonic = Harmonic(tolerance=tolerance).settled(kernel, mu)
+        seconds["harmonic"] = harmonic_seconds(costs, kernel, mu, harmonic, x.shape[0])
+        notes.append(f"harmonics would need {harmonic.degree} degrees")
     except BadInput:
         notes.append("this kernel has no harmonic expansion on this space")
     exponential = kernel.exponential()
     cheapest = min(seconds.values())
-    if exponential is None or neighbours_seconds(costs, mu, x.shape[0], 0.0) >= cheapest:
+    if exponential is None or exponential.concentration is None:
+        return sums, notes
+    if neighbours_seconds(costs, mu, x.shape[0], 0.0) >= cheapest:
         return sums, notes
     # far below the tolerance: the bound is relative to the output, and a flow must resolve slow motion
     neighbours = Neighbours(tolerance=max(1e-4 * tolerance, 1e-30))
@@ -228,13 +229,12 @@ def considered(
     return sums, notes
 
 
-def harmonic_seconds(costs: dict[str, Any], kernel: Kernel, d: int, degree: int, tokens: int) -> float:
-    """Return the predicted seconds of a harmonic sum over that many queries and atoms together."""
-    exponential = kernel.exponential()
-    causal = exponential is not None and exponential.causal
-    cost = costs["causal" if causal else {2: "circle", 3: "sphere"}[d]]
-    modes = 2 * degree + 1 if d == 2 else (degree + 1) ** 2
-    return cost["call"] + tokens * (cost["token"] + cost["token_mode"] * modes)
+def harmonic_seconds(costs: dict[str, Any], kernel: Kernel, mu: Tokens, harmonic: Harmonic, queries: int) -> float:
+    """Return the predicted seconds of a harmonic sum."""
+    kind, modes, pairs = harmonic.work(kernel, mu)
+    cost, exact = costs[kind], costs["exact"]
+    near = queries * pairs * (exact["pair"] + exact["pair_coordinate"] * mu.d)
+    return cost["call"] + (queries + mu.n) * (cost["token"] + cost["token_mode"] * modes) + near
 
 
 def neighbours_seconds(costs: dict[str, Any], mu: Tokens, queries: int, share: float) -> float:
@@ -261,7 +261,10 @@ def neighbours_units(n: int, queries: int, d: int, share: float) -> dict[str, fl
 def exact_rounding(kernel: Kernel, mu: Tokens) -> float:
     """Return what rounding may do to an exact sum: an inner product is off by `d u`, its weight by `c d u`."""
     exponential = kernel.exponential()
-    c = 0.0 if exponential is None else abs(float(exponential.concentration))
+    c = 0.0
+    if exponential is not None:
+        number, form = exponential.concentration, exponential.form
+        c = abs(float(number)) if number is not None else float(np.linalg.norm(np.asarray(form), 2))
     return float(jnp.finfo(mu.points.dtype).eps) * (c * (mu.d + 2) + math.log2(mu.n + 1) + 8)
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from measureflow.sums.blocks import mapped_rows
 from measureflow.sums.circle import Circle
+from measureflow.sums.strips import unit
 
 __all__ = ["prefix_sums"]
 
@@ -53,9 +54,3 @@ def prefix_sums(
         return whole + jnp.einsum("ms,msv->mv", weights, columns[strip])
 
     return mapped_rows(rows, (x, seen), BLOCK)
-
-
-def unit(x: Float[Array, "*b 2"]) -> Float[Array, "*b 2"]:
-    """Return the points on the circle; the zeros of padding stay."""
-    size = jnp.sqrt(jnp.sum(x**2, axis=-1, keepdims=True))
-    return x / jnp.where(size > 0, size, 1)

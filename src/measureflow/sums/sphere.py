@@ -86,6 +86,14 @@ class TwoSphere(Expansion):
         woven = jnp.stack([even, odd], axis=-1).reshape(*even.shape[:3], -1)[..., : self.degree + 2]
         return jnp.transpose(woven, (2, 0, 3, 1))
 
+    def lifted_moments(self, y: Float[Array, "n d"], columns: Float[Array, "n v"]) -> Float[Array, "2 p m v"]:
+        """Return the moments of the columns and of the columns times coordinates, at one pass over the atoms."""
+        moments = self.moments(y, columns)
+        shifted = self.shifted(moments)
+        # the shifted moments end one degree earlier
+        moments = moments[tuple(slice(size) for size in shifted[0].shape)]
+        return jnp.concatenate([moments, *shifted], axis=-1)
+
     def shifted(self, moments: Float[Array, "2 p m v"]) -> list[Float[Array, "2 p m v"]]:
         """Return the moments of the columns times each coordinate of the points, one degree lower."""
         even = (jnp.arange(moments.shape[2]) % 2 == 0)[None, None, :, None]
