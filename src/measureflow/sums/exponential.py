@@ -27,3 +27,9 @@ class Exponential(eqx.Module):
     form: Float[Array, "d d"] | None = None
     #: how many roundings of a unit a logit of the form may be off, as Q, K and M may cancel in parts
     roundings: Float[Array, ""] | None = None
+
+    @property
+    def number(self) -> Float[Array, ""]:
+        """The concentration of a kernel without a form."""
+        assert self.concentration is not None
+        return self.concentration

@@ -203,7 +203,7 @@ def looked_up(
     values: Array | None,
 ) -> Visited:
     """Return what each query gets from its neighbours, in the order of the queries; without values, the gaps."""
-    given = exponential.concentration.astype(x.dtype)
+    given = exponential.number.astype(x.dtype)
     # attending to the opposite is attending from the opposite
     sign = jax.lax.stop_gradient(jnp.where(given < 0, -1, 1).astype(x.dtype))
     # rows of padding may hold anything
@@ -244,7 +244,7 @@ def weighted(exponential: Exponential, x: Array, got: Visited) -> tuple[Float[Ar
     if exponential.normalised:
         weight = jnp.where(nothing, 0, jnp.ones_like(got.total))
         return jnp.where(nothing[:, None], 0, got.moved / jnp.where(nothing, 1, got.total)[:, None]), weight
-    size, shift = jnp.abs(exponential.concentration).astype(x.dtype), exponential.shift.astype(x.dtype)
+    size, shift = jnp.abs(exponential.number).astype(x.dtype), exponential.shift.astype(x.dtype)
     held = jax.lax.stop_gradient
     # the sums and their derivatives are those of e^(c <x,y> - exponent), the exponent held fixed
     exponent = held(got.top + 0.5 * size * (jnp.sum(x * x, axis=1) - 1) + (size - shift))
@@ -260,7 +260,7 @@ def places_of(exponential: Exponential, mu: Tokens) -> Array | None:
 def rounding(exponential: Exponential, x: Array, mu: Tokens, got: Visited) -> Float[Array, "m"]:
     """Return a bound on the relative rounding error of a query's sums and of their denominator."""
     u, d = jnp.finfo(x.dtype).eps / 2, x.shape[1]
-    c = jnp.abs(exponential.concentration).astype(x.dtype)
+    c = jnp.abs(exponential.number).astype(x.dtype)
     norms = jnp.max(jnp.where(mu.present, jnp.sum(mu.points**2, axis=1), 0))
     exponent = 0.5 * c * ((2 * d + 12) * got.reach**2 + (d + 3) * norms)
     adding = 2.0 * TOGETHER + 2.0 * got.met / TOGETHER + 8

@@ -61,7 +61,7 @@ class Products(Sum):
 
         def rows(xs: Array, beside: tuple[Array | None, Array | None]) -> tuple[Array, Array]:
             ranks, own = beside
-            if plain is not None and not plain.causal:
+            if plain is not None and plain.form is None and not plain.causal:
                 return exponential_pull(plain, xs, own, mu)
             weights = kernel.weights(xs, ranks, mu)
             others = weights if own is None else jnp.where(own[:, None] == jnp.arange(mu.n)[None, :], 0, weights)
@@ -98,7 +98,7 @@ def exponential_pull(
     Queries run along the last axis, scales and masses go into the factors of the products: what is done to all pairs
     is two products, a maximum and one exponential.
     """
-    c, cap = plain.concentration.astype(x.dtype), 0.9 * math.log(float(jnp.finfo(x.dtype).max))
+    c, cap = plain.number.astype(x.dtype), 0.9 * math.log(float(jnp.finfo(x.dtype).max))
     masses = jnp.where(mu.present, mu.weights, 0)
     logits = (c * mu.points) @ x.T
     top = plain.shift.astype(x.dtype)

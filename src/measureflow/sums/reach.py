@@ -25,11 +25,11 @@ def share_of_pairs(exponential: Exponential, mu: Tokens, x: Float[Array, "m d"],
     The queries of a sample get what their nearest blocks hold, and the blocks whose bound matters beside that are
     counted. A mask is not looked at.
     """
-    c = abs(float(exponential.concentration))
+    c = abs(float(exponential.number))
     present = np.asarray(mu.present)
     points, masses = np.asarray(mu.points)[present], np.asarray(mu.weights)[present]
     queries = points if x is mu.points else np.asarray(x)
-    if float(exponential.concentration) < 0:
+    if float(exponential.number) < 0:
         queries = -queries
     atoms = np.minimum(cut(points, atoms_per_block(len(points)), np)[0], len(points) - 1)
     rows = np.minimum(cut(queries, QUERIES * atoms_per_block(len(queries)), np)[0], len(queries) - 1)
