@@ -14,12 +14,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 import time
-from concurrent.futures import ThreadPoolExecutor
-
-# one thread per chunk of clouds is faster than several within an operation on small arrays
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
 import jax
 import jax.numpy as jnp
@@ -65,11 +60,10 @@ def program(d: int, sharp: bool = False) -> jax.stages.Wrapped:
 
 
 def ours(points: np.ndarray, beta: float, sharp: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Flow all clouds, chunk by chunk on as many threads as there are cores."""
+    """Flow all clouds, chunk by chunk."""
     run, size = program(points.shape[-1], sharp), chunk(points.shape[-1])
     chunks = [points[k : k + size] for k in range(0, len(points), size)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        out = list(pool.map(lambda some: jax.tree.map(np.asarray, run(some, jnp.asarray(beta, float))), chunks))
+    out = [jax.tree.map(np.asarray, run(some, jnp.asarray(beta, float))) for some in chunks]
     return np.concatenate([overlaps for overlaps, _ in out]), np.concatenate([last for _, last in out])
 
 
