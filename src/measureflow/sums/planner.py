@@ -219,10 +219,13 @@ def considered(
 
 
 def harmonic_seconds(costs: dict[str, Any], kernel: Kernel, d: int, degree: int, tokens: int) -> float:
-    """Return the predicted seconds of a harmonic sum over that many queries and atoms together."""
+    """Return the predicted seconds of a harmonic sum over that many queries and atoms; infinite where not fitted."""
     exponential = kernel.exponential()
     causal = exponential is not None and exponential.causal
-    cost = costs["causal" if causal else {2: "circle", 3: "sphere"}[d]]
+    kind = {2: "causal" if causal else "circle", 3: "causal sphere" if causal else "sphere"}.get(d)
+    if kind not in costs:
+        return math.inf
+    cost = costs[kind]
     modes = 2 * degree + 1 if d == 2 else (degree + 1) ** 2
     return cost["call"] + tokens * (cost["token"] + cost["token_mode"] * modes)
 
