@@ -29,13 +29,13 @@ def test_many_tokens_on_the_circle_are_summed_by_harmonics_that_keep_the_toleran
 
 
 def test_a_short_ranged_kernel_is_summed_over_neighbours():
-    mu = tokens(3, 20_000)
+    mu = tokens(3, 8000)
     made = mf.sums.plan(kernel(3e4), mu)
     assert isinstance(made.sum, mf.sums.Neighbours)
     assert made.seconds["neighbours"] < min(made.seconds["harmonic"], made.seconds["exact"])
     assert made.bound is not None
     assert made.bound <= 1e-10
-    queries = mu.points[::500]
+    queries = mu.points[::200]
     gap = made.sum.attend(kernel(3e4), queries, None, mu, mu.points) - mf.sums.Exact().attend(
         kernel(3e4), queries, None, mu, mu.points
     )
@@ -43,7 +43,7 @@ def test_a_short_ranged_kernel_is_summed_over_neighbours():
 
 
 def test_share_of_pairs_is_near_what_is_summed():
-    mu = tokens(3, 4000)
+    mu = tokens(3, 2000)
     for beta in (1.0, 300.0, 1e4):
         guess = share_of_pairs(kernel(beta).exponential(), mu, mu.points, 1e-14)
         said = float(mf.sums.Neighbours().explain(kernel(beta), mu).split(": ")[1].split(" %")[0]) / 100

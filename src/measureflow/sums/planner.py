@@ -230,8 +230,10 @@ def considered(
 
 
 def harmonic_seconds(costs: dict[str, Any], kernel: Kernel, mu: Tokens, harmonic: Harmonic, queries: int) -> float:
-    """Return the predicted seconds of a harmonic sum."""
+    """Return the predicted seconds of a harmonic sum; infinite where its kind was not fitted."""
     kind, modes, pairs = harmonic.work(kernel, mu)
+    if kind not in costs:
+        return math.inf
     cost, exact = costs[kind], costs["exact"]
     near = queries * pairs * (exact["pair"] + exact["pair_coordinate"] * mu.d)
     return cost["call"] + (queries + mu.n) * (cost["token"] + cost["token_mode"] * modes) + near
