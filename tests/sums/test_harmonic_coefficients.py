@@ -6,7 +6,15 @@ import mpmath
 import numpy as np
 import pytest
 
-from measureflow.sums.bessel import circle_coefficients, circle_degree, sphere_coefficients, sphere_degree
+from measureflow.sums.bessel import (
+    circle_coefficients,
+    circle_degree,
+    harmonics_of_degree,
+    hypersphere_coefficients,
+    hypersphere_degree,
+    sphere_coefficients,
+    sphere_degree,
+)
 
 CONCENTRATIONS = [1e-12, 1e-3, 1.0, 9.0, 100.0, 700.0, 1e4]
 
@@ -59,3 +67,29 @@ def test_too_low_a_degree_spoils_the_tail_more_than_the_coefficients(coefficient
     for degree in {1, 5, int(np.sqrt(c)), int(2 * np.sqrt(c)), int(4 * np.sqrt(c))}:
         values, tail = coefficients(jnp.asarray(c), degree)
         assert jnp.sum(jnp.abs(values - exact[: degree + 1])) <= 1e-2 * tail + 1e-13
+
+
+@pytest.mark.parametrize("d", [2, 3, 4, 5, 6])
+def test_coefficients_on_larger_spheres_are_bessel_functions_too(d):
+    concentrations, top = [1e-12, 1.0, 9.0, 300.0], hypersphere_degree(9.0, d, 1e-10)
+    values, tails = (np.asarray(part) for part in hypersphere_coefficients(jnp.asarray(concentrations), top, d))
+    with mpmath.workdps(40):
+        for i, c in enumerate(concentrations):
+            half = mpmath.mpf(d) / 2 - 1
+
+            def truth(l: int, c: float = c, half: mpmath.mpf = half) -> mpmath.mpf:
+                bessel = mpmath.besseli(l + half, c) * mpmath.exp(-c) * (2 / mpmath.mpf(c)) ** half
+                return harmonics_of_degree(d, l) * mpmath.gamma(half + 1) * bessel
+
+            for l in {0, 1, top // 2, top}:
+                assert abs(float(mpmath.mpf(values[l, i]) / truth(l)) - 1) < (4 * l + 40) * np.finfo(float).eps
+            left_out = mpmath.fsum(truth(l) for l in range(top + 1, top + 200))
+            assert left_out * (1 - mpmath.mpf("1e-9")) <= tails[i]
+        mean = values[0, 2]
+        assert 1e-14 * mean < tails[2] <= 0.3e-10 * mean
+
+
+def test_coefficients_on_larger_spheres_are_whole_at_zero():
+    values, tail = hypersphere_coefficients(jnp.zeros(()), 3, 5)
+    assert values.tolist() == [1.0, 0, 0, 0]
+    assert tail == 0

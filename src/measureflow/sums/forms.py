@@ -50,10 +50,10 @@ def form_sums_jvp(expansion: Hypersphere, primals: tuple, tangents: tuple) -> tu
     """Return the sums and their derivative, itself made of sums."""
     top, x, z, columns, seen = primals
     dtop, dx, dz, dcolumns, _ = tangents
-    both = unpacked(form_sums(expansion, top, x, z, lifted(columns, z), seen), expansion.d)
+    both = unpacked(form_sums(expansion, top, x, z, lifted(columns, z), seen), x.shape[1])
     value, moved = both[:, 0], both[:, 1:]
     turned = jnp.concatenate([dcolumns, lifted(columns, dz)[:, columns.shape[1] :]], axis=1)
-    pushed = unpacked(form_sums(expansion, top, x, z, turned, seen), expansion.d)
+    pushed = unpacked(form_sums(expansion, top, x, z, turned, seen), x.shape[1])
     tangent = pushed[:, 0] + jnp.einsum("md,mdv->mv", x, pushed[:, 1:]) - dtop * value
     return value, tangent + jnp.einsum("md,mdv->mv", dx, moved)
 

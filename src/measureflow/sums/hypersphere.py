@@ -66,7 +66,7 @@ class Hypersphere(Expansion):
 
         def partial(y: Array, g: Array, lengths: Array | None) -> Tables:
             factors = None
-            if lengths is not None:
+            if lengths is not None and top is not None:
                 factors = self.coefficients(lengths[:, 0])[0] * jnp.exp(lengths[:, 0] - top)
             tables = []
             for rows, below in bands(y, self.degree):

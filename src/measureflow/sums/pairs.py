@@ -59,9 +59,9 @@ def lifted_sums(
     On circle and S² the latter cost no further pass over the atoms: their moments are neighbours of the columns' own.
     """
     if seen is not None:
-        return unpacked(plain_sums(expansion, c, x, y, lifted(columns, y), seen), expansion.d)
+        return unpacked(plain_sums(expansion, c, x, y, lifted(columns, y), seen), x.shape[1])
     series = expansion.series(expansion.lifted_moments(y, columns), c)
-    return unpacked(expansion.evaluate(series, x), expansion.d)
+    return unpacked(expansion.evaluate(series, x), x.shape[1])
 
 
 @plain_sums.defjvp
@@ -72,7 +72,7 @@ def plain_sums_jvp(expansion: Expansion, primals: tuple, tangents: tuple) -> tup
     both = lifted_sums(expansion, c, x, y, columns, seen)
     value, moved = both[:, 0], both[:, 1:]
     turned = jnp.concatenate([dcolumns, lifted(columns, dy)[:, columns.shape[1] :]], axis=1)
-    pushed = unpacked(plain_sums(expansion, c, x, y, turned, seen), expansion.d)
+    pushed = unpacked(plain_sums(expansion, c, x, y, turned, seen), x.shape[1])
     tangent = pushed[:, 0] + c * jnp.einsum("md,mdv->mv", x, pushed[:, 1:])
     tangent = tangent + c * jnp.einsum("md,mdv->mv", dx, moved)
     return value, tangent + dc * (jnp.einsum("md,mdv->mv", x, moved) - value)
@@ -84,7 +84,7 @@ def lifted_sums_jvp(expansion: Expansion, primals: tuple, tangents: tuple) -> tu
     seen = primals[-1]
 
     def spelled_out(c: Array, x: Array, y: Array, columns: Array) -> Array:
-        return unpacked(plain_sums(expansion, c, x, y, lifted(columns, y), seen), expansion.d)
+        return unpacked(plain_sums(expansion, c, x, y, lifted(columns, y), seen), x.shape[1])
 
     return jax.jvp(spelled_out, primals[:-1], tangents[:-1])
 
