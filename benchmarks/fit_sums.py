@@ -31,9 +31,11 @@ SIZES = {
     "circle": (2048, 16384, 131072),
     "causal": (2048, 16384),
     "sphere": (1024, 8192),
+    "hypersphere": (1024, 8192),
     "neighbours": (1024, 4096, 16384, 65536),
 }
-DEGREES = (10, 30, 80)
+SPACES = {"circle": (2,), "causal": (2,), "sphere": (3,), "hypersphere": (4, 6)}
+DEGREES = {"circle": (10, 30, 80), "causal": (10, 30, 80), "sphere": (10, 30, 80), "hypersphere": (4, 8)}
 DIMENSIONS = (2, 3, 16)
 #: dimension and beta of the sums over neighbours: from most pairs to few
 NEAR = ((2, 1e3), (2, 1e5), (3, 1e2), (3, 1e4), (8, 3e2))
@@ -72,14 +74,16 @@ def exact_cases(dtype: str) -> list[Case]:
 
 def harmonic_cases(kind: str, dtype: str) -> list[Case]:
     """Return harmonic sums of several sizes and degrees."""
-    d, mask = (3 if kind == "sphere" else 2), ("causal" if kind == "causal" else None)
+    mask = "causal" if kind == "causal" else None
     cases: list[Case] = []
-    for n in SIZES[kind]:
-        tokens = uniform(d, n, dtype)
-        for degree in DEGREES:
-            modes = 2 * degree + 1 if d == 2 else (degree + 1) ** 2
-            units = {"call": 1.0, "token": 2.0 * n, "token_mode": 2.0 * n * modes}
-            cases.append((units, output(tokens, 9.0, mask, mf.sums.Harmonic(degree=degree))))
+    for d in SPACES[kind]:
+        for n in SIZES[kind]:
+            tokens = uniform(d, n, dtype)
+            for degree in DEGREES[kind]:
+                sum = mf.sums.Harmonic(degree=degree)
+                _, modes, _ = sum.work(mf.SelfAttention(9.0, mask=mask).kernel, tokens)
+                units = {"call": 1.0, "token": 2.0 * n, "token_mode": 2.0 * n * modes}
+                cases.append((units, output(tokens, 9.0, mask, sum)))
     return cases
 
 
@@ -125,7 +129,7 @@ def main() -> None:
     table[device] = {"machine": f"{os.cpu_count()} cores of {platform.machine()}, jax {jax.__version__}"}
     for dtype in ("float64", "float32"):
         costs: dict[str, Any] = {"exact": fitted(exact_cases(dtype))}
-        for kind in ("circle", "causal", "sphere"):
+        for kind in SPACES:
             costs[kind] = fitted(harmonic_cases(kind, dtype))
         costs["neighbours"] = fitted(neighbours_cases(dtype))
         table[device][dtype] = costs
