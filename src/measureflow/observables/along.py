@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from measureflow.errors import BadInput
+from measureflow.fields import Field
 from measureflow.measures import Tokens
 
-__all__ = ["along", "measure_of"]
+__all__ = ["along", "field_of", "measure_of"]
 
 
 def measure_of(subject: Any) -> Tokens:
@@ -26,6 +27,18 @@ def measure_of(subject: Any) -> Tokens:
     if not isinstance(mu, Tokens):
         raise BadInput(f"{type(subject).__name__} is no measure; observe an mf.Tokens or an mf.Path.")
     return mu
+
+
+def field_of(name: str, subject: Any, field: Field | None) -> Field:
+    """Return the field given, or else the one that moved the path.
+
+    Raises:
+        BadInput: there is neither.
+    """
+    field = getattr(subject, "field", None) if field is None else field
+    if not isinstance(field, Field):
+        raise BadInput(f"{name} depends on a field: give field=mf.SelfAttention(...).")
+    return field
 
 
 def along(of: Callable[..., Any], subject: Any, **arguments: Any) -> Any:
