@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 from measureflow.errors import BadInput
 from measureflow.fields import Field
-from measureflow.measures import Tokens
+from measureflow.measures import Measure, Tokens
 
 __all__ = ["along", "field_of", "measure_of"]
 
@@ -24,6 +24,8 @@ def measure_of(subject: Any) -> Tokens:
         BadInput: the subject is neither.
     """
     mu = getattr(subject, "measure", subject)
+    if isinstance(mu, Measure) and not isinstance(mu, Tokens):
+        raise BadInput(f"this observable is one of tokens, and this is a {type(mu).__name__}; draw tokens from it.")
     if not isinstance(mu, Tokens):
         raise BadInput(f"{type(subject).__name__} is no measure; observe an mf.Tokens or an mf.Path.")
     return mu
