@@ -172,8 +172,8 @@ def scan_layers(
     def several(carry: Any, ks: Array) -> Any:
         return jax.lax.scan(jax.checkpoint(body, prevent_cse=False), carry, ks)
 
-    (x, _), out = jax.lax.scan(jax.checkpoint(several, prevent_cse=False), start, turns) if nested else several(
-        start, turns
+    (x, _), out = (
+        jax.lax.scan(jax.checkpoint(several, prevent_cse=False), start, turns) if nested else several(start, turns)
     )
     if nested:
         out = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[: depth + 1], out)

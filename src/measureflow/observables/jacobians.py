@@ -47,7 +47,7 @@ def jacobian(subject: Any, *, field: Field | None = None) -> Float[Array, "*s k 
         >>> import measureflow as mf
         >>> met = mf.equiangular(n=3, cosine=1.0)  # at consensus deviations fall like e^-t
         >>> rates = jnp.linalg.eigvals(mf.observe.jacobian(met, field=mf.SelfAttention(beta=4.0)))
-        >>> jnp.sort(rates.real).round(9).tolist()
+        >>> (jnp.sort(rates.real).round(9) + 0.0).tolist()
         [-1.0, -1.0, -1.0, -1.0, 0.0, 0.0]
     """
     field = steady("jacobian", field_of("jacobian", subject, field))
@@ -83,7 +83,7 @@ def jacobian_product(
 def steady(name: str, field: Field) -> Field:
     """Return the field, which must be the same at every depth."""
     if not field.autonomous:
-        raise BadInput(f"{name}: {field!r} changes with depth; give the field at one depth, field.at(t), and a measure.")
+        raise BadInput(f"{name}: {field!r} changes with depth; give the field at one depth, field.at(t).")
     return field
 
 
