@@ -129,7 +129,8 @@ class Chosen(Field):
 
     def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
         """Return what the chosen field does to a Gaussian."""
-        return jax.lax.switch(self.index, [field.affine for field in self.fields], mu)
+        branches = [lambda mu, f=field: f.affine(mu) for field in self.fields]
+        return jax.lax.switch(self.index, branches, mu)
 
     @property
     def positional(self) -> bool:

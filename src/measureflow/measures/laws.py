@@ -245,9 +245,11 @@ def gaussian(space: Euclidean, n: int, *, mean: Any = None, covariance: Any = No
         )
     d = space.d
     centre = np.zeros(d) if mean is None else numbers(mean, "gaussian: mean")
-    if centre.shape != (d,):
-        raise BadInput(f"gaussian: mean {centre.shape} does not fit {space!r}.")
-    spread = checked_covariance("gaussian: covariance", 1.0 if covariance is None else covariance, d)
+    spread = np.eye(d) if covariance is None else numbers(covariance, "gaussian: covariance")
+    spread = spread * np.eye(d) if spread.ndim == 0 else spread
+    if centre.shape != (d,) or spread.shape != (d, d):
+        raise BadInput(f"gaussian: mean {centre.shape} and covariance {spread.shape} do not fit {space!r}.")
+    spread = checked_covariance("gaussian: the covariance", spread, d)
     return Gaussian(centre, spread).sample(count(n), seed=seed)
 
 
