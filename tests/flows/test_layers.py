@@ -194,7 +194,7 @@ def test_gradient_through_many_layers_holds_the_pairs_of_one():
     tokens = mf.uniform(S2, n=n, seed=0)
 
     def loss(points):
-        return jnp.sum(mf.layers(tokens.replace(points=points), FIELD, depth=depth, step=0.1, keep="last").points**2)
+        return jnp.sum(mf.layers(tokens.replace(points=points), FIELD, depth=depth, step=0.1, keep="last").points ** 2)
 
     memory = jax.jit(jax.grad(loss)).lower(tokens.points).compile().memory_analysis()
     if memory is None:

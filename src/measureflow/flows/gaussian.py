@@ -48,8 +48,8 @@ def gaussian_flow(
     r"""Move the law $N(m, S)$: $\dot m = b + Bm$, $\dot S = BS + SB^T$ with $v(x) = b + Bx$.
 
     Where the covariance explodes before `until` the path ends at that moment, to the precision of the solver, with
-    status `blow-up` and a last state that is huge and finite. (A mean that grows like $e^t$, as under V = I, ends a path
-    in the same way where it leaves the range of doubles.)
+    status `blow-up` and a last state that is huge and finite. (A mean that grows like $e^t$, as under V = I, ends
+    a path in the same way where it leaves the range of doubles.)
 
     Source: [arXiv:2501.18322](https://arxiv.org/abs/2501.18322).
     """
