@@ -156,6 +156,52 @@ def test_float32_stays_float32():
         np.testing.assert_allclose(path.points[-1], run().points[3], atol=1e-6)
 
 
+WEIGHTS = jnp.sin(jnp.arange(24.0)).reshape(8, 3)
+
+
+def in_one_field(points, beta, step, keep):
+    tokens = TOKENS.replace(points=points)
+    path = mf.layers(tokens, mf.SelfAttention(beta), depth=11, step=step, keep=keep, record=("energy",))
+    return jnp.sum(path.points[-1] * WEIGHTS) + jnp.sum(path.recorded["energy"])
+
+
+def in_turn(points, beta, step, _):
+    blocks = [mf.SelfAttention(beta), mf.SelfAttention(beta, mask="causal")]
+    return jnp.sum(mf.layers(TOKENS.replace(points=points), blocks, step=step).points[-1] * WEIGHTS)
+
+
+@pytest.mark.parametrize(("loss", "keep"), [(in_one_field, "last"), (in_one_field, "all"), (in_turn, "all")])
+def test_gradient_through_layers_is_a_difference_quotient(loss, keep):
+    found = jax.jit(jax.value_and_grad(lambda *args: loss(*args, keep), argnums=(0, 1, 2)))
+    start = (TOKENS.points, 2.0, 0.1)
+    moves = (S2.tangent(TOKENS.points, jnp.cos(jnp.arange(24.0)).reshape(8, 3)), 1.0, 0.5)
+    for k, slope in enumerate(found(*start)[1]):
+        there, back = (
+            float(found(*(a + h * b if i == k else a for i, (a, b) in enumerate(zip(start, moves, strict=True))))[0])
+            for h in (1e-5, -1e-5)
+        )
+        assert float(jnp.sum(slope * moves[k])) == pytest.approx((there - back) / 2e-5, rel=1e-6)
+
+
+def test_vmap_of_the_gradient_is_the_gradient_of_each():
+    slope = jax.grad(lambda beta: in_one_field(TOKENS.points, beta, 0.1, "last"))
+    betas = jnp.array([0.5, 2.0])
+    np.testing.assert_allclose(jax.jit(jax.vmap(slope))(betas), [jax.jit(slope)(beta) for beta in betas], rtol=1e-12)
+
+
+def test_gradient_through_many_layers_holds_the_pairs_of_one():
+    n, depth = 256, 100
+    tokens = mf.uniform(S2, n=n, seed=0)
+
+    def loss(points):
+        return jnp.sum(mf.layers(tokens.replace(points=points), FIELD, depth=depth, step=0.1, keep="last").points ** 2)
+
+    memory = jax.jit(jax.grad(loss)).lower(tokens.points).compile().memory_analysis()
+    if memory is None:
+        pytest.skip("this device does not say how much memory a program takes")
+    assert memory.temp_size_in_bytes < 8 * n * n * 20  # a few arrays of pairs, and not a hundred
+
+
 def test_layers_jit_vmap_and_differentiate():
     def end(points, step):
         return mf.layers(TOKENS.replace(points=points), FIELD, depth=4, step=step).points[-1]

@@ -88,6 +88,35 @@ def test_gradient_is_finite_where_tokens_have_met_and_where_some_are_absent():
     assert abs(float(along_beta)) > 1e-4
 
 
+FLAT = np.random.default_rng(1).normal(size=(5, 2))
+MATRICES = np.random.default_rng(2).normal(size=(3, 2, 2))
+
+
+@jax.jit
+@jax.value_and_grad
+def flat_loss(parts):
+    """Unnormalised causal attention in flat space with all its matrices, saved twice, as far as a traced time."""
+    points, beta, (query, key, value), until = parts
+    tokens = mf.Tokens(mf.Euclidean(2), points)
+    field = mf.SelfAttention(beta, query=query, key=key, value=value, weighting="unnormalised", mask="causal")
+    path = mf.flow(tokens, field, until=until, save=3, solver=SHARP)
+    return jnp.sum(path.points[1:] * jnp.sin(jnp.arange(20.0)).reshape(2, 5, 2))
+
+
+@pytest.mark.slow
+def test_gradient_with_respect_to_everything_at_once_is_a_difference_quotient():
+    start = (jnp.asarray(FLAT), jnp.asarray(0.3), tuple(jnp.asarray(MATRICES)), jnp.asarray(0.5))
+    _, slopes = flat_loss(start)
+    for part, slope in enumerate(slopes):  # points, beta, matrices, until: one direction each
+        move = [jax.tree.map(jnp.zeros_like, one) for one in start]
+        move[part] = jax.tree.map(lambda leaf: jnp.cos(jnp.arange(1.0, leaf.size + 1)).reshape(leaf.shape), start[part])
+        ahead, behind = (
+            float(flat_loss(jax.tree.map(lambda a, b, h=h: a + h * b, start, tuple(move)))[0]) for h in (1e-5, -1e-5)
+        )
+        along = jax.tree.map(lambda a, b: jnp.sum(a * b), slope, move[part])
+        assert float(sum(jax.tree.leaves(along))) == pytest.approx((ahead - behind) / 2e-5, rel=1e-6)
+
+
 def test_until_may_be_traced_where_save_is_a_count():
     path = eqx.filter_jit(lambda until: end(TOKENS.points, 2.0, until, save=3))(jnp.asarray(4.0))
     assert float(path.times[-1]) == 4.0

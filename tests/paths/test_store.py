@@ -231,6 +231,16 @@ def test_commit_cut_anywhere_is_refused(path):
             mf.Path.load("run.zarr")
 
 
+def test_store_of_the_time_when_every_measure_was_tokens_is_read(path):
+    path.save("run.zarr")
+    commit = json.loads(Folder("run.zarr/commit.json").read_text())
+    old = {key: value for key, value in commit.items() if key not in ("measure", "arrays", "held")}
+    Folder("run.zarr/commit.json").write_text(json.dumps({**old, "labels": list("abcd")}))
+    again = mf.Path.load("run.zarr")
+    np.testing.assert_array_equal(again.points, path.points)
+    assert again.labels == ("a", "b", "c", "d")
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -243,8 +253,12 @@ def test_commit_cut_anywhere_is_refused(path):
         {"first": 3, "states": 10},
         {"status": "fine"},
         {"stats": []},
-        {"labels": [1, 2]},
-        {"labels": 7},
+        {"held": {"labels": [1, 2]}},
+        {"held": {"labels": 7}},
+        {"held": 7},
+        {"measure": "os.system"},
+        {"arrays": ["../elsewhere/secret"]},
+        {"arrays": ["points"]},
         {"recipe": 7},
         {"recipe": "nonsense"},
         {"recorded": {"a": "../../elsewhere/secret"}},

@@ -13,7 +13,7 @@ __all__ = ["flow_page", "trace_page"]
 
 def flow_page(path: Any, folder: File) -> None:
     """Write the page of a simulation."""
-    page = Page(f"{path.measure.n} tokens on {path.space!r}", repr(path.field), folder)
+    page = Page(f"{path.tokens.n} tokens on {path.space!r}", repr(path.field), folder)
     caption = f"The path at several depths, its energy and its clusters. Ended: *{path.status}*."
     page.figure(path.plot(), caption, "path", path.recipe.text)
     page.numbers(repr(path))
@@ -26,7 +26,7 @@ def trace_page(path: Any, name: str, table: list[dict[str, Any]], folder: File) 
     """Write the page of a trace."""
     from measureflow.paths.depths import cosines_by_depth, ranks_by_depth, words_by_depth
 
-    page = Page(f"{path.measure.n} tokens through {name}", f"{len(path) - 1} layers on {path.space!r}", folder)
+    page = Page(f"{path.tokens.n} tokens through {name}", f"{len(path) - 1} layers on {path.space!r}", folder)
     recipe = path.recipe.text
     page.figure(cosines_by_depth(path), "Cosines of all pairs by depth, raw and centred.", "cosines", recipe)
     page.figure(

@@ -15,11 +15,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from measureflow.errors import BadInput
 from measureflow.fields.field import Field, check_queries, ranks_of, total
+from measureflow.fields.gaussians import attention_on_gaussian
 from measureflow.fields.masks import Causal, Mask, as_mask
-from measureflow.fields.matrices import Matrix, apply, as_matrix, as_numbers, is_scalar, product
-from measureflow.fields.scores import Dot, Score, as_score
+from measureflow.fields.matrices import Matrix, apply, as_matrix, as_numbers, full, is_scalar, product
+from measureflow.fields.scores import L2, Dot, Score, as_score
 from measureflow.fields.weightings import Softmax, Unnormalised, Weighting, as_weighting
-from measureflow.measures import Tokens
+from measureflow.measures import Gaussian, Tokens
 from measureflow.spaces import Sphere, is_traced
 from measureflow.sums import Automatic, Exact, Exponential, Kernel, Logits, Sum, Tilted, squared_distances
 
@@ -189,27 +190,42 @@ class SelfAttention(Field):
         return self.kernel.beta
 
     def output(
-        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+        self, x: Float[Array, "m d"], mu: Tokens | Gaussian, positions: Int[Array, "m"] | None = None
     ) -> Float[Array, "m d"]:
         r"""Return the raw sum $A(x;\mu) = \sum_j w(x, y_j) V y_j$."""
         self.check_dimension(x, mu)
+        if isinstance(mu, Gaussian):
+            shift, slope = self.affine(mu)
+            return shift + x @ slope.T
         rank = ranks_of(self, x, mu, positions)
         return apply(self.value, self.sum.attend(self.kernel, x, rank, mu, mu.points))
 
     def __call__(
-        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+        self, x: Float[Array, "m d"], mu: Tokens | Gaussian, positions: Int[Array, "m"] | None = None
     ) -> Float[Array, "m d"]:
         r"""Return the velocity, summed in difference form.
 
         $P_x \sum_j w_j V y_j = P_x V \sum_j w_j (y_j - x) + (\sum_j w_j) P_x V x$, and the last term vanishes on the
         sphere where `V` is a multiple of the identity: speeds of 1e-200 keep their digits.
         """
+        if isinstance(mu, Gaussian):
+            return self.output(x, mu)
         self.check_dimension(x, mu)
         pulled, weight = self.sum.pull(self.kernel, x, ranks_of(self, x, mu, positions), mu)
         velocity = mu.space.tangent(x, apply(self.value, pulled))
         if is_scalar(self.value) and isinstance(mu.space, Sphere):
             return velocity
         return velocity + weight[:, None] * mu.space.tangent(x, apply(self.value, x))
+
+    def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
+        """Return `b` and `B` of the velocity under a Gaussian, see `attention_on_gaussian`."""
+        if not isinstance(self.kernel.weighting, Softmax) or self.kernel.mask is not None:
+            raise BadInput(
+                f"{self!r} has no closed form under a Gaussian, which softmax attention without a mask has; "
+                f"draw tokens from it with gaussian.sample(n)."
+            )
+        wide = (full(matrix, mu.d) for matrix in self.matrices)
+        return attention_on_gaussian(mu, self.beta, *wide, squared=isinstance(self.kernel.score, L2))
 
     def weights(
         self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
@@ -218,7 +234,7 @@ class SelfAttention(Field):
         self.check_dimension(x, mu)
         return self.kernel.weights(x, ranks_of(self, x, mu, positions), mu)
 
-    def check_dimension(self, x: Array, mu: Tokens) -> None:
+    def check_dimension(self, x: Array, mu: Tokens | Gaussian) -> None:
         """Raise `BadInput` where the queries are not in the space of `mu`, or a matrix does not act on it."""
         check_queries(x, mu)
         for name, matrix in (("query", self.kernel.query), ("key", self.kernel.key), ("value", self.value)):
@@ -348,6 +364,11 @@ class MultiHead(Field):
     ) -> Float[Array, "m d"]:
         """Return the sum of the heads' velocities."""
         return total([head(x, mu, positions) for head in self.heads])
+
+    def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
+        """Return the sums over the heads."""
+        shifts, slopes = zip(*(head.affine(mu) for head in self.heads), strict=True)
+        return total(list(shifts)), total(list(slopes))
 
     def at(self, t: Any) -> Field:
         """Return the heads at depth `t`."""

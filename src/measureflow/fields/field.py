@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
-from measureflow.measures import Tokens
+from measureflow.measures import Gaussian, Tokens
 
 __all__ = ["Field", "Parallel", "check_queries", "ranks_of"]
 
@@ -53,6 +53,17 @@ class Field(eqx.Module):
         raise BadInput(
             f"{type(self).__name__} has no proved energy (it needs a symmetric form, V = ± that form and no mask). "
             f"Use mf.observe.energy(path, beta=...) for the value of a functional you name."
+        )
+
+    def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
+        r"""Return `b` and `B` of the velocity $v(x;\mu) = b + Bx$ under a Gaussian: what moves its mean and covariance.
+
+        Raises:
+            BadInput: the velocity is not affine, or has no closed form here.
+        """
+        raise BadInput(
+            f"{type(self).__name__} has no closed form under a Gaussian, which softmax attention has; "
+            f"draw tokens from it with gaussian.sample(n)."
         )
 
     @property
@@ -112,6 +123,11 @@ class Parallel(Field):
         """Return the sum of the velocities, each computed in its own best way."""
         return total([part(x, mu, positions) for part in self.parts])
 
+    def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
+        """Return the sums over the parts."""
+        shifts, slopes = zip(*(part.affine(mu) for part in self.parts), strict=True)
+        return total(list(shifts)), total(list(slopes))
+
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.parts))
 
@@ -148,7 +164,7 @@ def total(terms: list[Array]) -> Array:
     return result
 
 
-def check_queries(x: Array, mu: Tokens) -> None:
+def check_queries(x: Array, mu: Tokens | Gaussian) -> None:
     """Raise `BadInput` unless the queries are rows of the dimension of `mu`."""
     shape = getattr(x, "shape", None)
     if shape is None or len(shape) != 2 or shape[1] != mu.d:

@@ -12,7 +12,7 @@ from jaxtyping import Array
 from measureflow.errors import BadInput
 from measureflow.spaces import is_traced
 
-__all__ = ["Matrix", "apply", "as_matrix", "as_numbers", "check_finite", "is_scalar", "product"]
+__all__ = ["Matrix", "apply", "as_matrix", "as_numbers", "check_finite", "full", "is_scalar", "product"]
 
 #: a (k, d) matrix, a number for a multiple of the identity, or None for the identity
 Matrix = Array | None
@@ -56,6 +56,13 @@ def apply(matrix: Matrix, x: Array) -> Array:
     if matrix is None:
         return x
     return matrix.astype(x.dtype) * x if matrix.ndim == 0 else x @ matrix.astype(x.dtype).T
+
+
+def full(matrix: Matrix, d: int) -> Array:
+    """Return the matrix with all its entries, where a number or `None` stands for a multiple of the identity."""
+    if matrix is None or matrix.ndim == 0:
+        return jnp.eye(d) * (1.0 if matrix is None else matrix)
+    return matrix
 
 
 def is_scalar(matrix: Matrix) -> bool:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
 from measureflow.fields.field import Field
-from measureflow.measures import Tokens
+from measureflow.measures import Gaussian, Tokens
 from measureflow.spaces import is_traced
 
 __all__ = ["Schedule"]
@@ -67,6 +67,10 @@ class Schedule(Field):
             return Chosen(tuple(field.at(t) for field in self.fields), index)
         index = int(np.clip(np.searchsorted(self.times, float(t), side="right") - 1, 0, len(self.fields) - 1))
         return self.fields[index].at(t)
+
+    def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
+        """Return what the field at depth 0 does to a Gaussian."""
+        return self.at(0.0).affine(mu)
 
     def __repr__(self) -> str:
         return f"Schedule([{', '.join(map(repr, self.fields))}], times={list(self.times)})"
@@ -122,6 +126,11 @@ class Chosen(Field):
         """Return the chosen field's velocity."""
         branches = [lambda x, mu, f=field: f(x, mu, positions) for field in self.fields]
         return jax.lax.switch(self.index, branches, x, mu)
+
+    def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
+        """Return what the chosen field does to a Gaussian."""
+        branches = [lambda mu, f=field: f.affine(mu) for field in self.fields]
+        return jax.lax.switch(self.index, branches, mu)
 
     @property
     def positional(self) -> bool:

@@ -1,7 +1,9 @@
 """How depth runs: the discrete layer map, and the flow with controlled error. Knows nothing of what is predicted."""
 
 from measureflow.flows.conditions import Condition, Consensus, Overlap, Stationary, log_times
+from measureflow.flows.equiangular import Equiangular, equiangular
 from measureflow.flows.flow import flow
+from measureflow.flows.gram import gram
 from measureflow.flows.layers import layers
 from measureflow.flows.noisy import Splitting
 from measureflow.flows.reduction import Span, span_reduction
@@ -11,11 +13,14 @@ __all__ = [
     "Adaptive",
     "Condition",
     "Consensus",
+    "Equiangular",
     "Overlap",
     "Span",
     "Splitting",
     "Stationary",
+    "equiangular",
     "flow",
+    "gram",
     "layers",
     "log_times",
     "span_reduction",

@@ -15,6 +15,7 @@ from measureflow.fields import Field, Normalisation, all_exact
 from measureflow.flows.coarsening import may_coarsen
 from measureflow.flows.conditions import Condition, save_times
 from measureflow.flows.driver import drive
+from measureflow.flows.gaussian import gaussian_flow
 from measureflow.flows.layers import check_field, checked_normalisation
 from measureflow.flows.memory import check_memory
 from measureflow.flows.noisy import Splitting, as_noise
@@ -24,7 +25,7 @@ from measureflow.flows.reduction import span_reduction
 from measureflow.flows.segment import Problem
 from measureflow.flows.solver import Adaptive
 from measureflow.flows.traced import traced_flow
-from measureflow.measures import Tokens
+from measureflow.measures import Gaussian, Tokens
 from measureflow.paths import Path, Recipe, fingerprint
 from measureflow.spaces import Sphere, is_traced
 
@@ -32,7 +33,7 @@ __all__ = ["flow"]
 
 
 def flow(
-    tokens: Tokens,
+    tokens: Tokens | Gaussian,
     field: Field,
     *,
     until: Any,
@@ -53,7 +54,7 @@ def flow(
     also `dense` of `mf.Adaptive`).
 
     Main arguments:
-        tokens: the initial measure.
+        tokens: the initial measure; an `mf.Gaussian` moves by the closed equation of its mean and covariance.
         field: what moves it.
         until: a time, or a condition (`mf.Stationary(tol)`, `mf.Consensus(delta)`, `mf.Overlap(i, j, value)`).
         save: the saved times: an array, `mf.log_times(...)`, or a count, geometric in t (`None` is 200).
@@ -84,6 +85,10 @@ def flow(
         >>> path.status, int(path.clusters[-1])
         ('stationary', 1)
     """
+    if isinstance(tokens, Gaussian):
+        others = {"normalisation": normalisation, "noise": noise, "seed": seed, "store": store, "progress": progress}
+        wanted = {"until": until, "save": save, "solver": solver, "record": record, "keep": keep}
+        return gaussian_flow(tokens, field, **wanted, **others)
     shaking = as_noise(noise, seed)
     tokens, field, solver = checked(tokens, field, solver, normalisation, shaking is not None)
     if is_traced(tokens, field, solver, until, save, shaking):

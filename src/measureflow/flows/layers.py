@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -133,7 +134,8 @@ def one_field(
 ) -> Run:
     """Apply one field `depth` times in one compiled scan; the field may change with depth."""
     mu = tokens.replace(labels=None)
-    points, recorded, last = scan_layers(mu, blocks[0], depth, h, scheme, recorders, last_only)
+    nested = last_only and is_traced(tokens, blocks, h)  # where all states are kept, nothing is saved by nesting
+    points, recorded, last = scan_layers(mu, blocks[0], depth, h, scheme, recorders, last_only, nested)
     measure = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (points.shape[0], *leaf.shape)), mu)
     return measure.replace(points=points), h * jnp.arange(depth + 1), recorded, last
 
@@ -147,10 +149,12 @@ def scan_layers(
     scheme: Normalisation,
     recorders: Recorders,
     last_only: bool,
+    nested: bool,
 ) -> tuple[Array, dict[str, Array], Array]:
     """Return the points after 0, 1, .. layers, what was recorded there, and the last layer whose points are finite.
 
-    Behind it the points stand still.
+    Behind it the points stand still. A backward pass computes every layer again, so that it holds the points of each
+    and the pairs of one; `nested` holds those of about the square root of the depth.
     """
 
     def body(carry: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], tuple[Any, dict[str, Array], Array]]:
@@ -162,8 +166,20 @@ def scan_layers(
         able = alive & jnp.all(jnp.isfinite(new)) & (k < depth)
         return (jnp.where(able, new, x), able), (None if last_only else x, saved, able)
 
-    start = (tokens.points, jnp.asarray(True))
-    (x, _), (points, recorded, able) = jax.lax.scan(body, start, jnp.arange(depth + 1))
+    start, turns = (tokens.points, jnp.asarray(True)), jnp.arange(depth + 1)
+    if nested:
+        inner = math.isqrt(depth) + 1
+        turns = jnp.arange(inner * -(-len(turns) // inner)).reshape(-1, inner)  # beyond the depth nothing moves
+
+    def several(carry: Any, ks: Array) -> Any:
+        return jax.lax.scan(jax.checkpoint(body, prevent_cse=False), carry, ks)
+
+    (x, _), out = (
+        jax.lax.scan(jax.checkpoint(several, prevent_cse=False), start, turns) if nested else several(start, turns)
+    )
+    if nested:
+        out = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[: depth + 1], out)
+    points, recorded, able = out
     return x[None] if last_only else points, recorded, jnp.sum(able)
 
 
@@ -225,8 +241,8 @@ def at_layer(recorders: Recorders, mu: Tokens) -> list[Array]:
 
 @eqx.filter_jit
 def apply_sublayer(mu: Tokens, field: Field, h: Array, scheme: Normalisation) -> Array:
-    """Apply one sub-layer, compiled once for all of one shape."""
-    return apply_layer(mu, field, h, scheme)
+    """Apply one sub-layer, compiled once for all of one shape and computed again in a backward pass."""
+    return eqx.filter_checkpoint(apply_layer)(mu, field, h, scheme)
 
 
 def check_field(verb: str, motion: Callable[[Tokens], Array], field: Field, tokens: Tokens) -> None:

@@ -7,15 +7,17 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from measureflow.errors import BadInput
-from measureflow.measures import Tokens
+from measureflow.measures import Measure
 from measureflow.observables.registry import NAMED, named
 from measureflow.paths import describe
 
-__all__ = ["Recorder", "Recorders", "as_recorders", "check_recorders", "kept_indices", "values_of"]
+__all__ = ["Recorder", "Recorders", "as_recorders", "check_recorders", "kept_indices", "values_along", "values_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Recorder:
     observable: Callable[..., Any]
     asks_for_field: bool
 
-    def __call__(self, mu: Tokens, field: Any) -> Any:
+    def __call__(self, mu: Any, field: Any) -> Any:
         """Evaluate at a measure; an observable that returns an object is recorded by its first array."""
         value = self.observable(mu, field=field) if self.asks_for_field else self.observable(mu)
         leaves = jax.tree.leaves(value)
@@ -77,7 +79,7 @@ def asks_for_field(observable: Callable[..., Any]) -> bool:
         return False
 
 
-def check_recorders(recorders: Recorders, mu: Tokens, field: Any) -> int:
+def check_recorders(recorders: Recorders, mu: Any, field: Any) -> int:
     """Evaluate the shapes of all recorders, so that one that does not fit speaks before any work starts.
 
     Returns:
@@ -86,7 +88,7 @@ def check_recorders(recorders: Recorders, mu: Tokens, field: Any) -> int:
     size = 0
 
     def shape_of(recorder: Recorder) -> Any:
-        def at(mu: Tokens, t: Any) -> Any:
+        def at(mu: Any, t: Any) -> Any:
             # the depth is not known here, as it is not in the run
             return recorder(mu, field if field is None or field.autonomous else field.at(t))
 
@@ -101,9 +103,19 @@ def check_recorders(recorders: Recorders, mu: Tokens, field: Any) -> int:
     return size
 
 
-def values_of(recorders: Recorders, mu: Tokens, field: Any) -> dict[str, Any]:
+def values_of(recorders: Recorders, mu: Any, field: Any) -> dict[str, Any]:
     """Evaluate all recorders at one measure."""
     return {recorder.name: recorder(mu, field) for recorder in recorders}
+
+
+@eqx.filter_jit
+def values_along(recorders: Recorders, field: Any, states: Measure, times: Array) -> dict[str, Any]:
+    """Evaluate all recorders at every state of a path, one after the other."""
+
+    def at(state: tuple[Measure, Array]) -> dict[str, Any]:
+        return values_of(recorders, state[0], field if field.autonomous else field.at(state[1]))
+
+    return jax.lax.map(at, (states, times))
 
 
 def kept_indices(keep: Any, count: int) -> np.ndarray:

@@ -97,6 +97,8 @@ def landed(
         return state, (state.x, seen(problem, recorders, state.x, state.time))
 
     targets = with_breaks(times, field)
+    if len(targets) > 1:  # a backward pass holds the checkpoints of one stretch between saved times, not of all
+        to = jax.checkpoint(to, prevent_cse=False)
     state, (points, recorded) = jax.lax.scan(to, steps.begin(problem), jnp.asarray(targets))
     rows = np.searchsorted(np.asarray(targets), np.asarray(times)) if field.breaks else np.arange(times.shape[0])
     points, recorded = jax.tree.map(lambda a: a[rows], (points, recorded))

@@ -92,7 +92,7 @@ def trace_batch(model: Transformer, texts: list[Any], fields: tuple[Field, ...],
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(row.replace(labels=None) for row in rows))
     path = eqx.filter_vmap(lambda tokens: layers(tokens, fields, keep=keep, record=record))(batch)
     # the fields once, not one copy of the weights per text
-    return dataclasses.replace(path, field=fields, measure=path.measure.replace(labels=labels))
+    return dataclasses.replace(path, field=fields, measure=path.tokens.replace(labels=labels))
 
 
 def recipe_of(model: Transformer, text: Any, **options: Any) -> Recipe:

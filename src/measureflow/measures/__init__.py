@@ -1,15 +1,21 @@
 """What is moved: measures on a space, and the laws from which their tokens are drawn. Knows nothing of fields."""
 
+from measureflow.measures.gaussian import Gaussian
 from measureflow.measures.laws import cap, equiangular, gaussian, mixture, uniform, von_mises_fisher
+from measureflow.measures.measure import Measure, measure_kind
 from measureflow.measures.seeds import as_key
-from measureflow.measures.tokens import Tokens
+from measureflow.measures.tokens import Tokens, as_tokens
 
 __all__ = [
+    "Gaussian",
+    "Measure",
     "Tokens",
     "as_key",
+    "as_tokens",
     "cap",
     "equiangular",
     "gaussian",
+    "measure_kind",
     "mixture",
     "uniform",
     "von_mises_fisher",

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from measureflow.errors import BadInput
+from measureflow.measures.gaussian import Gaussian, checked_covariance
 from measureflow.measures.seeds import as_key
 from measureflow.measures.tokens import Tokens
 from measureflow.spaces import Euclidean, Space, Sphere, is_traced
@@ -243,21 +244,13 @@ def gaussian(space: Euclidean, n: int, *, mean: Any = None, covariance: Any = No
             f"gaussian: space is {space!r}; Gaussian clouds live in mf.Euclidean(d). Project them for a sphere."
         )
     d = space.d
-    mean = np.zeros(d) if mean is None else numbers(mean, "gaussian: mean")
-    matrix = np.eye(d) if covariance is None else numbers(covariance, "gaussian: covariance")
-    matrix = matrix * np.eye(d) if matrix.ndim == 0 else matrix
-    if mean.shape != (d,) or matrix.shape != (d, d):
-        raise BadInput(f"gaussian: mean {mean.shape} and covariance {matrix.shape} do not fit {space!r}.")
-    if not np.allclose(matrix, matrix.T, rtol=1e-12, atol=1e-12 * np.abs(matrix).max()):
-        raise BadInput("gaussian: the covariance is not symmetric. Use (C + C.T) / 2.")
-    values, vectors = np.linalg.eigh(matrix)
-    if values[0] < -1e-12 * max(1.0, values[-1]):
-        raise BadInput(
-            f"gaussian: the covariance has the eigenvalue {values[0]:.3g}; it must be positive semi-definite."
-        )
-    root = vectors * np.sqrt(np.clip(values, 0.0, None))
-    normals = jax.random.normal(as_key(seed), (count(n), d), dtype=float)
-    return Tokens(space, jnp.asarray(mean) + normals @ jnp.asarray(root).T)
+    centre = np.zeros(d) if mean is None else numbers(mean, "gaussian: mean")
+    spread = np.eye(d) if covariance is None else numbers(covariance, "gaussian: covariance")
+    spread = spread * np.eye(d) if spread.ndim == 0 else spread
+    if centre.shape != (d,) or spread.shape != (d, d):
+        raise BadInput(f"gaussian: mean {centre.shape} and covariance {spread.shape} do not fit {space!r}.")
+    spread = checked_covariance("gaussian: the covariance", spread, d)
+    return Gaussian(centre, spread).sample(count(n), seed=seed)
 
 
 def count(n: Any) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,12 +12,16 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from measureflow.errors import BadInput
+from measureflow.measures.measure import Measure, measure_kind
 from measureflow.spaces import Space, is_traced
 
-__all__ = ["Tokens"]
+__all__ = ["Tokens", "as_tokens"]
+
+AXES = {"points": ("token", "coordinate"), "weights": ("token",), "positions": ("token",), "present": ("token",)}
 
 
-class Tokens(eqx.Module):
+@measure_kind
+class Tokens(Measure):
     r"""The measure $\mu = \sum_i a_i \delta_{x_i}$ of `n` tokens on a space.
 
     Main arguments:
@@ -88,17 +92,30 @@ class Tokens(eqx.Module):
         """Return points and weights: the route by which fields and observables meet a measure."""
         return self.points, self.weights
 
-    def replace(self, **leaves: Any) -> Self:
-        """Return the same tokens with some leaves (`points=`, `weights=`, `labels=`, ...) put in unchecked.
+    @property
+    def axes(self) -> dict[str, tuple[str, ...]]:
+        """Points, weights, positions, and who is present."""
+        return AXES
 
-        For inner loops: the caller promises that what it puts in is valid.
-        """
-        new = object.__new__(type(self))
-        for name in ("space", "points", "weights", "positions", "present", "labels"):
-            object.__setattr__(new, name, leaves.pop(name) if name in leaves else getattr(self, name))
-        if leaves:
-            raise TypeError(f"Tokens has no field named {min(leaves)!r}.")
-        return new
+    def said(self) -> str:
+        """Return how many tokens there are."""
+        return f"{self.n} tokens"
+
+    def coordinates(self) -> dict[str, Any]:
+        """Return the words, where there are any."""
+        return {} if self.labels is None else {"label": ("token", list(self.labels))}
+
+    def held(self) -> dict[str, Any]:
+        """Return the words."""
+        return {"labels": self.labels}
+
+    @classmethod
+    def of_parts(cls, space: Space, arrays: dict[str, Array], held: dict[str, Any]) -> Tokens:
+        """Return the tokens of these parts; words are a tuple, whatever a file makes of them."""
+        labels = None if held["labels"] is None else tuple(held["labels"])
+        if any(not isinstance(word, (str, tuple)) for word in labels or ()):
+            raise ValueError("labels are no words")
+        return super().of_parts(space, arrays, {"labels": labels})
 
     def __repr__(self) -> str:
         shape = self.points.shape
@@ -106,6 +123,24 @@ class Tokens(eqx.Module):
             return f"Tokens(batch {shape[:-2]}, n={shape[-2]}, {self.space!r})"
         absent = "" if is_traced(self.present) else f", {int(self.n - np.sum(self.present))} absent"
         return f"Tokens(n={self.n}, {self.space!r}{'' if absent == ', 0 absent' else absent})"
+
+
+def as_tokens(mu: Measure) -> Tokens:
+    """Return the atoms of a measure as tokens, unchecked: by this route any sum over tokens meets it.
+
+    Raises:
+        BadInput: the measure has no atoms.
+    """
+    if isinstance(mu, Tokens):
+        return mu
+    points, weights = mu.atoms()
+    arrays = {
+        "points": points,
+        "weights": weights,
+        "positions": jnp.asarray(np.arange(points.shape[0])),
+        "present": jnp.asarray(np.ones(points.shape[0], bool)),
+    }
+    return Tokens.of_parts(mu.space, arrays, {"labels": None})
 
 
 def as_floats(values: Any, name: str) -> Array:

@@ -10,6 +10,8 @@ from measureflow.observables.cosines import (
     smallest_cosine,
 )
 from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
+from measureflow.observables.jacobians import jacobian, jacobian_product
+from measureflow.observables.lyapunov import Spectrum, lyapunov
 from measureflow.observables.ranks import effective_rank, participation_rank
 from measureflow.observables.registry import NAMED, named
 
@@ -17,6 +19,7 @@ __all__ = [
     "NAMED",
     "Clusters",
     "Histogram",
+    "Spectrum",
     "clusters",
     "cosine",
     "cosine_histogram",
@@ -24,6 +27,9 @@ __all__ = [
     "dissipation",
     "effective_rank",
     "energy",
+    "jacobian",
+    "jacobian_product",
+    "lyapunov",
     "named",
     "order_parameter",
     "participation",

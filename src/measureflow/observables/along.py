@@ -12,9 +12,9 @@ from jaxtyping import Array
 
 from measureflow.errors import BadInput
 from measureflow.fields import Field, settled
-from measureflow.measures import Tokens
+from measureflow.measures import Measure, Tokens
 
-__all__ = ["along", "measure_of"]
+__all__ = ["along", "field_of", "measure_of"]
 
 #: the error of the sums in an observable, relative to their largest entry
 SUMMED_TO = 1e-12
@@ -27,9 +27,23 @@ def measure_of(subject: Any) -> Tokens:
         BadInput: the subject is neither.
     """
     mu = getattr(subject, "measure", subject)
+    if isinstance(mu, Measure) and not isinstance(mu, Tokens):
+        raise BadInput(f"this observable is one of tokens, and this is a {type(mu).__name__}; draw tokens from it.")
     if not isinstance(mu, Tokens):
         raise BadInput(f"{type(subject).__name__} is no measure; observe an mf.Tokens or an mf.Path.")
     return mu
+
+
+def field_of(name: str, subject: Any, field: Field | None) -> Field:
+    """Return the field given, or else the one that moved the path.
+
+    Raises:
+        BadInput: there is neither.
+    """
+    field = getattr(subject, "field", None) if field is None else field
+    if not isinstance(field, Field):
+        raise BadInput(f"{name} depends on a field: give field=mf.SelfAttention(...).")
+    return field
 
 
 def along(of: Callable[..., Any], subject: Any, **arguments: Any) -> Any:

@@ -12,7 +12,7 @@ from measureflow.errors import BadInput
 from measureflow.fields import Field, SelfAttention, Softmax, Unnormalised
 from measureflow.fields.attention import apply, checked_beta
 from measureflow.measures import Tokens
-from measureflow.observables.along import along, measure_of
+from measureflow.observables.along import along, field_of, measure_of
 from measureflow.spaces import Sphere, is_traced
 from measureflow.sums import Exact, squared_distances
 
@@ -116,7 +116,7 @@ def dissipation(subject: Any, *, field: Field | None = None) -> Float[Array, "*s
         >>> bool(dissipation(tokens, field=mf.SelfAttention(beta=9.0)) > 0)
         True
     """
-    field = field_of(subject, field)
+    field = field_of("dissipation", subject, field)
     check_energy(field, subject)
     if not isinstance(measure_of(subject).space, Sphere):
         raise BadInput(f"dissipation: the identity holds on a sphere and the space is {measure_of(subject).space!r}.")
@@ -133,7 +133,7 @@ def raw_dissipation(subject: Any, *, field: Field | None = None) -> Float[Array,
         BadInput: as `dissipation`; the field is no single self-attention; beta is above 700, where it
             overflows.
     """
-    field = field_of(subject, field)
+    field = field_of("raw_dissipation", subject, field)
     if not isinstance(field, SelfAttention):
         raise BadInput(f"raw_dissipation needs a single SelfAttention, not {type(field).__name__}. Use dissipation.")
     check_energy(field, subject)
@@ -189,14 +189,6 @@ def weighted_speed(mu: Tokens, field: SelfAttention, sign: Array) -> Array:
 
         factor = Exact().over_blocks(row, mu.points, None, mu.n)
     return sign * jnp.sum(mu.weights * factor * speed)
-
-
-def field_of(subject: Any, field: Field | None) -> Field:
-    """Return the field given, or else the one that moved the path."""
-    field = getattr(subject, "field", None) if field is None else field
-    if not isinstance(field, Field):
-        raise BadInput("dissipation depends on a field: give field=mf.SelfAttention(...).")
-    return field
 
 
 def check_energy(field: Field, subject: Any) -> None:

@@ -26,7 +26,7 @@ def cosines_by_depth(path: Path, file: Any = None, *, bins: int | None = None) -
     from matplotlib import colormaps
     from matplotlib.colors import PowerNorm
 
-    present = int(np.asarray(path.measure.present[0]).sum())
+    present = int(np.asarray(path.tokens.present[0]).sum())
     bins = bins or int(np.clip(1.8 * np.sqrt(0.5 * present * (present - 1)), 20, 100))
     times = np.asarray(path.times)[np.asarray(path.kept)]
     edges = np.concatenate([[times[0] - 0.5], 0.5 * (times[1:] + times[:-1]), [times[-1] + 0.5]])
@@ -75,7 +75,7 @@ def ranks_by_depth(path: Path, file: Any = None, *, deltas: Sequence[float] = (1
             counts = np.asarray(observables.clusters(directions, delta).count)
             staircase(right, times, counts, colour=colour, where="mid")
             right.lines[-1].set_label(rf"$\delta = {number(delta)}$")
-        right.set_ylim(0.85, path.measure.n * 1.15)
+        right.set_ylim(0.85, path.tokens.n * 1.15)
         right.set_ylabel("clusters of directions", color=INK)
         right.tick_params(axis="y", colors=INK)
         right.legend(title=r"joined where $\cos > 1-\delta$", loc="lower left")
@@ -97,9 +97,9 @@ def words_by_depth(path: Path, file: Any = None, *, count: int = 3) -> Any:
     with house():
         drawing = figure(13.5, 5.2)
         places = drawing.subplots(1, len(chosen), squeeze=False)[0]
-        present = np.asarray(path.measure.present[0])
-        order = np.argsort(np.argsort(np.asarray(path.measure.positions[0])))
-        colours = shades(path.measure.n)[order]
+        present = np.asarray(path.tokens.present[0])
+        order = np.argsort(np.argsort(np.asarray(path.tokens.positions[0])))
+        colours = shades(path.tokens.n)[order]
         for axes, k in zip(places, chosen, strict=True):
             points, weights = np.asarray(directions.points[k : k + 1]), np.asarray(path.weights[k : k + 1])
             plane = layout(points, weights)

@@ -18,23 +18,17 @@ SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def to_xarray(path: Path) -> Any:
-    """Return the path as a dataset: `points (depth, token, coordinate)`, `weights`, and what was recorded."""
+    """Return the path as a dataset: the arrays of its measure on named axes behind depth, and what was recorded."""
     import xarray
 
     depth = np.asarray(path.times)
     kept = depth[np.asarray(path.kept)]
     state = "depth" if len(kept) == len(depth) else "kept_depth"
     data = xarray.Dataset(
-        {
-            "points": ((state, "token", "coordinate"), np.asarray(path.points)),
-            "weights": ((state, "token"), np.asarray(path.weights)),
-            "present": ((state, "token"), np.asarray(path.measure.present)),
-        },
-        coords={"depth": depth, state: kept},
+        {name: ((state, *axes), np.asarray(path.view(name))) for name, axes in path.measure.axes.items()},
+        coords={"depth": depth, state: kept, **path.measure.coordinates()},
         attrs={"space": repr(path.space), "status": path.status, "recipe": path.recipe.text},
     )
-    if path.labels is not None:
-        data = data.assign_coords(label=("token", list(path.labels)))
     for name, values in path.recorded.items():
         values = np.asarray(values)
         data[name] = (("depth", *(f"{name}_{axis}" for axis in range(1, values.ndim))), values)
@@ -44,10 +38,11 @@ def to_xarray(path: Path) -> Any:
 def summary(path: Path) -> str:
     """Say in two lines what the path is and what happened along it."""
     if is_traced(path.times, path.measure) or np.ndim(path.times) != 1:
-        return f"Path(batch or traced, points {path.points.shape}, {path.space!r})"
+        name = next(iter(path.measure.axes))
+        return f"Path(batch or traced, {name} {path.view(name).shape}, {path.space!r})"
     times, stats = np.asarray(path.times), path.stats
     if not len(times):
-        return f"Path: {path.measure.n} tokens in {path.space!r}, nothing saved yet"
+        return f"Path: {path.measure.said()} in {path.space!r}, nothing saved yet"
     where = (
         f"S{str(path.space.d - 1).translate(SUPERSCRIPT)}" if isinstance(path.space, Sphere) else f"R^{path.space.d}"
     )
@@ -55,7 +50,7 @@ def summary(path: Path) -> str:
     how = f"{stats.get('accepted', len(times) - 1)} steps"
     if stats.get("rejected") is not None:
         how += f" ({stats['rejected']} rejected, {stats['evaluations']:,} evaluations)"
-    first = f"Path: {path.measure.n} tokens on {where} {under}, t = {times[0]:g} .. {times[-1]:g}, {how}, {path.status}"
+    first = f"Path: {path.measure.said()} on {where} {under}, t = {times[0]:g} .. {times[-1]:g}, {how}, {path.status}"
     return first + "\n" + " · ".join(events(path))
 
 
@@ -86,7 +81,7 @@ def credit(path: Path) -> str:
     data = path.recipe.data
     field = repr(path.field) if not isinstance(path.field, tuple) else f"{len(path.field)} sub-layers"
     space = f"{path.space!r}"
-    parts = [f"{path.measure.n} tokens on {space}", f"under {field}" if path.field is not None else ""]
+    parts = [f"{path.measure.said()} on {space}", f"under {field}" if path.field is not None else ""]
     for name in ("until", "depth", "step", "model", "text", "seed"):
         if data.get(name) is not None:
             value = data[name]

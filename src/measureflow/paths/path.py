@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from measureflow import observables
 from measureflow.errors import BadInput
 from measureflow.fields import Field
-from measureflow.measures import Tokens
+from measureflow.measures import Measure, Tokens
 from measureflow.paths.certificate import Certificate, compare
 from measureflow.paths.plateaus import Plateaus, plateaus_of
 from measureflow.paths.recipe import Recipe
@@ -40,9 +40,10 @@ class Merges(eqx.Module):
     partner: Int[Array, "n"]
 
     @staticmethod
-    def none(tokens: Tokens) -> Merges:
-        """Return the empty tree."""
-        return Merges(jnp.full(tokens.n, jnp.inf), jnp.arange(tokens.n))
+    def none(mu: Measure) -> Merges:
+        """Return the empty tree, with a place for each token where there are tokens."""
+        n = mu.n if isinstance(mu, Tokens) else 0
+        return Merges(jnp.full(n, jnp.inf), jnp.arange(n))
 
     def __len__(self) -> int:
         return int(np.isfinite(np.asarray(self.since)).sum())
@@ -71,7 +72,7 @@ class Path(eqx.Module):
     """
 
     times: Float[Array, "s"]
-    measure: Tokens
+    measure: Measure
     kept: Int[Array, "k"]
     recorded: dict[str, Array]
     merges: Merges
@@ -84,23 +85,62 @@ class Path(eqx.Module):
 
     @property
     def space(self) -> Space:
-        """Where the tokens live."""
+        """Where the measure lives."""
         return self.measure.space
 
     @property
     def points(self) -> Float[Array, "s n d"]:
-        """Points of the kept states."""
-        return self.measure.points
+        """Points of the kept states of tokens."""
+        return self.view("points")
 
     @property
     def weights(self) -> Float[Array, "s n"]:
-        """Masses of the kept states."""
-        return self.measure.weights
+        """Masses of the kept states of tokens."""
+        return self.view("weights")
+
+    @property
+    def values(self) -> Float[Array, "s *m"]:
+        """Values of the kept states of a density, on its grid."""
+        return self.view("values")
+
+    @property
+    def mean(self) -> Float[Array, "s d"]:
+        """Means of the kept states of a Gaussian."""
+        return self.view("mean")
+
+    @property
+    def cov(self) -> Float[Array, "s d d"]:
+        """Covariances of the kept states of a Gaussian."""
+        return self.view("cov")
+
+    def view(self, name: str) -> Array:
+        """Return an array of the measure, with the axis of the kept states in front.
+
+        Raises:
+            BadInput: this kind of measure has none of that name.
+        """
+        if name not in self.measure.axes:
+            raise BadInput(
+                f"this is a path of a {type(self.measure).__name__}, which has no {name}; it has "
+                f"{', '.join(self.measure.axes)}."
+            )
+        return getattr(self.measure, name)
+
+    @property
+    def tokens(self) -> Tokens:
+        """The measure of a path of tokens.
+
+        Raises:
+            BadInput: it is a path of another kind of measure.
+        """
+        if not isinstance(self.measure, Tokens):
+            raise BadInput(f"this is a path of a {type(self.measure).__name__}; tokens are needed here.")
+        return self.measure
 
     @property
     def labels(self) -> tuple[str, ...] | None:
         """The tokens' words."""
-        return self.measure.labels
+        return self.measure.labels if isinstance(self.measure, Tokens) else None
 
     @property
     def status(self) -> str:
@@ -118,15 +158,15 @@ class Path(eqx.Module):
         return dataclasses.replace(self, code=jnp.asarray(STATUSES.index(status)))
 
     def __len__(self) -> int:
-        return self.points.shape[0]
+        return self.view(next(iter(self.measure.axes))).shape[0]
 
-    def __getitem__(self, k: int) -> Tokens:
+    def __getitem__(self, k: int) -> Any:
         """Return the measure at the k-th kept state."""
         if isinstance(k, (int, np.integer)) and not -len(self) <= k < len(self):
             raise IndexError(f"state {k} of a path with {len(self)} kept states")
         return jax.tree.map(lambda leaf: leaf[k], self.measure)
 
-    def at(self, time: float) -> Tokens:
+    def at(self, time: float) -> Any:
         """Return the measure at the kept state whose time is nearest to `time`."""
         return self[int(np.argmin(np.abs(np.asarray(self.times)[np.asarray(self.kept)] - time)))]
 
@@ -141,11 +181,13 @@ class Path(eqx.Module):
             return self.recorded["energy"]
         if not (isinstance(self.field, Field) and isinstance(self.space, Sphere) and self.field.energy_sign):
             raise BadInput(
-                "no energy is proved for this path (it needs tokens on a sphere, a symmetric form, V = ± that form and "
-                "no mask). Name a functional: mf.observe.energy(path, beta=...)."
+                "no energy is proved for this path (it needs a measure on a sphere, a symmetric form, V = ± that form "
+                "and no mask). Name a functional: mf.observe.energy(path, beta=...)."
             )
         self.need_all("energy")
-        return observables.energy(self, field=self.field)
+        if isinstance(self.measure, Tokens):
+            return observables.energy(self, field=self.field)
+        return along(_energy, self.field, self.measure)
 
     @property
     def clusters(self) -> Int[Array, "s"]:
@@ -181,6 +223,7 @@ class Path(eqx.Module):
             >>> mf.flow(tokens, field, until=20.0, save=10).certify().holds["clusters"]
             True
         """
+        _ = self.tokens
         if self.again is None:
             raise BadInput("certify: a loaded path cannot run again by itself; call flow(...) with the same arguments.")
         self.need_all("clusters")
@@ -199,16 +242,20 @@ class Path(eqx.Module):
         if isinstance(self.space, Sphere):
             return self
         sphere = Sphere(self.space.d)
-        largest = jnp.max(jnp.abs(self.points), axis=-1, keepdims=True)
-        if not is_traced(largest) and bool(jnp.any((largest[..., 0] == 0) & self.measure.present)):
+        tokens = self.tokens
+        largest = jnp.max(jnp.abs(tokens.points), axis=-1, keepdims=True)
+        if not is_traced(largest) and bool(jnp.any((largest[..., 0] == 0) & tokens.present)):
             raise BadInput("a token at the origin has no direction; on_sphere() needs non-zero tokens.")
         axis = jnp.zeros(self.space.d, self.points.dtype).at[0].set(1)
         # scaled first: the square of what blew up is infinite
         points = sphere.project(jnp.where(largest > 0, self.points / jnp.where(largest > 0, largest, 1), axis))
-        return eqx.tree_at(lambda p: p.measure, self, self.measure.replace(space=sphere, points=points))
+        return eqx.tree_at(lambda p: p.measure, self, tokens.replace(space=sphere, points=points))
 
     def to_xarray(self) -> Any:
-        """Return an `xarray.Dataset` with dimensions depth, token and coordinate (xarray is imported here)."""
+        """Return an `xarray.Dataset` with dimensions depth and those of the measure: of tokens, token and coordinate.
+
+        xarray is imported here.
+        """
         from measureflow.paths.export import to_xarray
 
         return to_xarray(self)
@@ -235,7 +282,7 @@ class Path(eqx.Module):
         return load(folder)
 
     def plot(self, file: str | os.PathLike[str] | None = None) -> Any:
-        """Draw tokens along depth, energy and clusters; return the matplotlib figure, and write it to `file`."""
+        """Draw the measure along depth; return the matplotlib figure, and write it to `file`."""
         from measureflow.paths.plots import plot
 
         return plot(self, file)
@@ -244,3 +291,13 @@ class Path(eqx.Module):
         from measureflow.paths.export import summary
 
         return summary(self)
+
+
+def _energy(field: Field, mu: Any) -> Array:
+    return field.energy(mu)
+
+
+@eqx.filter_jit
+def along(observable: Any, field: Any, measure: Measure) -> Any:
+    """Apply `observable(field, mu)` to every state, one after the other, in one compiled program."""
+    return jax.lax.map(lambda mu: observable(field, mu), measure)

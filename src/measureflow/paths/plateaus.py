@@ -46,7 +46,7 @@ def plateaus_of(path: Any) -> Plateaus:
     if path.stats.get("merged"):
         since = np.asarray(path.merges.since)
         moments = np.unique(since[np.isfinite(since)])
-        present = int(np.asarray(path.measure.present)[0].sum())
+        present = int(np.asarray(path.tokens.present)[0].sum())
         counts = np.array([present, *(present - np.searchsorted(np.sort(since), moments, side="right"))])
         start = np.concatenate([times[:1], moments])
     else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from measureflow import observables
 from measureflow.errors import BadInput
+from measureflow.measures import Measure, Tokens
 from measureflow.paths.clouds import cloud, layout, write_words
 from measureflow.paths.export import credit
 from measureflow.paths.path import Path
@@ -23,37 +25,51 @@ __all__ = ["plot", "snapshots", "tokens_along"]
 def plot(path: Path, file: str | os.PathLike[str] | None = None) -> Any:
     """Draw a path; return the figure, and write it to `file` (.svg, .png, .pdf) if one is given.
 
-    On the circle: angles against depth. On S²: globes at several depths with trails. In higher dimension and in
-    Euclidean space: a projection on the two principal axes. Below: energy (where one is proved), clusters and the mean
-    cosine. The recipe stands under the picture and in the file's metadata.
+    Of tokens, on the circle: angles against depth. On S²: globes at several depths with trails. In higher dimension and
+    in Euclidean space: a projection on the two principal axes. Below: energy (where one is proved), clusters and the
+    mean cosine. The recipe stands under the picture and in the file's metadata.
 
     Raises:
-        BadInput: a batched or traced path, or an ending that is no picture.
+        BadInput: a batched or traced path, a kind of measure that has no picture, or an ending that is no picture.
     """
     if is_traced(path.times, path.measure) or np.ndim(path.times) != 1:
         raise BadInput("plot draws one path: pick one of the batch with jax.tree.map(lambda leaf: leaf[k], path).")
+    picture = PICTURES.get(type(path.measure))
+    if picture is None:
+        known = ", ".join(kind.__name__ for kind in PICTURES)
+        raise BadInput(f"plot has no picture of a path of a {type(path.measure).__name__}; it draws {known}.")
     with house():
-        if path.space.d == 2 and isinstance(path.space, Sphere):
-            drawing = figure(11.0, 7.6)
-            upper, lower = drawing.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
-            angles(path, upper)
-            timeline(path, lower)
-        else:
-            drawing = figure(13.0, 6.0)
-            upper, lower = drawing.subfigures(2, 1, height_ratios=(1.5, 1.0))
-            shown = tokens_along(path, upper)
-            below = lower.subplots()
-            timeline(path, below)
-            for _, k in shown:
-                below.axvline(float(path.times[path.kept[k]]), color=FAINT, lw=1.0, zorder=0)
-        caption(drawing, credit(path))
-        if path.labels is not None and path.space.d > 3:
-            last, k = shown[-1]
-            flat = layout(np.asarray(path.points), np.asarray(path.weights))
-            write_words(last, path.labels, flat(np.asarray(path.points[k])), np.asarray(path.measure.present[k]))
+        drawing = picture(path)
     if file is not None:
         write(drawing, file, path.recipe.text, title=credit(path))
     return drawing
+
+
+def tokens_picture(path: Path) -> Any:
+    """Draw tokens along depth in the way that suits their space."""
+    if path.space.d == 2 and isinstance(path.space, Sphere):
+        drawing = figure(11.0, 7.6)
+        upper, lower = drawing.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
+        angles(path, upper)
+        timeline(path, lower)
+    else:
+        drawing = figure(13.0, 6.0)
+        upper, lower = drawing.subfigures(2, 1, height_ratios=(1.5, 1.0))
+        shown = tokens_along(path, upper)
+        below = lower.subplots()
+        timeline(path, below)
+        for _, k in shown:
+            below.axvline(float(path.times[path.kept[k]]), color=FAINT, lw=1.0, zorder=0)
+    caption(drawing, credit(path))
+    if path.labels is not None and path.space.d > 3:
+        last, k = shown[-1]
+        flat = layout(np.asarray(path.points), np.asarray(path.weights))
+        write_words(last, path.labels, flat(np.asarray(path.points[k])), np.asarray(path.tokens.present[k]))
+    return drawing
+
+
+#: how a path of each kind of measure is drawn
+PICTURES: dict[type[Measure], Callable[[Path], Any]] = {Tokens: tokens_picture}
 
 
 def tokens_along(path: Path, drawing: Any, count: int = 5) -> list[tuple[Any, int]]:
@@ -67,7 +83,7 @@ def tokens_along(path: Path, drawing: Any, count: int = 5) -> list[tuple[Any, in
     times = np.asarray(path.times)[np.asarray(path.kept)]
     members = [np.asarray(observables.clusters(path[int(k)]).membership) for k in chosen]
     colours = colours_of(basins(members))
-    present = np.asarray(path.measure.present[0])
+    present = np.asarray(path.tokens.present[0])
     ball = isinstance(path.space, Sphere) and path.space.d == 3
     if ball:
         rotation = viewpoint(points[chosen].reshape(-1, 3), masses(members, weights[chosen]).ravel())

@@ -18,7 +18,7 @@ import numpy as np
 from measureflow import fields, spaces, sums
 from measureflow.errors import BadInput
 from measureflow.fields import SelfAttention
-from measureflow.measures import Tokens
+from measureflow.measures import Measure, Tokens
 
 __all__ = ["Recipe", "describe", "fingerprint", "rebuild", "register"]
 
@@ -67,6 +67,10 @@ def describe(value: Any) -> Any:
     """Return `value` as JSON-ready data: library nouns by registered name and arguments, others by their hash."""
     if isinstance(value, Tokens):
         return {"noun": "Tokens", "n": value.n, "space": describe(value.space), "sha256": fingerprint(value)}
+    if isinstance(value, Measure):
+        held = {name: describe(part) for name, part in value.held().items()}
+        noun = {"noun": type(value).__name__, "space": describe(value.space), **held}
+        return {**noun, "sha256": fingerprint(value)}
     if REGISTERED.get(type(value).__name__) is type(value):
         return {"noun": type(value).__name__, **{name: describe(v) for name, v in arguments(value).items()}}
     if isinstance(value, eqx.Module):
@@ -221,7 +225,7 @@ class Recipe:
 
     @property
     def rebuildable(self) -> bool:
-        """Whether every part but the tokens (which a store holds by value) can be built again from the text."""
+        """Whether every part but the measure (which a store holds by value) can be built again from the text."""
         return '"rebuildable": false' not in self.text
 
     def part(self, name: str, otherwise: Callable[[], Any] | None = None) -> Any:

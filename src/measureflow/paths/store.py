@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Sequence
 from pathlib import Path as Folder
 from typing import Any
 
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from measureflow.errors import BadInput
-from measureflow.measures import Tokens
+from measureflow.measures.measure import KINDS, Measure
 from measureflow.paths.path import STATUSES, Merges, Path
 from measureflow.paths.recipe import Recipe, describe, rebuild
 from measureflow.spaces import is_traced
@@ -26,7 +27,6 @@ __all__ = ["PathStore", "load", "save"]
 FORMAT = 1
 #: the one file whose atomic replacement is the commit: what it does not count does not exist
 COMMIT = "commit.json"
-STATE_LEAVES = ("points", "weights", "positions", "present")
 
 
 class PathStore:
@@ -40,7 +40,7 @@ class PathStore:
         self.folder, self.group, self.commit_data = folder, group, commit
 
     @classmethod
-    def create(cls, folder: str | os.PathLike[str], *, recipe: Recipe, measure: Tokens) -> PathStore:
+    def create(cls, folder: str | os.PathLike[str], *, recipe: Recipe, measure: Measure) -> PathStore:
         """Make a new store beside nothing: the folder must not exist.
 
         `measure` gives the shapes and the dtypes; it is not written.
@@ -49,7 +49,7 @@ class PathStore:
         import zarr
 
         group = zarr.open_group(str(target), mode="w-")
-        for name in STATE_LEAVES:
+        for name in measure.axes:
             leaf = np.asarray(getattr(measure, name))
             group.create_array(f"measure/{name}", shape=(0, *leaf.shape), chunks=(1, *leaf.shape), dtype=leaf.dtype)
         group.create_array("times", shape=(0,), chunks=(4096,), dtype=np.float64)
@@ -57,8 +57,10 @@ class PathStore:
         commit = {
             "format": FORMAT,
             "writer": "measureflow",
+            "measure": type(measure).__name__,
+            "arrays": list(measure.axes),
             "space": describe(measure.space),
-            "labels": measure.labels,
+            "held": describe(measure.held()),
             "recipe": recipe.text,
             "saved": 0,
             "first": 0,
@@ -83,7 +85,7 @@ class PathStore:
         if not target.exists():
             raise BadInput(f"{target} does not exist; give the folder of a saved path, such as run.zarr.")
         try:
-            commit = json.loads((target / COMMIT).read_text(encoding="utf-8"))
+            commit = as_written_now(json.loads((target / COMMIT).read_text(encoding="utf-8")))
             check_commit(commit)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise BadInput(
@@ -101,7 +103,7 @@ class PathStore:
     def append(
         self,
         times: list[float],
-        states: list[Tokens],
+        states: Sequence[Measure],
         kept: list[int],
         recorded: dict[str, list[Any]],
         *,
@@ -119,7 +121,7 @@ class PathStore:
         self.put("times", saved, np.asarray(times))
         if states:
             self.put("kept", here, np.asarray(kept, dtype=np.int64))
-            for name in STATE_LEAVES:
+            for name in self.commit_data["arrays"]:
                 self.put(f"measure/{name}", here, np.stack([np.asarray(getattr(mu, name)) for mu in states]))
         for name, values in recorded.items():
             if values:
@@ -201,12 +203,11 @@ class PathStore:
         """Put the parts of the last commit together."""
         commit = self.commit_data
         saved, first, states = commit["saved"], commit["first"], commit["states"]
-        points, weights, positions, present = (self.rows(f"measure/{name}", first, states) for name in STATE_LEAVES)
-        labels = None if commit["labels"] is None else tuple(commit["labels"])
-        measure = object.__new__(Tokens)
-        leaves = {"points": points, "weights": weights, "positions": positions, "present": present}
-        for name, value in {"space": rebuild(commit["space"]), "labels": labels, **leaves}.items():
-            object.__setattr__(measure, name, value)
+        measure = KINDS[commit["measure"]].of_parts(
+            rebuild(commit["space"]),
+            {name: self.rows(f"measure/{name}", first, states) for name in commit["arrays"]},
+            {name: rebuild(part) for name, part in commit["held"].items()},
+        )
         solver = self.solver()
         field = self.recipe.part("field", otherwise=lambda: None)
         return Path(
@@ -229,6 +230,14 @@ class PathStore:
         return jnp.asarray(array[first:last])
 
 
+def as_written_now(commit: Any) -> Any:
+    """Return a commit of the time when every measure was tokens in today's words."""
+    if "measure" in commit:
+        return commit
+    arrays = ["points", "weights", "positions", "present"]
+    return {**commit, "measure": "Tokens", "arrays": arrays, "held": {"labels": commit["labels"]}}
+
+
 def check_commit(commit: Any) -> None:
     """Raise `ValueError` or another plain error where a commit is none of ours."""
     counts = [commit["saved"], commit["first"], commit["states"]]
@@ -242,7 +251,9 @@ def check_commit(commit: Any) -> None:
         and isinstance(commit["stats"], dict)
         and isinstance(commit["recipe"], str)
         and "space" in commit
-        and (commit["labels"] is None or all(isinstance(word, str) for word in commit["labels"]))
+        and commit["measure"] in KINDS
+        and isinstance(commit["held"], dict)
+        and all(re.fullmatch(r"[a-z_]+", name) for name in commit["arrays"])
     )
     if not ours:
         raise ValueError
@@ -250,9 +261,11 @@ def check_commit(commit: Any) -> None:
 
 def save(path: Path, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write a whole path: into a sibling first, then renamed, so that a failure leaves nothing half-written."""
-    if is_traced(path.points) or path.points.ndim != 3:
+    if is_traced(path.measure) or len(path.measure.batch) != 1:
+        name = next(iter(path.measure.axes))
         raise BadInput(
-            f"a batch of paths (points {path.points.shape}) is no one path; save each: jax.tree.map(lambda a: a[0], .)."
+            f"a batch of paths ({name} {path.view(name).shape}) is no one path; "
+            f"save each: jax.tree.map(lambda a: a[0], .)."
         )
     target = Folder(folder)
     if target.exists() and not overwrite:

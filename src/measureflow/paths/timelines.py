@@ -54,7 +54,7 @@ def symbol(path: Path) -> str:
 def looked_at(path: Path) -> tuple[Path | Any, np.ndarray]:
     """Return the path at as many of its states as can be looked at pair by pair, and their times."""
     times = np.asarray(path.times)[np.asarray(path.kept)]
-    n = path.measure.n
+    n = path.tokens.n
     most = int(max(2, PAIRS // (n * n)))
     if len(times) <= most:
         return path, times
@@ -132,7 +132,7 @@ def angles(path: Path, axes: Any) -> None:
     from matplotlib.ticker import FuncFormatter, MultipleLocator
 
     times = np.asarray(path.times)[np.asarray(path.kept)]
-    present = np.asarray(path.measure.present[0])
+    present = np.asarray(path.tokens.present[0])
     points = np.asarray(path.points)[:, present]
     theta = np.unwrap(np.arctan2(points[..., 1], points[..., 0]), axis=0)
     ends = np.sort(theta[-1] % (2 * np.pi))

@@ -54,6 +54,10 @@ class Euclidean(Space):
         """Return `|x - y|`."""
         return norm(x - y)
 
+    def frame(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d d"]:
+        """Return the coordinate axes."""
+        return jnp.broadcast_to(jnp.eye(self.d, dtype=x.dtype), (*x.shape, self.d))
+
     def defect(self, x: Float[Array, "*b d"]) -> Float[Array, ""]:
         """Return 0: no vector is off the space."""
         return jnp.zeros((), dtype=x.dtype)

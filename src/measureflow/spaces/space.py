@@ -59,6 +59,10 @@ class Space(eqx.Module):
         """Return the geodesic distance (radians on the sphere)."""
 
     @abc.abstractmethod
+    def frame(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d k"]:
+        """Return an orthonormal basis of the tangent space at `x`, as the columns of a matrix."""
+
+    @abc.abstractmethod
     def defect(self, x: Float[Array, "*b d"]) -> Float[Array, ""]:
         """Return how far the farthest of the points lies off the space."""
 

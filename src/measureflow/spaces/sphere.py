@@ -75,6 +75,14 @@ class Sphere(Space):
         r"""Return the angle $2\,\mathrm{atan2}(|x-y|, |x+y|)$, precise near 0 and near $\pi$."""
         return 2.0 * jnp.arctan2(norm(x - y), norm(x + y))
 
+    def frame(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d k"]:
+        """Return the `d - 1` columns of a reflection whose remaining column is `x` up to sign."""
+        # the reflection that moves x to the first axis, on the side where nothing cancels
+        u = x.at[..., 0].add(jnp.where(x[..., 0] >= 0, 1.0, -1.0))
+        shrink = 1.0 + jnp.abs(x[..., 0])[..., None, None]
+        mirror = jnp.eye(self.d, dtype=x.dtype) - u[..., :, None] * u[..., None, :] / shrink
+        return mirror[..., :, 1:]
+
     def defect(self, x: Float[Array, "*b d"]) -> Float[Array, ""]:
         """Return the largest `| |x| - 1 |`."""
         return jnp.max(jnp.abs(norm(x) - 1.0), initial=0.0)

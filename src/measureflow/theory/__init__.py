@@ -21,6 +21,11 @@ from measureflow.theory.equiangular import (
     gap_of_equiangular_tokens,
     speed_of_equiangular_tokens,
 )
+from measureflow.theory.gaussians import (
+    blow_up_time_of_gaussian,
+    covariance_of_gaussian,
+    limit_of_gaussian,
+)
 from measureflow.theory.gram import span_coordinates, velocity_of_gram
 from measureflow.theory.invariants import cross_ratios, growth_of_energy
 from measureflow.theory.mean_shift import gradient_of_log_partition, mean_shift_velocity
@@ -41,11 +46,13 @@ from measureflow.theory.uniform_measure import (
 __all__ = [
     "asymptotic_merge_time",
     "beta_of_clustering_time",
+    "blow_up_time_of_gaussian",
     "clustering_time",
     "contraction_of_a_layer",
     "cosine_of_equiangular_tokens",
     "cosine_of_two_clusters",
     "cosine_of_two_tokens",
+    "covariance_of_gaussian",
     "cross_ratios",
     "dominant_degree",
     "effective_rate_of_layers",
@@ -57,6 +64,7 @@ __all__ = [
     "growth_of_energy",
     "growth_rates_around_uniform",
     "hemisphere_rate",
+    "limit_of_gaussian",
     "mean_shift_velocity",
     "merge_time",
     "rate_at_consensus",

@@ -52,7 +52,7 @@ if model is not None:
     show(
         cosines_by_depth(path),
         name="cosines-by-depth",
-        caption=f"How the cosines of all pairs of the {path.measure.n} tokens are distributed after each layer of "
+        caption=f"How the cosines of all pairs of the {path.tokens.n} tokens are distributed after each layer of "
         f"*{model.name}*. Left as they are, right after the mean vector is taken away: how much of the rise is a "
         "shared direction, and how much is clustering.",
         recipe=path.recipe.text,

@@ -1,0 +1,110 @@
+"""Saddles on the circle: how fast equal clusters at the corners of a polygon part, and when they cease to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+
+#: tokens of every instance: those beyond the clusters have no mass, so that all instances are of one shape
+TOKENS = 6
+
+
+def polygon(clusters: int, turn: float) -> mf.Tokens:
+    """Return tokens at the corners of a regular polygon, and massless ones on top of the first."""
+    angles = turn + 2 * np.pi * np.arange(TOKENS) / clusters
+    masses = np.where(np.arange(TOKENS) < clusters, 1.0 / clusters, 0.0)
+    return mf.Tokens(mf.Sphere(2), np.stack([np.cos(angles), np.sin(angles)], axis=1), masses)
+
+
+def rates(case: Case, tokens: mf.Tokens, field: mf.Field, clusters: int) -> np.ndarray:
+    """Return the eigenvalues of the Jacobian on the tokens with mass, in order."""
+    matrix = np.asarray(case.measure(mf.observe.jacobian, tokens, field=field))[:clusters, :clusters]
+    return np.sort(np.linalg.eigvals(matrix).real)
+
+
+@claim(
+    "2312.10794",
+    "section 5, clusters on the circle",
+    covers=["V10"],
+    status="derived",
+    states=lambda k, beta, model: theory.eigenvalues_of_equal_clusters(k, beta=beta, model=model),
+)
+def equal_clusters_part_at_known_rates(case: Case) -> None:
+    """Linearised about K equal clusters on the circle, SA and USA have the eigenvalues sigma_j, and 0 for rotations."""
+    clusters, beta = case.choose("clusters", [3, 4, 6]), case.draw("beta", 2.0, 6.0)
+    tokens = polygon(clusters, case.draw("turn", 0.0, 6.0))
+    for model in ("softmax", "unnormalised"):
+        measured = rates(case, tokens, mf.SelfAttention(beta, weighting=model), clusters)
+        predicted = np.sort(np.append(case.predict(clusters, beta, model), 0.0))
+        size = np.exp(beta) if model == "unnormalised" else 1.0
+        because = "rounding of sums of terms of size 1 under SA and e^beta under USA"
+        case.compare(measured, predicted, within=1e-12 * size, because=because, name=model)
+
+
+@equal_clusters_part_at_known_rates.mutation
+def sine_lost(k: int, beta: float, model: str) -> Any:
+    """The term beta sin^2 of g is lost: the weights are held fixed."""
+    angles, modes = 2 * np.pi * np.arange(k) / k, np.arange(1, k)
+    kernel = np.exp(beta * np.cos(angles))
+    bend = 1 - np.cos(np.outer(modes, angles))
+    return -(bend @ (np.cos(angles) * kernel)) / (kernel.sum() if model == "softmax" else k)
+
+
+@equal_clusters_part_at_known_rates.mutation
+def sign_of_the_rates(k: int, beta: float, model: str) -> Any:
+    """The sign is wrong: the state would be stable."""
+    return -theory.eigenvalues_of_equal_clusters(k, beta=beta, model=model)
+
+
+@equal_clusters_part_at_known_rates.mutation
+def denominators_exchanged(k: int, beta: float, model: str) -> Any:
+    """SA is divided by K and USA by the partition function."""
+    return theory.eigenvalues_of_equal_clusters(k, beta=beta, model={"softmax": "unnormalised"}.get(model, "softmax"))
+
+
+@claim(
+    "2312.10794",
+    "section 5, after Theorem 5.1",
+    covers=["V13"],
+    status="derived",
+    states=lambda: np.cos(2 * np.pi / 3) / np.sin(2 * np.pi / 3) ** 2,
+)
+def three_tokens_on_the_circle_switch_stability(case: Case) -> None:
+    """Under USA three tokens at 120 degrees are unstable for beta > -2/3, and stable below."""
+    tokens = polygon(3, case.draw("turn", 0.0, 6.0))
+
+    def fastest(beta: float) -> float:
+        # a negative beta is query = -1: the tokens still move towards what they attend to
+        found = rates(case, tokens, mf.SelfAttention(-beta, query=-1.0, weighting="unnormalised"), 3)
+        return float(found[np.abs(found).argmax()])
+
+    inside, outside = case.draw("above", -0.6, -0.1), case.draw("below", -1.5, -0.75)
+    case.require("the sign changes between the two", fastest(inside) > 0 > fastest(outside))
+    measured = brentq(fastest, outside, inside, xtol=1e-13)
+    because = "rounding of the eigenvalues, whose slope in beta is 3/4 e^(1/3) at the switch"
+    case.compare(measured, case.predict(), within=1e-11, because=because)
+
+
+@three_tokens_on_the_circle_switch_stability.mutation
+def inverse() -> float:
+    """The fraction is upside down."""
+    return -1.5
+
+
+@three_tokens_on_the_circle_switch_stability.mutation
+def sine_not_squared() -> float:
+    """The square of the sine is forgotten."""
+    return float(np.cos(2 * np.pi / 3) / np.sin(2 * np.pi / 3))
+
+
+@three_tokens_on_the_circle_switch_stability.mutation
+def exterior_angle() -> float:
+    """The exterior angle is taken for the angle between tokens: the switch would lie at a positive beta."""
+    return 2.0 / 3.0

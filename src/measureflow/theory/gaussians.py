@@ -1,0 +1,95 @@
+r"""Gaussians under softmax attention with V = I: the inverse covariance falls linearly, and may reach zero."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from measureflow.errors import BadInput
+from measureflow.theory.checks import as_times
+
+__all__ = ["blow_up_time_of_gaussian", "covariance_of_gaussian", "limit_of_gaussian"]
+
+
+def covariance_of_gaussian(times: Any, cov: Any, form: Any) -> Float[np.ndarray, "*s d d"]:
+    r"""Return the covariance of a Gaussian under softmax attention with V = I.
+
+    $$ S(t) = (S_0^{-1} - t\,(D + D^T))^{-1}, \qquad D = \beta\,Q^TK $$
+
+    for logits $\langle x, Dy\rangle$. A singular $S_0 = LL^T$ keeps its rank: $S = L(I - t L^T(D + D^T)L)^{-1}L^T$.
+    Derived from [arXiv:2501.18322](https://arxiv.org/abs/2501.18322); exact to rounding.
+
+    Raises:
+        BadInput: a time at or behind the blow-up, a negative time, a covariance that is none, shapes that differ.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.covariance_of_gaussian(1.0, [[0.25]], [[1.0]]).tolist()  # s / (1 - 2 s t)
+        [[0.5]]
+    """
+    times, root, pull = as_times(times), *parts_of(cov, form)
+    end = blow_up_time_of_gaussian(cov, form)
+    if (times >= end).any():
+        raise BadInput(f"theory: a time is {times.max():g} and the covariance explodes at {end:g}; stop before it.")
+    middle = np.eye(root.shape[1]) - times[..., None, None] * pull
+    return root @ np.linalg.solve(middle, np.broadcast_to(root.T, (*times.shape, *root.T.shape)))
+
+
+def blow_up_time_of_gaussian(cov: Any, form: Any) -> float:
+    r"""Return the time at which the covariance of a Gaussian explodes under softmax attention with V = I.
+
+    $$ t^* = 1/\lambda_{max}(S_0^{1/2}(D + D^T)S_0^{1/2}) $$
+
+    with $D = \beta\,Q^TK$; `inf` where the largest eigenvalue is not positive. Derived from
+    [arXiv:2501.18322](https://arxiv.org/abs/2501.18322); exact to rounding.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.blow_up_time_of_gaussian([[0.25]], [[1.0]])
+        2.0
+    """
+    _, pull = parts_of(cov, form)
+    largest = float(np.linalg.eigvalsh(pull)[-1])
+    return 1.0 / largest if largest > 0 else math.inf
+
+
+def limit_of_gaussian(cov: Any, form: Any) -> Float[np.ndarray, "d d"]:
+    r"""Return the limit of the covariance where $D + D^T \le 0$, $V = I$ and $S_0$ is invertible.
+
+    $$ S_\infty = U(U^TS_0^{-1}U)^{-1}U^T, \qquad \mathrm{span}\,U = \ker(D + D^T) $$
+
+    so its rank is the dimension of that kernel; it is approached like 1/t. Derived from
+    [arXiv:2501.18322](https://arxiv.org/abs/2501.18322); exact to rounding.
+
+    Raises:
+        BadInput: $D + D^T$ has a positive eigenvalue: there is no limit.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.limit_of_gaussian([[2.0, 1.0], [1.0, 2.0]], [[-1.0, 0.0], [0.0, 0.0]]).tolist()
+        [[0.0, 0.0], [0.0, 1.5]]
+    """
+    cov, form = np.asarray(cov, float), np.asarray(form, float)
+    parts_of(cov, form)
+    values, vectors = np.linalg.eigh(form + form.T)
+    size = max(float(np.abs(values).max()), np.finfo(float).tiny)
+    if values[-1] > 1e-12 * size:
+        raise BadInput(f"theory: D + D^T has the eigenvalue {values[-1]:.3g} > 0; the covariance explodes.")
+    kernel = vectors[:, values > -1e-12 * size]
+    return kernel @ np.linalg.solve(kernel.T @ np.linalg.solve(cov, kernel), kernel.T) + 0.0
+
+
+def parts_of(cov: Any, form: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return a root L of the covariance, with as many columns as its rank, and `L^T (D + D^T) L`."""
+    cov, form = np.asarray(cov, float), np.asarray(form, float)
+    if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or form.shape != cov.shape:
+        raise BadInput(f"theory: cov has shape {cov.shape} and form {form.shape}; give two (d, d) matrices.")
+    values, vectors = np.linalg.eigh(cov)
+    if not (np.allclose(cov, cov.T, atol=1e-12 * np.abs(cov).max()) and values[0] >= -1e-12 * max(1.0, values[-1])):
+        raise BadInput("theory: cov is not symmetric and positive semi-definite.")
+    kept = values > 1e-14 * values[-1]
+    root = vectors[:, kept] * np.sqrt(values[kept])
+    return root, root.T @ (form + form.T) @ root
