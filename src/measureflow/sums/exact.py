@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from measureflow.errors import BadInput
 from measureflow.measures import Tokens
 from measureflow.sums.blocks import joined, split
+from measureflow.sums.fused import HALF, fused_sums, suits
 from measureflow.sums.gaps import weighted_gaps
 from measureflow.sums.sum import Kernel, Sum
 from measureflow.sums.tilted import Tilted
@@ -62,6 +63,9 @@ class Exact(Sum):
         values: Float[Array, "n v"],
     ) -> Float[Array, "m v"]:
         """Return `sum_j w(x, y_j) values_j` by matrix products."""
+        exponential = kernel.exponential() if x.dtype in HALF else None
+        if exponential is not None and suits(exponential, x, values, jax.default_backend()):
+            return fused_sums(exponential, x, mu, values)
         tilted = kernel.tilted(x, rank, mu) if self.tiled(x.shape[0], mu.n) else None
         if tilted is None:
             return self.over_blocks(lambda xs, ranks: kernel.weights(xs, ranks, mu) @ values, x, rank, mu.n)
