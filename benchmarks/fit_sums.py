@@ -20,8 +20,14 @@ from scipy.optimize import nnls
 
 import measureflow as mf
 
-SIZES = {"exact": (512, 2048, 8192), "circle": (2048, 16384, 131072), "causal": (2048, 16384), "sphere": (1024, 8192)}
-DEGREES = (10, 30, 80)
+SIZES = {
+    "exact": (512, 2048, 8192),
+    "circle": (2048, 16384, 131072),
+    "causal": (2048, 16384),
+    "sphere": (1024, 8192),
+    "hypersphere": (1024, 8192),
+}
+DEGREES = {"circle": (10, 30, 80), "causal": (10, 30, 80), "sphere": (10, 30, 80), "hypersphere": (6, 12, 24)}
 DIMENSIONS = (2, 3, 16)
 
 
@@ -56,11 +62,11 @@ def exact_costs() -> dict[str, float]:
 
 def harmonic_costs(kind: str) -> dict[str, float]:
     """Fit seconds per call, per token, and per token and mode."""
-    d, mask = (3 if kind == "sphere" else 2), ("causal" if kind == "causal" else None)
+    d, mask = {"sphere": 3, "hypersphere": 4}.get(kind, 2), ("causal" if kind == "causal" else None)
     rows, times = [], []
     for n in SIZES[kind]:
-        for degree in DEGREES:
-            modes = 2 * degree + 1 if d == 2 else (degree + 1) ** 2
+        for degree in DEGREES[kind]:
+            modes = {2: 2 * degree + 1, 3: (degree + 1) ** 2, 4: (degree + 1) * (degree + 2) * (2 * degree + 3) // 6}[d]
             rows.append([1.0, 2.0 * n, 2.0 * n * modes])
             times.append(seconds(mf.uniform(mf.Sphere(d), n=n, seed=0), mask, mf.sums.Harmonic(degree=degree)))
     return fitted(rows, times, ["call", "token", "token_mode"])
@@ -71,7 +77,7 @@ def main() -> None:
     device = jax.devices()[0]
     machine = f"{os.cpu_count()} cores of {platform.machine()}, float64, jax {jax.__version__} on {device.platform}"
     table = {"machine": machine, "fitted_by": "benchmarks/fit_sums.py", "exact": exact_costs()}
-    for kind in ("circle", "causal", "sphere"):
+    for kind in DEGREES:
         table[kind] = harmonic_costs(kind)
     text = json.dumps(table, indent=2) + "\n"
     print(text, end="")
