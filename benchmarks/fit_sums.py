@@ -35,7 +35,7 @@ SIZES = {
     "neighbours": (1024, 4096, 16384, 65536),
 }
 SPACES = {"circle": (2,), "causal": (2,), "sphere": (3,), "hypersphere": (4, 6)}
-DEGREES = {"circle": (10, 30, 80), "causal": (10, 30, 80), "sphere": (10, 30, 80), "hypersphere": (4, 8)}
+DEGREES = {"circle": (10, 30, 80), "causal": (10, 30, 80), "sphere": (10, 30, 80), "hypersphere": (4, 8, 12)}
 DIMENSIONS = (2, 3, 16)
 #: dimension and beta of the sums over neighbours: from most pairs to few
 NEAR = ((2, 1e3), (2, 1e5), (3, 1e2), (3, 1e4), (8, 3e2))

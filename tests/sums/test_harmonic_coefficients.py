@@ -71,7 +71,7 @@ def test_too_low_a_degree_spoils_the_tail_more_than_the_coefficients(coefficient
 
 @pytest.mark.parametrize("d", [2, 3, 4, 5, 6])
 def test_coefficients_on_larger_spheres_are_bessel_functions_too(d):
-    concentrations, top = [1e-12, 1.0, 9.0, 300.0], hypersphere_degree(9.0, d, 1e-10)
+    concentrations, top = [9.0, 100.0, 300.0], hypersphere_degree(300.0, d, 1e-10)
     values, tails = (np.asarray(part) for part in hypersphere_coefficients(jnp.asarray(concentrations), top, d))
     with mpmath.workdps(40):
         for i, c in enumerate(concentrations):
@@ -83,7 +83,7 @@ def test_coefficients_on_larger_spheres_are_bessel_functions_too(d):
 
             for l in {0, 1, top // 2, top}:
                 assert abs(float(mpmath.mpf(values[l, i]) / truth(l)) - 1) < (4 * l + 40) * np.finfo(float).eps
-            left_out = mpmath.fsum(truth(l) for l in range(top + 1, top + 200))
+            left_out = mpmath.fsum(truth(l) for l in range(top + 1, top + 60))
             assert left_out * (1 - mpmath.mpf("1e-9")) <= tails[i]
         mean = values[0, 2]
         assert 1e-14 * mean < tails[2] <= 0.3e-10 * mean

@@ -61,7 +61,7 @@ def hypersphere_coefficients(
     """
     order = d / 2 - 1
     ratios = bessel_ratios(c, degree + 1, order)
-    values = scaled_mean(c, d) * jnp.concatenate([jnp.ones_like(ratios[:1]), jnp.cumprod(ratios, axis=0)])
+    values = scaled_mean(c, d, degree) * jnp.concatenate([jnp.ones_like(ratios[:1]), jnp.cumprod(ratios, axis=0)])
     dims = [float(harmonics_of_degree(d, l)) for l in range(degree + 3)]
     values = values * jnp.asarray(dims[: degree + 2], c.dtype).reshape(-1, *(1,) * c.ndim)
     quotient = ratios[degree] * (dims[degree + 2] / dims[degree + 1])
@@ -69,7 +69,7 @@ def hypersphere_coefficients(
     return values[: degree + 1], jnp.minimum(jax.lax.stop_gradient(tail), 1.0)
 
 
-def scaled_mean(c: Float[Array, "*n"], d: int) -> Float[Array, "*n"]:
+def scaled_mean(c: Float[Array, "*n"], d: int, degree: int) -> Float[Array, "*n"]:
     r"""Return the mean of $e^{c(t-1)}$ over the sphere, $\Gamma(d/2) (2/c)^\lambda e^{-c} I_\lambda(c)$.
 
     Two dimensions up it is smaller by $2 (\lambda+1) I_{\lambda+1} / (c I_\lambda)$, which has a fraction without a
@@ -78,7 +78,7 @@ def scaled_mean(c: Float[Array, "*n"], d: int) -> Float[Array, "*n"]:
     order = 0.0 if d % 2 == 0 else 0.5
     value = scaled_i0(c) if d % 2 == 0 else scaled_spherical_i0(c)
     while order < d / 2 - 1:
-        value = value / (1.0 + c * bessel_ratios(c, 1, order + 1.0)[0] / (2.0 * (order + 1.0)))
+        value = value / (1.0 + c * bessel_ratios(c, degree + 1, order + 1.0)[0] / (2.0 * (order + 1.0)))
         order += 1.0
     return value
 
