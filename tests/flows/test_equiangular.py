@@ -38,6 +38,7 @@ def cosine_at_the_end(beta, start, until):
     return equiangular(32, mf.SelfAttention(beta=beta), cosine=start, until=until, save=2).cosine[-1]
 
 
+@pytest.mark.slow
 def test_phase_diagram_is_a_batch_and_has_derivatives():
     betas = jnp.array([0.5, 2.0, 4.0])
     ends = jax.jit(jax.vmap(jax.value_and_grad(cosine_at_the_end, argnums=(0, 1, 2)), in_axes=(0, None, None)))

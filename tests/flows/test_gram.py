@@ -56,7 +56,7 @@ def test_result_is_a_path_of_tokens_for_every_observable():
     np.testing.assert_allclose(path.recorded["energy"], path.energy, rtol=0, atol=1e-14)
     assert (np.diff(path.energy) > 0).all()
     assert int(path.clusters[0]) == 6 > int(path.clusters[-1])
-    np.testing.assert_array_equal(path.weights[-1], MASSES)
+    np.testing.assert_array_equal(path.weights[-1], TOKENS.weights)
     assert path.recipe.data["verb"] == "gram"
     path.save("overlaps.zarr")
     np.testing.assert_array_equal(mf.Path.load("overlaps.zarr").points, path.points)
