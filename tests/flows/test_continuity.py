@@ -116,7 +116,7 @@ def test_sum_over_atoms_and_sum_over_modes_are_the_same_field():
 def test_noisy_density_comes_to_rest_at_its_gibbs_law():
     beta, kappa = 1.0, 2.5  # above kappa_# = 1.769: uniform is unstable
     field = mf.SelfAttention(beta, weighting="unnormalised")
-    path = mf.flow(circle(), field, until=mf.Stationary(1e-9, cap=1e3), noise=1 / kappa, save=5)
+    path = mf.flow(circle(96), field, until=mf.Stationary(1e-9, cap=1e3), noise=1 / kappa, save=5)
     assert path.status == "stationary"
     assert float(observe.order_parameter(path[-1])) > 0.5
     points, weights = path[-1].atoms()
