@@ -20,7 +20,17 @@ from measureflow import observables as observe
 from measureflow.errors import BadInput
 from measureflow.fields import Field, MultiHead, Perceptron, PostLN, Schedule, SelfAttention
 from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times
-from measureflow.measures import Gaussian, Tokens, cap, equiangular, gaussian, mixture, uniform, von_mises_fisher
+from measureflow.measures import (
+    Density,
+    Gaussian,
+    Tokens,
+    cap,
+    equiangular,
+    gaussian,
+    mixture,
+    uniform,
+    von_mises_fisher,
+)
 from measureflow.paths import Path
 from measureflow.spaces import Euclidean, Space, Sphere
 from measureflow.version import __version__
@@ -45,6 +55,7 @@ __all__ = [
     "Adaptive",
     "BadInput",
     "Consensus",
+    "Density",
     "Euclidean",
     "Field",
     "Gaussian",

@@ -16,11 +16,12 @@ from jaxtyping import Array, Bool, Float, Int
 from measureflow.errors import BadInput
 from measureflow.fields.field import Field, check_queries, ranks_of, total
 from measureflow.fields.gaussians import attention_on_gaussian
+from measureflow.fields.harmonics import at_atoms, kernel_energy
 from measureflow.fields.masks import Causal, Mask, as_mask
 from measureflow.fields.matrices import Matrix, apply, as_matrix, as_numbers, full, is_scalar, product
 from measureflow.fields.scores import L2, Dot, Score, as_score
 from measureflow.fields.weightings import Softmax, Unnormalised, Weighting, as_weighting
-from measureflow.measures import Gaussian, Tokens
+from measureflow.measures import Density, Gaussian, Measure, Tokens
 from measureflow.spaces import Sphere, is_traced
 from measureflow.sums import Automatic, Exact, Exponential, Kernel, Logits, Sum, Tilted, squared_distances
 
@@ -190,18 +191,19 @@ class SelfAttention(Field):
         return self.kernel.beta
 
     def output(
-        self, x: Float[Array, "m d"], mu: Tokens | Gaussian, positions: Int[Array, "m"] | None = None
+        self, x: Float[Array, "m d"], mu: Measure, positions: Int[Array, "m"] | None = None
     ) -> Float[Array, "m d"]:
-        r"""Return the raw sum $A(x;\mu) = \sum_j w(x, y_j) V y_j$."""
+        r"""Return the raw sum $A(x;\mu) = \sum_j w(x, y_j) V y_j$; a density is summed over a quadrature."""
         self.check_dimension(x, mu)
         if isinstance(mu, Gaussian):
             shift, slope = self.affine(mu)
             return shift + x @ slope.T
+        mu = self.at_atoms(mu)
         rank = ranks_of(self, x, mu, positions)
         return apply(self.value, self.sum.attend(self.kernel, x, rank, mu, mu.points))
 
     def __call__(
-        self, x: Float[Array, "m d"], mu: Tokens | Gaussian, positions: Int[Array, "m"] | None = None
+        self, x: Float[Array, "m d"], mu: Measure, positions: Int[Array, "m"] | None = None
     ) -> Float[Array, "m d"]:
         r"""Return the velocity, summed in difference form.
 
@@ -211,6 +213,7 @@ class SelfAttention(Field):
         if isinstance(mu, Gaussian):
             return self.output(x, mu)
         self.check_dimension(x, mu)
+        mu = self.at_atoms(mu)
         pulled, weight = self.sum.pull(self.kernel, x, ranks_of(self, x, mu, positions), mu)
         velocity = mu.space.tangent(x, apply(self.value, pulled))
         if is_scalar(self.value) and isinstance(mu.space, Sphere):
@@ -234,7 +237,11 @@ class SelfAttention(Field):
         self.check_dimension(x, mu)
         return self.kernel.weights(x, ranks_of(self, x, mu, positions), mu)
 
-    def check_dimension(self, x: Array, mu: Tokens | Gaussian) -> None:
+    def at_atoms(self, mu: Measure) -> Tokens:
+        """Return the atoms over which a measure is summed; a density must have as many as the kernel asks for."""
+        return at_atoms(mu, None if isinstance(mu, Tokens) else self.kernel.exponential(), positional=self.positional)
+
+    def check_dimension(self, x: Array, mu: Measure) -> None:
         """Raise `BadInput` where the queries are not in the space of `mu`, or a matrix does not act on it."""
         check_queries(x, mu)
         for name, matrix in (("query", self.kernel.query), ("key", self.kernel.key), ("value", self.value)):
@@ -243,7 +250,7 @@ class SelfAttention(Field):
                     f"{name} has shape {matrix.shape} and the tokens are in R^{mu.d}; give a matrix (.., {mu.d})."
                 )
 
-    def energy(self, mu: Tokens) -> Float[Array, ""]:
+    def energy(self, mu: Any) -> Float[Array, ""]:
         r"""Return $\bar E = \sum_{ij} a_i a_j e^{\beta(\langle x_i, B x_j\rangle - 1)}$ with `B = Q^T K`.
 
         Monotone along the flow on the sphere where `B` is symmetric and `V = ±B`, without a mask: it rises for `V = B`
@@ -253,6 +260,10 @@ class SelfAttention(Field):
             return super().energy(mu)
         if not isinstance(mu.space, Sphere):
             raise BadInput(f"SelfAttention has its energy on a sphere and the tokens live in {mu.space!r}.")
+        exponential = self.kernel.exponential()
+        if isinstance(mu, Density) and exponential is not None and exponential.form is None:
+            return kernel_energy(mu, exponential.number, self.kernel.beta)
+        mu = self.at_atoms(mu)
         points, masses = mu.atoms()
         beta = self.kernel.beta.astype(points.dtype)
         kernel = dataclasses.replace(self.kernel, weighting=Unnormalised(shifted=True))
@@ -271,7 +282,7 @@ class SelfAttention(Field):
             def row(x: Array, _: None) -> Array:
                 return jnp.exp(beta * (apply(self.kernel.query, x) @ apply(self.kernel.key, points).T - 1.0)) @ masses
 
-        return masses @ Exact().over_blocks(row, points, None, mu.n)
+        return masses @ Exact().over_blocks(row, points, None, points.shape[0])
 
     @property
     def matrices(self) -> tuple[Matrix, Matrix, Matrix]:

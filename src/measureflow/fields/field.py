@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
-from measureflow.measures import Gaussian, Tokens
+from measureflow.measures import Density, Gaussian, Measure, Tokens, as_tokens
 
 __all__ = ["Field", "Parallel", "check_queries", "ranks_of"]
 
@@ -37,14 +37,15 @@ class Field(eqx.Module):
     def __call__(
         self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
     ) -> Float[Array, "m d"]:
-        """Return the velocity at the queries `x`: the tangent part of the output."""
+        """Return the velocity at the queries `x`: the tangent part of the output, of a density over its atoms."""
+        mu = as_tokens(mu) if isinstance(mu, Density) else mu
         return mu.space.tangent(x, self.output(x, mu, positions))
 
     def at(self, t: Any) -> Field:
         """Return the field at depth `t`; a field that does not change with depth is itself."""
         return self
 
-    def energy(self, mu: Tokens) -> Float[Array, ""]:
+    def energy(self, mu: Any) -> Float[Array, ""]:
         r"""Return the reporting energy $\bar E$ where one is proved to be monotone along the flow.
 
         Raises:
@@ -164,7 +165,7 @@ def total(terms: list[Array]) -> Array:
     return result
 
 
-def check_queries(x: Array, mu: Tokens | Gaussian) -> None:
+def check_queries(x: Array, mu: Measure) -> None:
     """Raise `BadInput` unless the queries are rows of the dimension of `mu`."""
     shape = getattr(x, "shape", None)
     if shape is None or len(shape) != 2 or shape[1] != mu.d:
@@ -172,7 +173,7 @@ def check_queries(x: Array, mu: Tokens | Gaussian) -> None:
         raise BadInput(f"queries {said} and the tokens are in R^{mu.d}; give an array of shape (m, {mu.d}).")
 
 
-def ranks_of(field: Field, x: Array, mu: Tokens, positions: Array | None) -> Array | None:
+def ranks_of(field: Field, x: Array, mu: Measure, positions: Array | None) -> Array | None:
     """Return the queries' places in the text for a field that needs them, else `None`.
 
     Raises:
@@ -181,6 +182,8 @@ def ranks_of(field: Field, x: Array, mu: Tokens, positions: Array | None) -> Arr
     if not field.positional:
         return None
     if positions is None:
+        if not isinstance(mu, Tokens):
+            raise BadInput(f"{type(field).__name__} looks at positions, and a {type(mu).__name__} has none.")
         if x.shape[0] != mu.n:
             raise BadInput(
                 f"{type(field).__name__} looks at positions, and {x.shape[0]} queries are not the {mu.n} tokens of the "

@@ -17,7 +17,7 @@ from measureflow.measures import Tokens
 from measureflow.paths import register
 from measureflow.spaces import Sphere
 
-__all__ = ["Condition", "Consensus", "Overlap", "Stationary", "log_times", "save_times"]
+__all__ = ["Condition", "Consensus", "Overlap", "Stationary", "checked_time", "log_times", "save_times"]
 
 
 #: more saved times than this are a slip
@@ -127,6 +127,19 @@ def checked_cap(cap: Any) -> Array:
     if not (math.isfinite(cap) and cap > 0):
         raise BadInput(f"cap is {cap}; it must be a finite time > 0.")
     return jnp.asarray(cap, float)
+
+
+def checked_time(until: Any) -> float:
+    """Return `until` as a finite time > 0."""
+    try:
+        time = float("none" if isinstance(until, (str, bool)) else until)
+    except (TypeError, ValueError):
+        raise BadInput(
+            f"flow: until is {until!r}; give a time > 0 or a condition such as mf.Stationary(1e-9)."
+        ) from None
+    if not (np.isfinite(time) and time > 0):
+        raise BadInput(f"flow: until is {time}; it must be a finite time > 0.")
+    return time
 
 
 def log_times(until: float, count: int = 200, first: float | None = None) -> np.ndarray:

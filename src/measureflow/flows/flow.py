@@ -13,10 +13,11 @@ import numpy as np
 from measureflow.errors import BadInput
 from measureflow.fields import Field, Normalisation, all_exact
 from measureflow.flows.coarsening import may_coarsen
-from measureflow.flows.conditions import Condition, save_times
+from measureflow.flows.conditions import Condition, checked_time, save_times
 from measureflow.flows.driver import drive
 from measureflow.flows.gaussian import gaussian_flow
 from measureflow.flows.layers import check_field, checked_normalisation
+from measureflow.flows.mean_field import flow_of_density
 from measureflow.flows.memory import check_memory
 from measureflow.flows.noisy import Splitting, as_noise
 from measureflow.flows.plan import Plan
@@ -25,7 +26,7 @@ from measureflow.flows.reduction import span_reduction
 from measureflow.flows.segment import Problem
 from measureflow.flows.solver import Adaptive
 from measureflow.flows.traced import traced_flow
-from measureflow.measures import Gaussian, Tokens
+from measureflow.measures import Density, Gaussian, Tokens
 from measureflow.paths import Path, Recipe, fingerprint
 from measureflow.spaces import Sphere, is_traced
 
@@ -33,7 +34,7 @@ __all__ = ["flow"]
 
 
 def flow(
-    tokens: Tokens | Gaussian,
+    tokens: Tokens | Density | Gaussian,
     field: Field,
     *,
     until: Any,
@@ -54,7 +55,9 @@ def flow(
     also `dense` of `mf.Adaptive`).
 
     Main arguments:
-        tokens: the initial measure; an `mf.Gaussian` moves by the closed equation of its mean and covariance.
+        tokens: the initial measure: tokens; or an `mf.Density`, which follows the continuity equation (with noise, the
+            Fokker-Planck equation) mode by mode and ends as `unresolved` where its grid no longer shows it; or an
+            `mf.Gaussian`, which moves by the closed equation of its mean and covariance.
         field: what moves it.
         until: a time, or a condition (`mf.Stationary(tol)`, `mf.Consensus(delta)`, `mf.Overlap(i, j, value)`).
         save: the saved times: an array, `mf.log_times(...)`, or a count, geometric in t (`None` is 200).
@@ -89,6 +92,11 @@ def flow(
         others = {"normalisation": normalisation, "noise": noise, "seed": seed, "store": store, "progress": progress}
         wanted = {"until": until, "save": save, "solver": solver, "record": record, "keep": keep}
         return gaussian_flow(tokens, field, **wanted, **others)
+    if isinstance(tokens, Density):
+        return flow_of_density(
+            tokens, field, until=until, normalisation=normalisation, solver=solver, save=save, record=record, keep=keep,
+            noise=noise, seed=seed, store=store, progress=progress,
+        )  # fmt: skip
     shaking = as_noise(noise, seed)
     tokens, field, solver = checked(tokens, field, solver, normalisation, shaking is not None)
     if is_traced(tokens, field, solver, until, save, shaking):
@@ -176,19 +184,6 @@ def checked(
     shown = field if is_traced(tokens, field) else all_exact(field)  # other sums are chosen from values, later
     check_field("flow", lambda mu: shown.at(0.0)(mu.points, mu), shown, tokens)
     return tokens, field, wanted() if solver is None else solver
-
-
-def checked_time(until: Any) -> float:
-    """Return `until` as a finite time > 0."""
-    try:
-        time = float("none" if isinstance(until, (str, bool)) else until)
-    except (TypeError, ValueError):
-        raise BadInput(
-            f"flow: until is {until!r}; give a time > 0 or a condition such as mf.Stationary(1e-9)."
-        ) from None
-    if not (np.isfinite(time) and time > 0):
-        raise BadInput(f"flow: until is {time}; it must be a finite time > 0.")
-    return time
 
 
 def energy_sign(tokens: Tokens, field: Field) -> int:

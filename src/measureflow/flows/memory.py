@@ -8,7 +8,7 @@ from pathlib import Path as File
 import jax
 
 from measureflow.errors import BadInput
-from measureflow.measures import Tokens
+from measureflow.measures import Measure, Tokens
 
 __all__ = ["available_bytes", "check_memory"]
 
@@ -18,14 +18,15 @@ COPIES = 2
 TIME = 16
 
 
-def check_memory(verb: str, tokens: Tokens, states: int, recorded: int, times: int, cure: str) -> None:
+def check_memory(verb: str, tokens: Measure, states: int, recorded: int, times: int, cure: str) -> None:
     """Raise `BadInput` where `states` copies of the tokens and `recorded` bytes at each of `times` will not fit."""
     free = available_bytes()
     one, recorded = sum(leaf.nbytes for leaf in jax.tree.leaves(tokens)), recorded + TIME
     if free is None or COPIES * (states * one + times * recorded) <= free:
         return
     if states * one >= times * recorded:
-        what = f"{states:,} states of {tokens.n:,} tokens in R^{tokens.d} take {in_words(states * one)}"
+        of = f"{tokens.n:,} tokens" if isinstance(tokens, Tokens) else tokens.said()
+        what = f"{states:,} states of {of} in R^{tokens.d} take {in_words(states * one)}"
     else:
         what = f"what is recorded at {times:,} times takes {in_words(times * recorded)}"
         cure = "record less at each time, or at fewer times"

@@ -28,7 +28,7 @@ class Recorder:
     observable: Callable[..., Any]
     asks_for_field: bool
 
-    def __call__(self, mu: Any, field: Any) -> Any:
+    def __call__(self, mu: Measure, field: Any) -> Any:
         """Evaluate at a measure; an observable that returns an object is recorded by its first array."""
         value = self.observable(mu, field=field) if self.asks_for_field else self.observable(mu)
         leaves = jax.tree.leaves(value)
@@ -79,7 +79,7 @@ def asks_for_field(observable: Callable[..., Any]) -> bool:
         return False
 
 
-def check_recorders(recorders: Recorders, mu: Any, field: Any) -> int:
+def check_recorders(recorders: Recorders, mu: Measure, field: Any) -> int:
     """Evaluate the shapes of all recorders, so that one that does not fit speaks before any work starts.
 
     Returns:
@@ -88,7 +88,7 @@ def check_recorders(recorders: Recorders, mu: Any, field: Any) -> int:
     size = 0
 
     def shape_of(recorder: Recorder) -> Any:
-        def at(mu: Any, t: Any) -> Any:
+        def at(mu: Measure, t: Any) -> Any:
             # the depth is not known here, as it is not in the run
             return recorder(mu, field if field is None or field.autonomous else field.at(t))
 
@@ -103,7 +103,7 @@ def check_recorders(recorders: Recorders, mu: Any, field: Any) -> int:
     return size
 
 
-def values_of(recorders: Recorders, mu: Any, field: Any) -> dict[str, Any]:
+def values_of(recorders: Recorders, mu: Measure, field: Any) -> dict[str, Any]:
     """Evaluate all recorders at one measure."""
     return {recorder.name: recorder(mu, field) for recorder in recorders}
 

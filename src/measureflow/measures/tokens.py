@@ -160,7 +160,7 @@ def as_floats(values: Any, name: str) -> Array:
     return jnp.asarray(array if array.dtype in (np.float32, np.float64) else array.astype(float))
 
 
-def as_array(values: Any, name: str, wanted: str) -> Array:
+def as_array(values: Any, name: str, wanted: str, noun: str = "Tokens") -> Array:
     """Return an array of numbers or booleans, or raise `BadInput` where values are neither."""
     if is_traced(values) or isinstance(values, jax.Array):
         return jnp.asarray(values)
@@ -170,7 +170,7 @@ def as_array(values: Any, name: str, wanted: str) -> Array:
             raise TypeError
         return jnp.asarray(array)
     except (TypeError, ValueError):
-        raise BadInput(f"Tokens: {name} are {values!r}; they must be {wanted}.") from None
+        raise BadInput(f"{noun}: {name} are {values!r}; they must be {wanted}.") from None
 
 
 def as_present(present: Any, n: int) -> Array:

@@ -20,16 +20,17 @@ __all__ = ["along", "field_of", "measure_of"]
 SUMMED_TO = 1e-12
 
 
-def measure_of(subject: Any) -> Tokens:
+def measure_of(subject: Any, kinds: tuple[type[Measure], ...] = (Tokens,)) -> Any:
     """Return the measure of a path, or the measure itself.
 
     Raises:
-        BadInput: the subject is neither.
+        BadInput: the subject is neither, or of a kind that the observable is not made for.
     """
     mu = getattr(subject, "measure", subject)
-    if isinstance(mu, Measure) and not isinstance(mu, Tokens):
-        raise BadInput(f"this observable is one of tokens, and this is a {type(mu).__name__}; draw tokens from it.")
-    if not isinstance(mu, Tokens):
+    if isinstance(mu, Measure) and not isinstance(mu, kinds):
+        known = " or ".join(kind.__name__ for kind in kinds)
+        raise BadInput(f"this observable is one of {known}, and this is a {type(mu).__name__}; draw tokens from it.")
+    if not isinstance(mu, Measure):
         raise BadInput(f"{type(subject).__name__} is no measure; observe an mf.Tokens or an mf.Path.")
     return mu
 
@@ -46,14 +47,17 @@ def field_of(name: str, subject: Any, field: Field | None) -> Field:
     return field
 
 
-def along(of: Callable[..., Any], subject: Any, **arguments: Any) -> Any:
+def along(of: Callable[..., Any], subject: Any, kinds: tuple[type[Measure], ...] = (Tokens,), **arguments: Any) -> Any:
     """Return `of(mu, **arguments)` for a measure, or stacked over the leading axes of a path's measures.
 
     `of` is a function of the module (its program is kept by its name and shapes, so that a second call
     compiles nothing). States are taken one after another, in the memory of one. Points of lower precision are
-    read in the default one, except beside a field, which keeps its own.
+    read in the default one, except beside a field, which keeps its own. `kinds` are those that `of` takes.
     """
-    mu = measure_of(subject).replace(labels=None)  # words are no part of a program
+    mu = measure_of(subject, kinds)
+    if not isinstance(mu, Tokens):
+        return compiled(of, mu, arguments)
+    mu = mu.replace(labels=None)  # words are no part of a program
     if "field" not in arguments:
         wide = jnp.result_type(float)
         mu = mu.replace(points=jnp.asarray(mu.points, wide), weights=jnp.asarray(mu.weights, wide))
@@ -68,14 +72,14 @@ def first_of(mu: Tokens) -> Tokens:
 
 
 @eqx.filter_jit
-def compiled(of: Callable[..., Any], mu: Tokens, arguments: dict[str, Any]) -> Any:
-    """Map `of` over every axis of the measure that stands before `(n, d)`."""
+def compiled(of: Callable[..., Any], mu: Measure, arguments: dict[str, Any]) -> Any:
+    """Map `of` over every axis that stands before the measure's own."""
     return over_axes(of, mu, arguments)
 
 
-def over_axes(of: Callable[..., Any], mu: Tokens, arguments: dict[str, Any]) -> Any:
+def over_axes(of: Callable[..., Any], mu: Measure, arguments: dict[str, Any]) -> Any:
     """Call `of` on one measure, or on each along the first axis."""
-    if mu.points.ndim == 2:
+    if not mu.batch:
         return of(mu, **arguments)
     return jax.lax.map(lambda state: over_axes(of, state, arguments), mu)
 

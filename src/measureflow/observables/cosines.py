@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from measureflow.errors import BadInput
-from measureflow.measures import Tokens
+from measureflow.measures import Density, Tokens, as_tokens
 from measureflow.observables.along import along, unit
 from measureflow.sums import Exact
 
@@ -77,9 +77,9 @@ def cosine_histogram(subject: Any, bins: int = 64, *, centred: bool = False) -> 
 def order_parameter(subject: Any) -> Float[Array, "*s"]:
     r"""Return $|\sum_i a_i x_i/|x_i||$: 1 where tokens share one direction, near 0 where they balance out.
 
-    On the circle it is Kuramoto's order parameter.
+    On the circle it is Kuramoto's order parameter. Of a density, the same integral.
     """
-    return along(mean_direction, subject)
+    return along(mean_direction, subject, (Tokens, Density))
 
 
 def directions(mu: Tokens, centred: bool) -> Array:
@@ -134,8 +134,9 @@ def pairs(mu: Tokens, token: Array) -> Bool[Array, "m n"]:
     return mu.present[None, :] & (token[:, None] != jnp.arange(mu.n)[None, :])
 
 
-def mean_direction(mu: Tokens) -> Array:
+def mean_direction(mu: Tokens | Density) -> Array:
     """Return the length of the mean direction, with a zero derivative where it vanishes."""
+    mu = as_tokens(mu)
     mean = mu.weights @ unit(mu.points)
     square = mean @ mean
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)

@@ -11,12 +11,16 @@ from jaxtyping import Array, Float
 from measureflow.errors import BadInput
 from measureflow.fields import Field, SelfAttention, Softmax, Unnormalised
 from measureflow.fields.attention import apply, checked_beta
-from measureflow.measures import Tokens
+from measureflow.fields.harmonics import kernel_energy as spectral_energy
+from measureflow.measures import Density, Tokens, as_tokens
 from measureflow.observables.along import along, field_of, measure_of
 from measureflow.spaces import Sphere, is_traced
 from measureflow.sums import Exact, squared_distances
 
 __all__ = ["dissipation", "energy", "participation", "raw_dissipation", "raw_energy"]
+
+#: the measures that have these energies
+KINDS = (Tokens, Density)
 
 
 def energy(subject: Any, beta: Any = None, *, field: Field | None = None) -> Float[Array, "*s"]:
@@ -48,9 +52,9 @@ def energy(subject: Any, beta: Any = None, *, field: Field | None = None) -> Flo
     if (beta is None) == (field is None):
         raise BadInput("energy: give one of beta= (a number) and field= (whose own energy is meant).")
     if field is None:
-        return along(kernel_energy, subject, beta=checked_beta(beta, Softmax()))
+        return along(kernel_energy, subject, KINDS, beta=checked_beta(beta, Softmax()))
     check_energy(field, subject)
-    return along(energy_under, subject, field=field)
+    return along(energy_under, subject, KINDS, field=field)
 
 
 def raw_energy(subject: Any, beta: Any) -> Float[Array, "*s"]:
@@ -70,15 +74,15 @@ def raw_energy(subject: Any, beta: Any) -> Float[Array, "*s"]:
         1.648721
     """
     beta = checked_beta(beta, Unnormalised(shifted=True))
-    if not isinstance(measure_of(subject).space, Sphere):
+    if not isinstance(measure_of(subject, KINDS).space, Sphere):
         raise BadInput(
-            f"raw_energy is one of unit vectors; the space is {measure_of(subject).space!r}. Use on_sphere()."
+            f"raw_energy is one of unit vectors; the space is {measure_of(subject, KINDS).space!r}. Use on_sphere()."
         )
     if not is_traced(beta):
         if float(beta) == 0.0:
             raise BadInput("raw_energy: beta is 0, where 1/(2 beta) is undefined. Use energy, which is 1 there.")
         check_overflow(beta, "raw_energy")
-    return jnp.exp(beta) / (2.0 * beta) * along(kernel_energy, subject, beta=beta)
+    return jnp.exp(beta) / (2.0 * beta) * along(kernel_energy, subject, KINDS, beta=beta)
 
 
 def participation(subject: Any, beta: Any = None, *, field: Field | None = None) -> Float[Array, "*s"]:
@@ -118,9 +122,10 @@ def dissipation(subject: Any, *, field: Field | None = None) -> Float[Array, "*s
     """
     field = field_of("dissipation", subject, field)
     check_energy(field, subject)
-    if not isinstance(measure_of(subject).space, Sphere):
-        raise BadInput(f"dissipation: the identity holds on a sphere and the space is {measure_of(subject).space!r}.")
-    return along(energy_rate, subject, field=field, sign=sign_of(field))
+    if not isinstance(measure_of(subject, KINDS).space, Sphere):
+        space = measure_of(subject, KINDS).space
+        raise BadInput(f"dissipation: the identity holds on a sphere and the space is {space!r}.")
+    return along(energy_rate, subject, KINDS, field=field, sign=sign_of(field))
 
 
 def raw_dissipation(subject: Any, *, field: Field | None = None) -> Float[Array, "*s"]:
@@ -142,11 +147,13 @@ def raw_dissipation(subject: Any, *, field: Field | None = None) -> Float[Array,
     sign = sign_of(field)
     if sign is None:
         raise BadInput("raw_dissipation: the sign of V = ±B is unknown under tracing. Use dissipation.")
-    return jnp.exp(field.beta) * along(weighted_speed, subject, field=field, sign=sign)
+    return jnp.exp(field.beta) * along(weighted_speed, subject, KINDS, field=field, sign=sign)
 
 
-def kernel_energy(mu: Tokens, beta: Array) -> Array:
+def kernel_energy(mu: Tokens | Density, beta: Array) -> Array:
     """Return the reporting energy of one measure."""
+    if isinstance(mu, Density):
+        return spectral_energy(mu, beta, beta)
     return mu.weights @ neighbours(mu, beta)
 
 
@@ -159,21 +166,23 @@ def neighbours(mu: Tokens, beta: Array) -> Array:
     return Exact().over_blocks(row, mu.points, None, mu.n)
 
 
-def energy_under(mu: Tokens, field: Field) -> Array:
+def energy_under(mu: Tokens | Density, field: Field) -> Array:
     """Return the field's own energy."""
     return field.energy(mu)
 
 
-def energy_rate(mu: Tokens, field: Field, sign: Array | None) -> Array:
+def energy_rate(mu: Tokens | Density, field: Field, sign: Array | None) -> Array:
     """Return the rate of the reporting energy of one measure."""
+    mu = as_tokens(mu)
     if isinstance(field, SelfAttention) and sign is not None:
         return 2.0 * field.beta * weighted_speed(mu, field, sign)
     velocity = field(mu.points, mu)
     return jax.jvp(lambda points: field.energy(mu.replace(points=points)), (mu.points,), (velocity,))[1]
 
 
-def weighted_speed(mu: Tokens, field: SelfAttention, sign: Array) -> Array:
+def weighted_speed(mu: Tokens | Density, field: SelfAttention, sign: Array) -> Array:
     """Return `s sum_i a_i w_i |v_i|^2`, with `2 beta w_i v_i` the gradient of the energy."""
+    mu = as_tokens(mu)
     velocity = field(mu.points, mu)
     speed = jnp.sum(velocity * velocity, axis=-1)
     kernel, weighting = field.kernel, field.kernel.weighting
@@ -194,7 +203,7 @@ def weighted_speed(mu: Tokens, field: SelfAttention, sign: Array) -> Array:
 def check_energy(field: Field, subject: Any) -> None:
     """Raise what a field without energy says; where values cannot be seen, trust the caller."""
     if not is_traced(field) and not field.energy_sign:
-        field.energy(measure_of(subject))
+        field.energy(measure_of(subject, KINDS))
 
 
 def sign_of(field: Field) -> Array | None:

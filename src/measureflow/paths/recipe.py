@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from measureflow import fields, spaces, sums
+from measureflow import fields, measures, spaces, sums
 from measureflow.errors import BadInput
 from measureflow.fields import SelfAttention
 from measureflow.measures import Measure, Tokens
@@ -37,9 +37,18 @@ def register(cls: Noun) -> Noun:
 
 
 #: what a recipe may name; kernels and other inner parts are none of it
-KINDS = (spaces.Space, sums.Sum, fields.Field, fields.Score, fields.Weighting, fields.Mask, fields.Normalisation)
+KINDS = (
+    spaces.Space,
+    measures.Grid,
+    sums.Sum,
+    fields.Field,
+    fields.Score,
+    fields.Weighting,
+    fields.Mask,
+    fields.Normalisation,
+)
 
-for _room in (spaces, sums, fields):
+for _room in (spaces, measures, sums, fields):
     for _name in _room.__all__:
         _noun = getattr(_room, _name)
         if isinstance(_noun, type) and issubclass(_noun, KINDS):

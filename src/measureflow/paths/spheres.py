@@ -8,7 +8,7 @@ import numpy as np
 
 from measureflow.paths.style import FAINT, INK, MUTED, shades
 
-__all__ = ["globe", "viewpoint"]
+__all__ = ["globe", "net", "viewpoint"]
 
 #: trails of more tokens than this would be fog: a sample of them is drawn
 TRAILS = 400
@@ -90,6 +90,11 @@ def ball(axes: Any, rotation: np.ndarray) -> None:
         extent=(-1, 1, -1, 1), origin="lower", zorder=0, interpolation="bilinear",
     )  # fmt: skip
     shade.set_clip_path(outline)
+    net(axes, rotation)
+
+
+def net(axes: Any, rotation: np.ndarray, colour: str = "white") -> None:
+    """Draw meridians and parallels on a globe."""
     turn = np.linspace(0, 2 * np.pi, 181)
     east, north, flat = np.cos(turn), np.sin(turn), np.ones_like(turn)
     meridians = [[np.cos(a) * east, np.sin(a) * east, north] for a in np.radians(np.arange(0, 180, 30))]
@@ -98,7 +103,7 @@ def ball(axes: Any, rotation: np.ndarray) -> None:
         x, y, depth = rotation @ ring
         for front in (False, True):
             line = np.where((depth >= 0) == front, x, np.nan)
-            axes.plot(line, y, color="white" if front else FAINT, lw=0.7 if front else 0.4, zorder=1 if front else 0.5)
+            axes.plot(line, y, color=colour if front else FAINT, lw=0.7 if front else 0.4, zorder=1 if front else 0.5)
     axes.set(xlim=(-1.06, 1.06), ylim=(-1.06, 1.06), aspect="equal")
     axes.axis("off")
 

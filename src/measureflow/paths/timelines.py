@@ -10,11 +10,12 @@ import numpy as np
 from measureflow import observables
 from measureflow.errors import BadInput
 from measureflow.fields import Field
+from measureflow.measures import Tokens
 from measureflow.paths.export import credit
 from measureflow.paths.path import Path
 from measureflow.paths.style import ACCENT, FAINT, INK, MUTED, THEORY, caption, figure, house, number, shades, write
 
-__all__ = ["angles", "depth_axis", "is_logarithmic", "staircase", "strata", "symbol", "timeline"]
+__all__ = ["angles", "depth_axis", "energy_of", "is_logarithmic", "staircase", "strata", "symbol", "timeline"]
 
 #: pairs that a picture may look at for its lines; beyond them it looks at fewer states
 PAIRS = 4e9
@@ -54,7 +55,9 @@ def symbol(path: Path) -> str:
 def looked_at(path: Path) -> tuple[Path | Any, np.ndarray]:
     """Return the path at as many of its states as can be looked at pair by pair, and their times."""
     times = np.asarray(path.times)[np.asarray(path.kept)]
-    n = path.tokens.n
+    n = path.measure.n if isinstance(path.measure, Tokens) else 0
+    if not n:
+        return path, times
     most = int(max(2, PAIRS // (n * n)))
     if len(times) <= most:
         return path, times

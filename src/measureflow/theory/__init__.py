@@ -29,6 +29,7 @@ from measureflow.theory.gaussians import (
 from measureflow.theory.gram import span_coordinates, velocity_of_gram
 from measureflow.theory.invariants import cross_ratios, growth_of_energy
 from measureflow.theory.mean_shift import gradient_of_log_partition, mean_shift_velocity
+from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
 from measureflow.theory.two_clusters import (
     asymptotic_merge_time,
     cosine_of_two_clusters,
@@ -41,6 +42,7 @@ from measureflow.theory.uniform_measure import (
     dominant_degree,
     funk_hecke_coefficients,
     growth_rates_around_uniform,
+    switching_betas,
 )
 
 __all__ = [
@@ -67,10 +69,12 @@ __all__ = [
     "limit_of_gaussian",
     "mean_shift_velocity",
     "merge_time",
+    "order_parameter_of_poisson_density",
     "rate_at_consensus",
     "rates_at_causal_consensus",
     "span_coordinates",
     "speed_of_equiangular_tokens",
     "speed_of_two_clusters",
+    "switching_betas",
     "velocity_of_gram",
 ]

@@ -11,7 +11,7 @@ from scipy.special import gammaln, ive
 from measureflow.errors import BadInput
 from measureflow.theory.checks import as_beta, as_model
 
-__all__ = ["dominant_degree", "funk_hecke_coefficients", "growth_rates_around_uniform"]
+__all__ = ["dominant_degree", "funk_hecke_coefficients", "growth_rates_around_uniform", "switching_betas"]
 
 
 def funk_hecke_coefficients(degrees: Any, *, beta: float, d: int, shifted: bool = False) -> Float[np.ndarray, "k"]:
@@ -100,3 +100,33 @@ def dominant_degree(*, beta: float, d: int) -> int:
     reach = int(3 * np.sqrt(2.0 * beta + d * d) + 10)
     degrees = np.arange(1, reach)
     return int(degrees[np.argmax(growth_rates_around_uniform(degrees, beta=beta, d=d))])
+
+
+def switching_betas(count: int, *, d: int) -> Float[np.ndarray, "k"]:
+    r"""Return the first `count` values of beta at which the dominant degree goes from k to k + 1, k = 1, 2, ...
+
+    They solve $k(k+d-2)\, I_{k+d/2-1}(\beta) = (k+1)(k+d-1)\, I_{k+d/2}(\beta)$; the ratio of the two Bessel
+    functions rises with beta, so that each is found by bisection, to rounding. Derived, in line with
+    [arXiv:2410.23228](https://arxiv.org/abs/2410.23228).
+
+    Raises:
+        BadInput: count < 1, d < 2.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.switching_betas(3, d=2).round(5).tolist()
+        [1.04446, 3.16543, 6.2113]
+    """
+    if int(count) != count or count < 1:
+        raise BadInput(f"theory: count is {count}; give a number of switching values, at least 1.")
+    if int(d) != d or d < 2:
+        raise BadInput(f"theory: d is {d}; the sphere of R^d needs d >= 2.")
+    k = np.arange(1, int(count) + 1)
+    order, wanted = k + d / 2.0 - 1.0, k * (k + d - 2.0) / ((k + 1.0) * (k + d - 1.0))
+    # Amos: r = I_(v+1)/I_v lies above beta / (v + 1 + sqrt((v + 1)^2 + beta^2)), which passes any r < 1
+    low, high = np.zeros(len(k)), 2.0 * wanted * (order + 1.0) / (1.0 - wanted**2)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        below = ive(order + 1.0, middle) < wanted * ive(order, middle)
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return 0.5 * (low + high)

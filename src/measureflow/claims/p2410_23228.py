@@ -1,0 +1,148 @@
+"""Claims of arXiv:2410.23228, emergence of meta-stable clustering in mean-field transformer models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+
+#: amplitude of each mode at the start: its square, the first term left out, is far below the tolerance
+SMALL = 1e-7
+DEGREES = np.arange(1, 7)
+#: the printed switching values of beta, to their printed digits
+PRINTED = {
+    2: ([1.04446, 3.16543, 6.21130, 10.22848, 15.23628, 21.24045, 28.24296], 5e-6),
+    3: ([1.8162, 4.4253, 7.9624, 12.4774], 5e-5),
+    8: ([5.2511, 10.5003, 16.595, 23.6427], 5e-4),
+    64: ([42.618, 77.737, 112.637, 148.134], 5e-4),
+}
+BECAUSE = "terms of second order, amplitude 1e-7 times a few, and the solver at rtol 1e-13 of the whole"
+
+
+def measured_rates(case: Case, d: int, harmonics: np.ndarray, project: Any, arguments: dict[str, Any]) -> np.ndarray:
+    """Return the rates at which the modes of a density near uniform grow over a fast mode's e-folding time."""
+    shares = case.generator("amplitudes").uniform(0.5, 1.0, len(DEGREES))
+    density = mf.Density(mf.Sphere(d), 1.0 + SMALL * (harmonics @ shares))
+    field = mf.SelfAttention(arguments["beta"], weighting=arguments["model"])
+    fastest = np.abs(theory.growth_rates_around_uniform(DEGREES, **arguments)).max()
+    end = 0.7 / fastest
+    solver = mf.Adaptive(rtol=1e-13, atol=1e-15, max_steps=5000)
+    path = case.measure(
+        mf.flow, density, field, until=end, save=[0.0, end], noise=1.0 / arguments["kappa"], solver=solver
+    )
+    case.require("the flow ran to its end", path.status == "reached")
+    first, last = (np.abs(project(values)) for values in np.asarray(path.values))
+    return np.log(last / first) / end
+
+
+def instance(case: Case, d: int) -> dict[str, Any]:
+    """Draw a model near uniform."""
+    model = case.choose("model", ["unnormalised", "softmax"])
+    return {"beta": case.draw("beta", 2.0, 8.0), "d": d, "model": model, "kappa": case.draw("kappa", 20.0, 60.0)}
+
+
+@claim("2410.23228", "linear phase, d = 2", covers=["V11"], status="erratum", states=theory.growth_rates_around_uniform)
+def fourier_modes_grow_at_their_rate(case: Case) -> None:
+    """Near uniform on the circle mode k grows at k^2 (I_k/beta - 1/kappa), in the SA model with I_k/I_0."""
+    arguments, size = instance(case, 2), 64
+    angles = 2 * np.pi * np.arange(size) / size
+    harmonics = np.cos(np.outer(angles, DEGREES) + case.generator("phases").uniform(0, 2 * np.pi, len(DEGREES)))
+    measured = measured_rates(case, 2, harmonics, lambda values: np.fft.rfft(values)[DEGREES], arguments)
+    predicted = case.predict(DEGREES, **arguments)
+    case.compare(measured, predicted, within=1e-5 * np.abs(measured).max(), because=BECAUSE)
+
+
+@claim(
+    "2410.23228",
+    "linear phase, d = 3",
+    covers=["V11"],
+    status="derived",
+    states=theory.growth_rates_around_uniform,
+    id="2410.23228/V11-sphere",
+)
+def zonal_harmonics_grow_at_their_rate(case: Case) -> None:
+    """Near uniform on S^2 degree k grows at k(k+1) (a_k/beta - 1/kappa), in the SA model with a_k/a_0."""
+    arguments, size = instance(case, 3), 24
+    heights, weights = np.polynomial.legendre.leggauss(size)
+    harmonics = np.polynomial.legendre.legvander(heights, DEGREES[-1])[:, DEGREES]
+    measured = measured_rates(case, 3, harmonics, lambda values: harmonics.T @ (weights * values), arguments)
+    predicted = case.predict(DEGREES, **arguments)
+    case.compare(measured, predicted, within=1e-5 * np.abs(measured).max(), because=BECAUSE)
+
+
+@fourier_modes_grow_at_their_rate.mutation
+def smaller_by_pi_as_printed(degrees: Any, *, beta: float, d: int, model: str, kappa: float) -> Any:
+    """The printed rates of the paper's notebook lack a factor pi."""
+    return theory.growth_rates_around_uniform(degrees, beta=beta, d=d, model=model, kappa=kappa) / np.pi
+
+
+def noise_upside_down(degrees: Any, *, beta: float, d: int, model: str, kappa: float) -> Any:
+    """The noise lets modes grow: the Laplacian of the Fokker-Planck equation printed on the left side."""
+    calm = theory.growth_rates_around_uniform(degrees, beta=beta, d=d, model=model)
+    return 2 * calm - theory.growth_rates_around_uniform(degrees, beta=beta, d=d, model=model, kappa=kappa)
+
+
+def models_exchanged(degrees: Any, *, beta: float, d: int, model: str, kappa: float) -> Any:
+    """The rates of SA are given for USA, and those of USA for SA."""
+    other = "softmax" if model == "unnormalised" else "unnormalised"
+    return theory.growth_rates_around_uniform(degrees, beta=beta, d=d, model=other, kappa=kappa)
+
+
+def factor_beta_lost(degrees: Any, *, beta: float, d: int, model: str, kappa: float) -> Any:
+    """The velocity is taken for the gradient, without the 1/beta."""
+    return beta * theory.growth_rates_around_uniform(degrees, beta=beta, d=d, model=model, kappa=beta * kappa)
+
+
+def laplacian_of_the_circle(degrees: Any, *, beta: float, d: int, model: str, kappa: float) -> Any:
+    """k^2 stands for k(k+1)."""
+    rates = theory.growth_rates_around_uniform(degrees, beta=beta, d=d, model=model, kappa=kappa)
+    return rates * degrees / (degrees + d - 2)
+
+
+for near_miss in (noise_upside_down, models_exchanged, factor_beta_lost):
+    fourier_modes_grow_at_their_rate.mutation(near_miss)
+    zonal_harmonics_grow_at_their_rate.mutation(near_miss)
+zonal_harmonics_grow_at_their_rate.mutation(laplacian_of_the_circle)
+
+
+@claim(
+    "2410.23228",
+    "selected mode",
+    covers=["V11"],
+    status="derived",
+    states=theory.switching_betas,
+    id="2410.23228/V11-switching",
+)
+def dominant_mode_switches_at_these_betas(case: Case) -> None:
+    """The fastest mode goes from k to k + 1 where k(k+d-2) I_(k+d/2-1) and its successor are equal."""
+    d = case.choose("d", sorted(PRINTED))
+    printed, digit = PRINTED[d]
+    predicted = np.asarray(case.predict(len(printed), d=d))
+    case.compare(printed, predicted, within=2 * digit, because="twice half the last printed digit")
+    degrees = [theory.dominant_degree(beta=beta + side, d=d) for beta in predicted for side in (-1e-6, 1e-6)]
+    wanted = [k + step for k in range(1, len(printed) + 1) for step in (0, 1)]
+    case.compare(degrees, wanted, within=0.1, because="they are integers", name="k_max on both sides")
+
+
+@dominant_mode_switches_at_these_betas.mutation
+def kernel_alone(count: int, *, d: int) -> Any:
+    """The eigenvalue of the Laplacian is forgotten: I_k alone never switches; the law sqrt(2 beta) does."""
+    k = np.arange(1, count + 1) + d / 2 - 0.5
+    return (k**2 - (d / 2 - 1) ** 2) / 2
+
+
+@dominant_mode_switches_at_these_betas.mutation
+def laplacian_of_a_plane(count: int, *, d: int) -> Any:
+    """The switching values of the next dimension."""
+    return theory.switching_betas(count, d=d + 1)
+
+
+@dominant_mode_switches_at_these_betas.mutation
+def degree_too_low(count: int, *, d: int) -> Any:
+    """The switch from k - 1 to k is given for that from k to k + 1."""
+    return np.concatenate([[0.1], theory.switching_betas(count, d=d)[:-1]])
