@@ -20,7 +20,7 @@ from measureflow.claims.checking import chosen, examine
 from measureflow.claims.claim import Claim
 from measureflow.claims.results import Result
 from measureflow.errors import BadInput
-from measureflow.fields.attention import AttentionKernel
+from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.masks import Causal
 from measureflow.fields.weightings import Softmax, Unnormalised
 from measureflow.flows import segment

@@ -1,7 +1,8 @@
 """What moves a measure: scores, weightings, masks, heads, perceptrons, schedules, and where the layer norm stands."""
 
-from measureflow.fields.attention import AttentionKernel, MultiHead, SelfAttention
+from measureflow.fields.attention import MultiHead, SelfAttention
 from measureflow.fields.field import Field, Parallel, ranks_of
+from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.masks import Causal, Mask
 from measureflow.fields.normalisations import Free, Normalisation, PostLN, default_normalisation
 from measureflow.fields.perceptron import Perceptron

@@ -10,8 +10,9 @@ from jaxtyping import Array, Float
 
 from measureflow.errors import BadInput
 from measureflow.fields import Field, SelfAttention, Softmax, Unnormalised
-from measureflow.fields.attention import apply, checked_beta
 from measureflow.fields.harmonics import kernel_energy as spectral_energy
+from measureflow.fields.kernel import checked_beta
+from measureflow.fields.matrices import apply
 from measureflow.measures import Density, Tokens, as_tokens
 from measureflow.observables.along import along, field_of, measure_of
 from measureflow.spaces import Sphere, is_traced
