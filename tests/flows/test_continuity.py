@@ -116,15 +116,15 @@ def test_sum_over_atoms_and_sum_over_modes_are_the_same_field():
 def test_noisy_density_comes_to_rest_at_its_gibbs_law():
     beta, kappa = 1.0, 2.5  # above kappa_# = 1.769: uniform is unstable
     field = mf.SelfAttention(beta, weighting="unnormalised")
-    path = mf.flow(circle(96), field, until=mf.Stationary(1e-9, cap=1e3), noise=1 / kappa, save=5)
+    path = mf.flow(circle(96), field, until=mf.Stationary(1e-7, cap=300.0), noise=1 / kappa, save=5, solver=SHARP)
     assert path.status == "stationary"
     assert float(observe.order_parameter(path[-1])) > 0.5
     points, weights = path[-1].atoms()
     mean_kernel = jnp.exp(beta * points @ points.T) @ weights
     free = np.log(path[-1].values) - kappa / beta * np.asarray(mean_kernel)
-    assert np.ptp(free) < 1e-6
-    again = mf.flow(path[-1], field, until=10.0, noise=1 / kappa, save=[0.0, 10.0])
-    np.testing.assert_allclose(again.values[-1], again.values[0], atol=1e-8)
+    assert np.ptp(free) < 1e-4
+    again = mf.flow(path[-1], field, until=5.0, noise=1 / kappa, save=[0.0, 5.0], solver=SHARP)
+    np.testing.assert_allclose(again.values[-1], again.values[0], atol=1e-5)
 
 
 def test_uniform_density_rests_exactly():

@@ -17,7 +17,7 @@ BLOCK = 2_000_000
 
 def angles_of(modes: Complex[np.ndarray, "k"], u: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
     r"""Return the angles at which $\int_0^\theta f\, d\theta/2\pi$ is `u`, for the Fourier coefficients of `f`."""
-    there = np.flatnonzero(np.abs(modes) > 1e-17 * np.abs(modes[0]))
+    there = np.flatnonzero(np.abs(modes) > 1e-15 * np.abs(modes[0]))
     rows = (modes[: there[-1] + 1] / np.real(modes[0]))[None]
     blocks = max(1, len(u) * rows.size // BLOCK)
     return np.concatenate([angles_in(rows, part) for part in np.array_split(u, blocks)])
@@ -75,7 +75,7 @@ def invert(
             step = here - (mass - u) / slope
         inside = (step > left) & (step < right) & (k % 4 != 3)
         new = np.where(inside, step, 0.5 * (left + right))
-        if np.abs(new - here).max() <= 4e-16 * (high - low) or (np.abs(mass - u).max() < 1e-15):
+        if np.abs(new - here).max() <= 4e-16 * (high - low) or (np.abs(mass - u).max() < 4e-15):
             break
         here = new
     return here
