@@ -9,16 +9,17 @@ import measureflow as mf
 from measureflow.claims import bibliography
 
 CLAIMS = mf.claims.all()
+QUICK = [claim for claim in CLAIMS if claim.tier == "smoke"]
 FIRST = {"V1", "V2", "V3", "V4", "V5", "V6", "V8", "V9", "V25", "V27", "V28", "V29"}
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+@pytest.mark.parametrize("claim", QUICK, ids=lambda claim: claim.id)
 def test_claim_is_consistent(claim):
     result = mf.check(claim, seed=11)[0]
     assert result.verdict == "consistent", str(result)
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+@pytest.mark.parametrize("claim", QUICK, ids=lambda claim: claim.id)
 def test_other_draws_compile_nothing(claim, compilations):
     mf.check(claim, seed=11)
     compilations.clear()
@@ -27,10 +28,14 @@ def test_other_draws_compile_nothing(claim, compilations):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_every_claim_is_consistent_on_more_draws(seed):
-    results = mf.check(tier="standard", seed=seed)
+@pytest.mark.parametrize(("seed", "tier"), [(1, "standard"), (2, "smoke"), (3, "smoke")])
+def test_every_claim_is_consistent_on_more_draws(seed, tier):
+    results = mf.check(tier=tier, seed=seed)
     assert results.verdict == "consistent", str(results)
+
+
+def test_the_mean_field_is_covered():
+    assert {item for claim in CLAIMS for item in claim.covers} >= {"V10", "V11", "V13", "V14", "V30", "T14"}
 
 
 def test_the_first_twelve_predictions_are_covered():

@@ -1,6 +1,7 @@
 """What is moved: measures on a space, and the laws from which their tokens are drawn. Knows nothing of fields."""
 
 from measureflow.measures.density import Density
+from measureflow.measures.distances import wasserstein_on_circle
 from measureflow.measures.gaussian import Gaussian
 from measureflow.measures.grids import Circle, Grid, Meridian, Sphere2
 from measureflow.measures.laws import cap, equiangular, gaussian, mixture, uniform, von_mises_fisher
@@ -26,4 +27,5 @@ __all__ = [
     "mixture",
     "uniform",
     "von_mises_fisher",
+    "wasserstein_on_circle",
 ]

@@ -42,6 +42,7 @@ from measureflow.theory.uniform_measure import (
     dominant_degree,
     funk_hecke_coefficients,
     growth_rates_around_uniform,
+    mean_field_exponent,
     switching_betas,
 )
 
@@ -67,6 +68,7 @@ __all__ = [
     "growth_rates_around_uniform",
     "hemisphere_rate",
     "limit_of_gaussian",
+    "mean_field_exponent",
     "mean_shift_velocity",
     "merge_time",
     "order_parameter_of_poisson_density",

@@ -11,7 +11,13 @@ from scipy.special import gammaln, ive
 from measureflow.errors import BadInput
 from measureflow.theory.checks import as_beta, as_model
 
-__all__ = ["dominant_degree", "funk_hecke_coefficients", "growth_rates_around_uniform", "switching_betas"]
+__all__ = [
+    "dominant_degree",
+    "funk_hecke_coefficients",
+    "growth_rates_around_uniform",
+    "mean_field_exponent",
+    "switching_betas",
+]
 
 
 def funk_hecke_coefficients(degrees: Any, *, beta: float, d: int, shifted: bool = False) -> Float[np.ndarray, "k"]:
@@ -130,3 +136,23 @@ def switching_betas(count: int, *, d: int) -> Float[np.ndarray, "k"]:
         below = ive(order + 1.0, middle) < wanted * ive(order, middle)
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return 0.5 * (low + high)
+
+
+def mean_field_exponent(*, d: int) -> float:
+    r"""Return p such that n independent tokens are within $n^p$ of their mean field in $W_1$, on the sphere of R^d.
+
+    -1/2 on the circle (and, up to a logarithm, on $S^2$), $-1/(d-1)$ beyond: the rate at which an empirical measure
+    comes near its law, which the flow keeps for a fixed time since it is Lipschitz in the measure,
+    $W_1(\mu_t, \nu_t) \le e^{Ct} W_1(\mu_0, \nu_0)$ ([arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 4).
+
+    Raises:
+        BadInput: d < 2.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.mean_field_exponent(d=2)
+        -0.5
+    """
+    if int(d) != d or d < 2:
+        raise BadInput(f"theory: d is {d}; the sphere of R^d needs d >= 2.")
+    return -1.0 / max(2, int(d) - 1)
