@@ -64,7 +64,7 @@ def test_velocity_is_precise_to_the_floor(d):
 @pytest.mark.parametrize("d", SPACES)
 def test_bound_holds_where_the_degree_is_too_low(d):
     tokens = some_tokens(d)
-    exact = mf.SelfAttention(9.0)
+    exact = mf.SelfAttention(9.0, sum=mf.sums.Exact())
     truth = exact.output(tokens.points, tokens)
     for degree in (12, 16):
         fast = mf.SelfAttention(9.0, sum=mf.sums.Harmonic(degree=degree))

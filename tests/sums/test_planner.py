@@ -98,7 +98,7 @@ def test_a_bound_that_cannot_be_met_is_exact_with_a_warning():
 def test_an_automatic_sum_does_what_its_plan_says():
     mu = tokens(2, 5000)
     automatic = mf.sums.Automatic(tolerance=1e-9)
-    field, exact = mf.SelfAttention(9.0, sum=automatic), mf.SelfAttention(9.0)
+    field, exact = mf.SelfAttention(9.0, sum=automatic), mf.SelfAttention(9.0, sum=mf.sums.Exact())
     assert automatic.explain(field.kernel, mu).startswith("Harmonic")
     queries = mu.points[:50]
     gap = jnp.max(jnp.abs(field.output(queries, mu) - exact.output(queries, mu)))
@@ -116,7 +116,7 @@ def test_a_planned_sum_can_be_used_where_beta_is_traced():
     mu = tokens(2, 5000)
     chosen = mf.sums.plan(kernel(4.0), mu).sum
     output = jax.jit(lambda beta: mf.SelfAttention(beta, sum=chosen).output(mu.points[:9], mu))(4.0)
-    assert jnp.allclose(output, mf.SelfAttention(4.0).output(mu.points[:9], mu), atol=1e-10)
+    assert jnp.allclose(output, mf.SelfAttention(4.0, sum=mf.sums.Exact()).output(mu.points[:9], mu), atol=1e-10)
 
 
 def test_planning_under_tracing_and_a_tolerance_that_is_none_are_refused():
