@@ -10,10 +10,11 @@ import numpy as np
 
 from measureflow import observables
 from measureflow.errors import BadInput
-from measureflow.measures import Density, Measure, Tokens
+from measureflow.measures import Density, Gaussian, Measure, Tokens
 from measureflow.paths.clouds import cloud, layout, write_words
 from measureflow.paths.densities import density_picture
 from measureflow.paths.export import credit
+from measureflow.paths.gaussians import gaussian_picture
 from measureflow.paths.path import Path
 from measureflow.paths.spheres import colours_of, globe, note, viewpoint
 from measureflow.paths.style import FAINT, caption, figure, house, number, write
@@ -29,7 +30,8 @@ def plot(path: Path, file: str | os.PathLike[str] | None = None) -> Any:
     Of tokens, on the circle: angles against depth. On S²: globes at several depths with trails. In higher dimension and
     in Euclidean space: a projection on the two principal axes. Below: energy (where one is proved), clusters and the
     mean cosine. Of a density, on the circle or symmetric about an axis: a map of angle and depth; on all of S²: globes;
-    below: energy or order parameter, and the largest value. The recipe stands under the picture and in the metadata.
+    below: energy or order parameter, and the largest value. Of a Gaussian: ellipses, and the variances along depth. The
+    recipe stands under the picture and in the metadata.
 
     Raises:
         BadInput: a batched or traced path, a kind of measure that has no picture, or an ending that is no picture.
@@ -71,7 +73,11 @@ def tokens_picture(path: Path) -> Any:
 
 
 #: how a path of each kind of measure is drawn
-PICTURES: dict[type[Measure], Callable[[Path], Any]] = {Tokens: tokens_picture, Density: density_picture}
+PICTURES: dict[type[Measure], Callable[[Path], Any]] = {
+    Tokens: tokens_picture,
+    Density: density_picture,
+    Gaussian: gaussian_picture,
+}
 
 
 def tokens_along(path: Path, drawing: Any, count: int = 5) -> list[tuple[Any, int]]:
