@@ -14,7 +14,7 @@ def test_picture_of_a_gaussian_shows_ellipses_and_every_variance(cov):
     path = mf.flow(gaussian, mf.SelfAttention(beta=1.0, query=-0.5), until=4.0, save=12)
     left, right = path.plot("gaussian.png").axes
     assert len(left.lines) <= ELLIPSES + 1
-    assert len(right.lines) == d
+    assert len(right.lines) == d  # and no blow-up
     np.testing.assert_allclose(right.lines[0].get_ydata(), np.linalg.eigvalsh(np.asarray(path.cov))[:, -1])
     assert right.get_xlabel()
     assert left.get_ylabel()

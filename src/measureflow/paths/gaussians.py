@@ -8,13 +8,15 @@ import numpy as np
 
 from measureflow.paths.export import credit
 from measureflow.paths.path import Path
-from measureflow.paths.style import INK, caption, figure, number, shades
+from measureflow.paths.style import INK, THEORY, caption, figure, number, shades
 from measureflow.paths.timelines import depth_axis, symbol
 
 __all__ = ["gaussian_picture"]
 
 #: ellipses that are drawn at most, each where the widest axis has grown by as much
 ELLIPSES = 9
+#: what is larger than so many times the first leaves the picture
+FARTHEST = 1e3
 
 
 def gaussian_picture(path: Path) -> Any:
@@ -45,13 +47,14 @@ def ellipses(path: Path, axes: Any) -> None:
         middle = plane.T @ mean[k]
         axes.plot(*(middle[:, None] + shape), color=colour, lw=1.6, label=rf"${symbol(path)} = {number(times[k])}$")
     axes.plot(*(plane.T @ mean[: chosen[-1] + 1].T), color=INK, lw=0.8)
-    axes.set(aspect="equal", xlabel="widest axis", ylabel="second axis", title="one standard deviation")
-    axes.legend(fontsize=8, loc="upper right")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set(xlabel="widest axis", ylabel="second axis", title="one standard deviation")
+    axes.legend(fontsize=8, loc="upper left", ncols=3)
 
 
 def spread_out(scale: np.ndarray) -> np.ndarray:
-    """Return depths at which the size differs by equal factors, up to a hundred times the first."""
-    shown = np.flatnonzero(scale <= 1e4 * scale[0]) if scale[0] > 0 else np.arange(len(scale))
+    """Return depths at which the size differs by equal factors, as far as the picture goes."""
+    shown = np.flatnonzero(scale <= FARTHEST * scale[0]) if scale[0] > 0 else np.arange(len(scale))
     way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(np.log(np.maximum(scale[shown], 1e-300)))))])
     story = way / max(way[-1], 1e-12) + np.arange(len(shown)) / max(len(shown) - 1, 1)
     return shown[np.unique(np.searchsorted(story, np.linspace(0, story[-1], ELLIPSES) - 1e-12).clip(0, len(shown) - 1))]
@@ -63,7 +66,13 @@ def variances(path: Path, axes: Any) -> None:
     times = np.asarray(path.times)[np.asarray(path.kept)]
     for k, colour in enumerate(shades(values.shape[1], 0.1, 0.75)):
         axes.plot(times, np.maximum(values[:, k], 1e-300), color=colour, label=rf"$\lambda_{{{k + 1}}}$")
-    axes.set(yscale="log", ylabel=r"variances of the principal axes, $\lambda_k(\Sigma)$", title=path.status)
+    first = values[0].max()
+    if first > 0:  # an explosion leaves the picture, or nothing else could be seen
+        low, high = max(values[values > 0].min(), 1e-8 * first), min(values.max(), FARTHEST * first)
+        axes.set_ylim(low / 2, 2 * high)
+    if path.status == "blow-up":
+        axes.axvline(times[-1], color=THEORY, ls=(0, (5, 3)), lw=1.2, label=rf"blow-up, $t = {number(times[-1])}$")
+    axes.set(yscale="log", ylabel=r"variances of the axes, $\lambda_k(\Sigma)$")
     if len(values[0]) <= 8:
         axes.legend()
     depth_axis(axes, path)
