@@ -47,7 +47,10 @@ def test_coefficients_of_the_functions_of_an_angle_are_exact_to_rounding(d):
             half = mpmath.mpf(d) / 2 - 1
             # norms of F_lm: the square over the sphere is N_m / N_l of the square sum 1
             k, order = l - m, half + m
-            weight = lambda t, order=order, k=k: mpmath.gegenbauer(k, order, t) ** 2 * (1 - t * t) ** (order - 0.5)  # noqa: E731
+
+            def weight(t, order=order, k=k):
+                return mpmath.gegenbauer(k, order, t) ** 2 * (1 - t * t) ** (order - 0.5)
+
             mean = mpmath.quad(weight, [-1, 0, 1]) / mpmath.quad(
                 lambda t, half=half: (1 - t * t) ** (half - 0.5), [-1, 1]
             )

@@ -164,7 +164,7 @@ class Density(Measure):
         if isinstance(grid, Circle):
             return {"angle": grid.angles}
         found: dict[str, Any] = {"height": gauss(grid.shape[0])[0]}
-        return found if isinstance(grid, Meridian) else {**found, "longitude": grid.longitudes}  # type: ignore[attr-defined]
+        return {**found, "longitude": grid.longitudes} if isinstance(grid, Sphere2) else found
 
     def said(self) -> str:
         """Return what it is on which grid."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -61,5 +63,6 @@ def fused_sums(
         jnp.pad(a, ((0, 0), (0, width - a.shape[1])))[None, :, None, :]
         for a in (queries, keys, jnp.where(mu.present[:, None], values, 0))
     ]
-    out = jax.nn.dot_product_attention(*heads, scale=1.0, implementation=implementation)  # type: ignore[arg-type]
+    attention = functools.partial(jax.nn.dot_product_attention, scale=1.0)
+    out = attention(*heads, implementation="cudnn") if implementation == "cudnn" else attention(*heads)
     return out[0, :, 0, : values.shape[1]]
