@@ -114,7 +114,7 @@ def test_what_has_no_closed_form_is_refused():
         mf.flow(LAW, FIELD, until=1.0, store="run.zarr")
     with pytest.raises(mf.BadInput, match=r"noise=0\.1 is not for a Gaussian"):
         mf.flow(LAW, FIELD, until=1.0, noise=0.1, seed=0)
-    with pytest.raises(mf.BadInput, match="this observable is one of tokens"):
+    with pytest.raises(mf.BadInput, match="this observable is one of Tokens"):
         mf.flow(LAW, FIELD, until=1.0, record=("cosine",))
     with pytest.raises(mf.BadInput, match="field is 3"):
         mf.flow(LAW, 3, until=1.0)
