@@ -45,7 +45,8 @@ def ellipses(path: Path, axes: Any) -> None:
         values, vectors = np.linalg.eigh(plane.T @ cov[k] @ plane)
         shape = vectors @ (np.sqrt(np.maximum(values, 0.0))[:, None] * circle)
         middle = plane.T @ mean[k]
-        axes.plot(*(middle[:, None] + shape), color=colour, lw=1.6, label=rf"${symbol(path)} = {number(float(times[k]))}$")
+        when = rf"${symbol(path)} = {number(float(times[k]))}$"
+        axes.plot(*(middle[:, None] + shape), color=colour, lw=1.6, label=when)
     axes.plot(*(plane.T @ mean[: chosen[-1] + 1].T), color=INK, lw=0.8)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set(xlabel="widest axis", ylabel="second axis", title="one standard deviation")
