@@ -13,8 +13,8 @@ from measureflow.paths import Merges
 
 __all__ = ["Roster", "next_size"]
 
-#: runs are cut down to these numbers of rows, so that few programs are compiled
-SIZES = (64, 256, 1024, 16384, 262144)
+#: runs are cut down to these numbers of rows, so that few programs are compiled; fewer rows would not pay for another
+SIZES = (256, 1024, 16384, 262144)
 
 
 def next_size(n: int) -> int:

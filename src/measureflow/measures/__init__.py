@@ -2,7 +2,7 @@
 
 from measureflow.measures.density import Density
 from measureflow.measures.distances import wasserstein_on_circle
-from measureflow.measures.gaussian import Gaussian
+from measureflow.measures.gaussians import Gaussian
 from measureflow.measures.grids import Circle, Grid, Meridian, Sphere2
 from measureflow.measures.laws import cap, equiangular, gaussian, mixture, uniform, von_mises_fisher
 from measureflow.measures.measure import Measure, measure_kind

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from measureflow.errors import BadInput
-from measureflow.measures.gaussian import Gaussian, checked_covariance
+from measureflow.measures.gaussians import Gaussian, checked_covariance
 from measureflow.measures.seeds import as_key
 from measureflow.measures.tokens import Tokens
 from measureflow.spaces import Euclidean, Space, Sphere, is_traced
