@@ -15,7 +15,7 @@ from measureflow.measures.seeds import as_key
 from measureflow.measures.tokens import Tokens
 from measureflow.spaces import Euclidean, Space, is_traced
 
-__all__ = ["Gaussian", "checked_covariance"]
+__all__ = ["Gaussian", "checked_covariance", "numbers"]
 
 
 @measure_kind
@@ -53,7 +53,7 @@ class Gaussian(Measure):
                 raise BadInput(f"Gaussian: mean has shape {self.mean.shape} and cov {cov.shape}; give (d,) and (d, d).")
             self.cov = cov * jnp.eye(shape[0]) if cov.ndim == 0 else cov
         else:
-            centre = as_array(mean, "Gaussian: mean")
+            centre = numbers(mean, "Gaussian: mean")
             if centre.ndim != 1 or not len(centre):
                 raise BadInput(f"Gaussian: mean has shape {centre.shape}; it must be (d,) with d >= 1.")
             self.mean = jnp.asarray(centre)
@@ -94,7 +94,7 @@ class Gaussian(Measure):
 
 def checked_covariance(name: str, cov: Any, d: int) -> np.ndarray:
     """Return a covariance as a matrix, or raise `BadInput` where it is none."""
-    matrix = as_array(cov, name)
+    matrix = numbers(cov, name)
     matrix = matrix * np.eye(d) if matrix.ndim == 0 else matrix
     if matrix.shape != (d, d):
         raise BadInput(f"{name} has shape {matrix.shape} and the mean is in R^{d}; give a ({d}, {d}) matrix.")
@@ -106,7 +106,7 @@ def checked_covariance(name: str, cov: Any, d: int) -> np.ndarray:
     return 0.5 * (matrix + matrix.T)
 
 
-def as_array(values: Any, name: str) -> np.ndarray:
+def numbers(values: Any, name: str) -> np.ndarray:
     """Return an array of finite real numbers, or raise `BadInput` that names the value."""
     try:
         array = np.asarray(values)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from measureflow.errors import BadInput
-from measureflow.measures.gaussians import Gaussian, checked_covariance
+from measureflow.measures.gaussians import Gaussian, checked_covariance, numbers
 from measureflow.measures.seeds import as_key
 from measureflow.measures.tokens import Tokens
 from measureflow.spaces import Euclidean, Space, Sphere, is_traced
@@ -258,19 +258,6 @@ def count(n: Any) -> int:
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise BadInput(f"n is {n!r}; the number of tokens must be an integer of at least 1.")
     return int(n)
-
-
-def numbers(values: Any, name: str) -> np.ndarray:
-    """Return an array of finite real numbers, or raise `BadInput` that names the value."""
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "iuf":
-            raise TypeError
-    except (TypeError, ValueError):
-        raise BadInput(f"{name} is {values!r}; it must be made of real numbers.") from None
-    if not np.isfinite(array).all():
-        raise BadInput(f"{name} is {array.tolist()}; every number must be finite.")
-    return array.astype(float)
 
 
 def number(value: Any, name: str) -> float:
