@@ -19,6 +19,7 @@ COMMANDS = {
     "flow": "run one simulation, to a picture, a store and a page",
     "trace": "follow the tokens of a text through a trained model",
     "check": "check published claims numerically",
+    "sweep": "compute a phase diagram or any grid of simulations, each cell once",
     "cite": "print the BibTeX entries of what a run used",
 }
 
