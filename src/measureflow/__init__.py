@@ -37,7 +37,7 @@ from measureflow.version import __version__
 
 if TYPE_CHECKING:
     from measureflow import claims, language, runs, theory
-    from measureflow.claims import check, claim
+    from measureflow.claims import check, claim, explore
     from measureflow.language import load, trace
     from measureflow.runs import sweep
 
@@ -49,6 +49,7 @@ _LATER = {
     "theory": ("measureflow.theory", None),
     "check": ("measureflow.claims", "check"),
     "claim": ("measureflow.claims", "claim"),
+    "explore": ("measureflow.claims", "explore"),
     "load": ("measureflow.language", "load"),
     "sweep": ("measureflow.runs", "sweep"),
     "trace": ("measureflow.language", "trace"),
@@ -80,6 +81,7 @@ __all__ = [
     "claim",
     "claims",
     "equiangular",
+    "explore",
     "fields",
     "flow",
     "flows",

@@ -105,7 +105,7 @@ class Sweep:
         Raises:
             BadInput: an unknown key (the nearest known one is named), or a value of the wrong kind.
         """
-        known = [name for name in Simulation.keys() if name != "save"]
+        known = [field.name for field in dataclasses.fields(Simulation) if field.name != "save"]
         check_keys(table, [*known, *OWN], where)
         simulation = Simulation.of(
             {"rtol": 1e-6, "atol": 1e-8, **{name: table[name] for name in known if name in table}}, where
@@ -165,7 +165,9 @@ class Sweep:
         """Return the recipe file of this sweep: every key, so that later defaults change nothing."""
         lines = ["# measureflow sweep THIS_FILE --out DIR goes on with it, or finds it done"]
         on_axes = {name for name, _ in self.axes}
-        values = {name: getattr(self.simulation, name) for name in Simulation.keys()}
+        values: dict[str, Any] = {
+            field.name: getattr(self.simulation, field.name) for field in dataclasses.fields(Simulation)
+        }
         values |= {name: getattr(self, name) for name in ("times", "replicas", "event", "record", "coarsen")}
         for name, value in values.items():
             if value is not None and name not in {"save", "until", *on_axes} and value != ():
@@ -177,7 +179,7 @@ def axes_of(grid: Any, where: str) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     """Return the axes of a table `[grid]`, each value of the kind its key asks for."""
     if not isinstance(grid, dict) or not grid:
         raise BadInput(f"{where}: there is no [grid]; give at least one axis, such as beta = [1.0, 4.0, 9.0].")
-    known = [name for name in Simulation.keys() if name not in NO_AXIS]
+    known = [field.name for field in dataclasses.fields(Simulation) if field.name not in NO_AXIS]
     check_keys(grid, known, f"{where}: [grid]")
     axes = []
     for name, said in grid.items():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from measureflow.errors import BadInput
-from measureflow.paths.style import INK, MAP, THEORY, caption, figure, house
+from measureflow.paths.style import MAP, MUTED, THEORY, caption, figure, house
 from measureflow.runs.diagrams import Diagram, panels
 from measureflow.runs.events import Event
 from measureflow.runs.grids import Sweep
@@ -41,6 +41,10 @@ def heat_map(diagram: Diagram, variable: str | None = None) -> Any:
         image = None
         for ax, (title, where) in zip(grid.flat, shown, strict=False):
             own = data[variable].isel(where)
+            if not np.isfinite(own.values).any():
+                ax.text(0.5, 0.5, "no cell of these", transform=ax.transAxes, ha="center", color=MUTED)
+                ax.set_title(title)
+                continue
             if len(plan.times) > 1 and len(values) > 1 and not isinstance(values[0], str):
                 image = ax.pcolormesh(plan.times, values, own, vmin=0, vmax=top, cmap=MAP, shading="nearest",
                                       rasterized=True)  # fmt: skip
@@ -62,9 +66,8 @@ def heat_map(diagram: Diagram, variable: str | None = None) -> Any:
             drawing.colorbar(image, ax=grid, label=said, shrink=0.9)
         marked = [ax for ax in grid.flat if ax.get_legend_handles_labels()[0]]
         if marked:
-            legend = marked[0].legend(loc="lower right", fontsize=9)
-            for text in legend.get_texts():
-                text.set_color("white" if image is not None else INK)
+            handles, labels = marked[0].get_legend_handles_labels()
+            drawing.legend(handles[:8], labels[:8], loc="outside upper right", ncols=4)
         caption(drawing, credit(diagram))
     return drawing
 
@@ -110,7 +113,8 @@ def limit_curve(plan: Sweep, where: dict[str, int]) -> tuple[np.ndarray, np.ndar
         return None
     fine = np.linspace(values[0], values[-1], 200) if name == "beta" else np.asarray(values)
     grid = [(float(beta), point.n) if name == "beta" else (point.beta, int(beta)) for beta in fine]
-    grid = [(beta, n) if n >= 2 else (beta, 2) for beta, n in grid]
+    if any(n < 2 for _, n in grid):
+        return None
     times = np.array(
         [clock(point, beta) * clustering_time(beta, n=n, delta=delta, model=model(point)) for beta, n in grid]
     )
