@@ -99,8 +99,7 @@ def measured(recipe: dict[str, Any]) -> dict[str, Any]:
         record["event"] = Event.of(recipe["event"])
     solver = Adaptive(simulation.rtol, simulation.atol, coarsen=recipe["coarsen"], dense=True)
     size = clouds_at_once(replicas, simulation.n, simulation.dim)
-    # replica r is drawn by the r-th key, however many there are and whatever the chunk
-    keys = jax.vmap(lambda r: jax.random.fold_in(jax.random.key(simulation.seed), r))(jnp.arange(replicas))
+    keys = keys_of(simulation.seed, replicas)
     parts: list[dict[str, np.ndarray]] = []
     for first in range(0, replicas, size):
         chunk = keys[jnp.minimum(jnp.arange(first, first + size), replicas - 1)]
@@ -122,6 +121,12 @@ def measured(recipe: dict[str, Any]) -> dict[str, Any]:
         name: {"mean": values.mean(0).tolist(), "deviation": values.std(0).tolist()}
         for name, values in together.items()
     }
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def keys_of(seed: int, replicas: int) -> Any:
+    """Return the keys of the replicas: the r-th draws replica r, however many there are and whatever the chunk."""
+    return jax.vmap(lambda r: jax.random.fold_in(jax.random.key(seed), r))(jnp.arange(replicas))
 
 
 def law_of(simulation: Simulation) -> Simulation:
