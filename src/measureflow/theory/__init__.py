@@ -30,6 +30,11 @@ from measureflow.theory.gram import span_coordinates, velocity_of_gram
 from measureflow.theory.invariants import cross_ratios, growth_of_energy
 from measureflow.theory.mean_shift import gradient_of_log_partition, mean_shift_velocity
 from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
+from measureflow.theory.phase_front import (
+    error_of_phase_front,
+    rates_of_overlap_fluctuations,
+    width_of_phase_front,
+)
 from measureflow.theory.two_clusters import (
     asymptotic_merge_time,
     cosine_of_two_clusters,
@@ -60,6 +65,7 @@ __all__ = [
     "dominant_degree",
     "effective_rate_of_layers",
     "eigenvalues_of_equal_clusters",
+    "error_of_phase_front",
     "funk_hecke_coefficients",
     "gap_of_equiangular_tokens",
     "gap_of_two_clusters",
@@ -74,9 +80,11 @@ __all__ = [
     "order_parameter_of_poisson_density",
     "rate_at_consensus",
     "rates_at_causal_consensus",
+    "rates_of_overlap_fluctuations",
     "span_coordinates",
     "speed_of_equiangular_tokens",
     "speed_of_two_clusters",
     "switching_betas",
     "velocity_of_gram",
+    "width_of_phase_front",
 ]
