@@ -8,7 +8,18 @@ from measureflow.claims.p2312_10794 import (
     masses,
     mean_field,
     phase_diagrams,
+    phase_figures,
     saddles,
 )
 
-__all__ = ["consensus", "densities", "equiangular", "invariants", "masses", "mean_field", "phase_diagrams", "saddles"]
+__all__ = [
+    "consensus",
+    "densities",
+    "equiangular",
+    "invariants",
+    "masses",
+    "mean_field",
+    "phase_diagrams",
+    "phase_figures",
+    "saddles",
+]

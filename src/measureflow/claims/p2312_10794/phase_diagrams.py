@@ -226,7 +226,7 @@ def cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps(case:
     """Probabilities of the phase diagram by flows with error control are those of Runge-Kutta steps on the same clouds,
     and of the table of reference values; normalised Euler steps of 0.1, as published, shift the front."""
     beta, times = 1.0, np.array([2.0, 6.0, 10.0])
-    replicas = 256 if case.tier == "standard" else 1024
+    replicas = 64 if case.tier == "standard" else 256
     points = case.measure(drawn, case.seed, replicas, 32, 8)
     share = case.measure(shares, points, attention(beta), times)
     # a pair counts otherwise only if its cosine is within an error of the steps of 1 - delta at that time
@@ -236,8 +236,8 @@ def cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps(case:
     d, beta = case.choose("cell", list(TABLE))
     own = case.measure(drawn, case.seed + 1, replicas, 32, d)
     share = case.measure(shares, own, attention(float(beta)), np.array([6.0, 10.0, 30.0]))
-    because = "six times the table's standard error of 0.02 and our own, 0.01"
-    case.compare(share.mean(axis=0), TABLE[d, beta], within=0.15, because=because, name="reference table")
+    because = "six times the table's standard error of 0.02 and our own, at most as large"
+    case.compare(share.mean(axis=0), TABLE[d, beta], within=0.17, because=because, name="reference table")
 
 
 cells = cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps
