@@ -148,9 +148,9 @@ def do_clusters_and_leaders_follow_the_meaning_of_words(case: Case) -> dict[str,
 
     That clusters extract meaning is the reading of arXiv:2305.05465; there is no theorem. A text is drawn in which
     words of five classes (animals, cities, colours, tools, family) stand once each. At every depth the classes are
-    compared with clusters of the centred directions (mutual information) and with cosines (within a class less between two);
-    the attention that a token receives is compared with its class, grammar and marks included. Each number stands
-    beside labels in random order, and beside a network of the same shape with random weights.
+    compared with clusters of the centred directions (mutual information) and with cosines (within a class less
+    between two); the attention that a token receives is compared with its class, grammar and marks included. Each
+    number stands beside labels in random order, and beside a network of the same shape with random weights.
     """
     model = trained_model()
     if model is None:
