@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+from measureflow.spaces import is_traced
 
 __all__ = ["agreed", "gathered", "on_host", "spans_hosts"]
 
@@ -22,7 +25,7 @@ def spans_hosts(tree: Any) -> bool:
 
 def is_elsewhere(leaf: Any) -> bool:
     """Tell whether parts of an array lie on another host alone."""
-    if not isinstance(leaf, jax.Array) or isinstance(leaf, jax.core.Tracer):
+    if not isinstance(leaf, jax.Array) or is_traced(leaf):
         return False
     return not (leaf.is_fully_addressable or leaf.is_fully_replicated)
 
@@ -40,7 +43,7 @@ def gathered(tree: Tree) -> Tree:
     """Return a tree all of whose arrays lie on this host; one that does already is returned as it is."""
     if jax.process_count() == 1:
         return tree
-    return jax.tree.map(lambda leaf: jax.numpy.asarray(on_host(leaf)) if isinstance(leaf, jax.Array) else leaf, tree)
+    return jax.tree.map(lambda leaf: jnp.asarray(on_host(leaf)) if isinstance(leaf, jax.Array) else leaf, tree)
 
 
 def agreed(*numbers: int) -> tuple[int, ...]:
