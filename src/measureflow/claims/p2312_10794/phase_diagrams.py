@@ -132,20 +132,19 @@ def the_front_of_the_phase_diagram_comes_to_the_limit_curve_like_the_root_of_the
     """The front P(rho >= 1 - delta) is at Gamma_infinity up to an area that falls like d^(-1/2), with the width that
     the linearised Gram equation gives."""
     large = case.tier != "smoke"
-    n, replicas = (32, 1024) if large else (SMALL, REPLICAS)
-    dims = (2**10, 2**20) if large else (2**12, 2**20)
-    beta = case.draw("beta", 1.0, 5.0 if large else 3.0)
+    n, dims = (2 * SMALL if large else SMALL), (2**12, 2**20)
+    beta = case.draw("beta", 1.0, 4.0 if large else 3.0)
     middle = float(theory.clustering_time(beta, n=n, delta=DELTA))
     areas, errors = [], []
     for d in dims:
-        points = case.measure(drawn, case.seed, replicas, n, d)
+        points = case.measure(drawn, case.seed, REPLICAS, n, d)
         times = around_front(beta, d, n, middle)
         area = area_between(case.measure(shares, points, attention(beta), times), times)
         areas.append(float(area.mean()))
-        errors.append(float(area.std() / area.mean()) / math.sqrt(replicas))
+        errors.append(float(area.std() / area.mean()) / math.sqrt(REPLICAS))
     span = math.log(dims[1] / dims[0])
     slope = math.log(areas[1] / areas[0]) / span
-    because = f"six standard errors of the mean over {replicas} clouds"
+    because = f"six standard errors of the mean over {REPLICAS} clouds"
     case.compare(slope, case.statement.exponent(), within=6 * math.hypot(*errors) / span, because=because, name="slope")
     # for a normal law the mean distance from the middle is sqrt(2/pi) deviations
     measured = math.log(areas[1] * math.sqrt(dims[1] * math.pi / 2))
