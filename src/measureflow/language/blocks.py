@@ -75,12 +75,11 @@ class Sublayer(Field):
     """Half a layer of a trained post-norm network: a field whose step of size 1 is the network's map."""
 
     span: ClassVar[float] = 0.5
-    norm: eqx.AbstractVar[LayerNorm]
 
-    def normed(self, x: Float[Array, "m d"], residual: Float[Array, "m d"]) -> Float[Array, "m d"]:
-        """Return what `mf.PostLN` with the trained norm adds to `x` in one layer with this output."""
-        space, one = Euclidean(x.shape[1]), jnp.ones((), x.dtype)
-        return PostLN(self.norm).step(space, x, residual, one) - x
+
+def behind(norm: LayerNorm, x: Float[Array, "m d"], residual: Float[Array, "m d"]) -> Float[Array, "m d"]:
+    """Return what one layer of `mf.PostLN` with a trained norm adds to `x`, where the sub-layer puts out `residual`."""
+    return PostLN(norm).step(Euclidean(x.shape[1]), x, residual, jnp.ones((), x.dtype)) - x
 
 
 class Attention(Sublayer):
@@ -127,7 +126,7 @@ class Attention(Sublayer):
 
         def rows(queries: Array, _: None) -> Array:
             mixed = einsum("hmn,hnk->hmk", self.attend(queries, keys, masses, mu.present), values)
-            return self.normed(queries, self.join(mixed))
+            return behind(self.norm, queries, self.join(mixed))
 
         return Exact().over_blocks(rows, x, None, mu.n)
 
@@ -145,7 +144,7 @@ class TrainedPerceptron(Sublayer):
     ) -> Float[Array, "m d"]:
         """Return what the sub-layer adds to each query; the measure is not looked at."""
         self, x = in_precision_of(self, x)
-        return self.normed(x, self.outer(ACTIVATIONS[self.activation](self.inner(x))))
+        return behind(self.norm, x, self.outer(ACTIVATIONS[self.activation](self.inner(x))))
 
 
 class Block(eqx.Module):

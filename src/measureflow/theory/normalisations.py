@@ -169,7 +169,8 @@ def gap_and_radius_of_normalised_tokens(
 
 def gap_at(z: Any, n: int) -> Any:
     """Return `1 - rho` at the coordinate."""
-    return n / (n - 1) / (1.0 + np.exp(-z))
+    with np.errstate(over="ignore"):
+        return n / (n - 1) / (1.0 + np.exp(-z))
 
 
 def clock_of_normalisation(
@@ -267,8 +268,8 @@ def speed_of_uniform_tokens(*, scheme: str, n: int, d: int, beta: float, alpha: 
        \langle\theta, A\rangle \approx \frac{e^\beta + (n-1)\,a_1(\beta)}{Z}, \quad Z = e^\beta + (n-1)\,a_0(\beta) $$
 
     with the Funk-Hecke coefficients `a_k`: under Post-LN and Pre-LN tokens start slowly, like $n^{-1/2}$, under Peri-LN
-    and nGPT the outputs are normalised and they start with a speed near 1. Relative fluctuations are of order
-    $\beta/\sqrt{nd}$ and $1/\sqrt{n}$.
+    and nGPT the outputs are normalised and they start with a speed near 1. All outputs lie near the tokens' mean, whose
+    length fluctuates by the relative amount $1/\sqrt{2d}$.
 
     Source: derived here; the bound is [arXiv:2510.22026](https://arxiv.org/abs/2510.22026), initial velocity.
 
