@@ -146,8 +146,15 @@ def gaps_of_all_schemes(case: Case, ax: Any) -> Any:
         (line,) = ax.plot(fine[fine <= end], gap, "--", lw=1.2, label=TITLES[name])
         points, _ = run(case, name, alpha, frame, beta, times)
         ax.plot(times, pair_gap(points), marks[name], color=line.get_color(), ms=5, mew=1.2)
-    ax.set(xscale="log", yscale="log", xlabel="depth $t$", ylabel=r"$1-\rho$", title=rf"$n={N}$, $\beta={beta:.2f}$")
-    ax.legend(ncol=2, title="two equations (dashed), particles (marks)")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        ylim=(1e-17, 3),
+        xlabel="depth $t$",
+        ylabel=r"$1-\rho$",
+        title=rf"$n={N}$, $\beta={beta:.2f}$",
+    )
+    ax.legend(ncol=2, loc="lower left", title="two equations (dashed), particles (marks)")
     return ax
 
 

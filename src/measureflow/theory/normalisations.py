@@ -143,13 +143,18 @@ def gap_and_radius_of_normalised_tokens(
         raise BadInput(f"theory: times are {times.tolist()}; they must increase, in one axis.")
 
     def rate(t: float, state: Any) -> Any:
-        gap = gap_at(state[0], n)
-        along, size = output_of_equiangular_tokens(1.0 - gap, n=n, beta=beta)
-        factor = alpha(t) if callable(alpha) else alpha
+        z, r = float(state[0]), float(state[1])
+        gap = n / (n - 1) * math.exp(min(z, 0.0)) / (1.0 + math.exp(-abs(z)))
+        rho, raised = 1.0 - gap, math.exp(beta * gap)
+        # the two weights of `output_of_equiangular_tokens`, in plain numbers: this is called often
+        total = raised + n - 1
+        along = (raised + (n - 1) * rho) / total
+        size = math.sqrt(raised**2 + 2 * raised * (n - 1) * rho + (n - 1) * (1.0 + (n - 2) * rho)) / total
         grows = scheme in ("pre", "peri") or (scheme == "mix" and t >= switch)
-        s = speed_factor(scheme, radius=state[1], size=size, depth=t, alpha=factor, switch=switch)
-        fall = -2.0 * n / (np.exp(beta * gap) + n - 1) / s
-        return [fall, (along / size if scheme == "peri" else along) if grows else 0.0]
+        s = r if grows else math.sqrt(t + 1.0) if scheme == "sqrt" else 1.0
+        s *= size if scheme in ("peri", "ngpt") else 1.0
+        factor = (alpha(t) if callable(alpha) else alpha) if scheme == "ngpt" else 1.0
+        return [-2.0 * n / total * factor / s, (along / size if scheme == "peri" else along) if grows else 0.0]
 
     state = np.array([math.log((1.0 - start) / (start + 1.0 / (n - 1))), float(radius)])
     if not times[-1]:
