@@ -18,7 +18,19 @@ if _os.environ.get("MEASUREFLOW_X64", "1") != "0":
 from measureflow import fields, flows, measures, paths, spaces, sums
 from measureflow import observables as observe
 from measureflow.errors import BadInput
-from measureflow.fields import Field, MultiHead, Perceptron, PostLN, Schedule, SelfAttention
+from measureflow.fields import (
+    NGPT,
+    Field,
+    MixLN,
+    MultiHead,
+    Perceptron,
+    PeriLN,
+    PostLN,
+    PreLN,
+    Schedule,
+    SelfAttention,
+    SqrtLN,
+)
 from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times
 from measureflow.measures import (
     Density,
@@ -53,6 +65,7 @@ _LATER = {
 }
 
 __all__ = [
+    "NGPT",
     "Adaptive",
     "BadInput",
     "Consensus",
@@ -60,16 +73,20 @@ __all__ = [
     "Euclidean",
     "Field",
     "Gaussian",
+    "MixLN",
     "MultiHead",
     "Overlap",
     "Path",
     "Perceptron",
+    "PeriLN",
     "PostLN",
+    "PreLN",
     "Schedule",
     "SelfAttention",
     "Space",
     "Sphere",
     "Splitting",
+    "SqrtLN",
     "Stationary",
     "Tokens",
     "__version__",

@@ -29,6 +29,20 @@ from measureflow.theory.gaussians import (
 from measureflow.theory.gram import span_coordinates, velocity_of_gram
 from measureflow.theory.invariants import cross_ratios, growth_of_energy
 from measureflow.theory.mean_shift import gradient_of_log_partition, mean_shift_velocity
+from measureflow.theory.normalisations import (
+    SCHEMES,
+    alpha_for_cosine,
+    bound_on_initial_output,
+    clock_of_normalisation,
+    cone_of_local_rates,
+    gap_and_radius_of_normalised_tokens,
+    initial_speed_of_normalised_tokens,
+    output_of_equiangular_tokens,
+    rate_of_variance,
+    speed_factor,
+    speed_of_uniform_tokens,
+    switch_for_cosine,
+)
 from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
 from measureflow.theory.two_clusters import (
     asymptotic_merge_time,
@@ -47,10 +61,15 @@ from measureflow.theory.uniform_measure import (
 )
 
 __all__ = [
+    "SCHEMES",
+    "alpha_for_cosine",
     "asymptotic_merge_time",
     "beta_of_clustering_time",
     "blow_up_time_of_gaussian",
+    "bound_on_initial_output",
+    "clock_of_normalisation",
     "clustering_time",
+    "cone_of_local_rates",
     "contraction_of_a_layer",
     "cosine_of_equiangular_tokens",
     "cosine_of_two_clusters",
@@ -61,22 +80,29 @@ __all__ = [
     "effective_rate_of_layers",
     "eigenvalues_of_equal_clusters",
     "funk_hecke_coefficients",
+    "gap_and_radius_of_normalised_tokens",
     "gap_of_equiangular_tokens",
     "gap_of_two_clusters",
     "gradient_of_log_partition",
     "growth_of_energy",
     "growth_rates_around_uniform",
     "hemisphere_rate",
+    "initial_speed_of_normalised_tokens",
     "limit_of_gaussian",
     "mean_field_exponent",
     "mean_shift_velocity",
     "merge_time",
     "order_parameter_of_poisson_density",
+    "output_of_equiangular_tokens",
     "rate_at_consensus",
+    "rate_of_variance",
     "rates_at_causal_consensus",
     "span_coordinates",
+    "speed_factor",
     "speed_of_equiangular_tokens",
     "speed_of_two_clusters",
+    "speed_of_uniform_tokens",
+    "switch_for_cosine",
     "switching_betas",
     "velocity_of_gram",
 ]
