@@ -21,6 +21,7 @@ from measureflow.claims.figures import PublishedFigure, draw_figure, figure, fig
 from measureflow.claims.mutants import MUTANTS, Mutant, MutantTable, against_mutants
 from measureflow.claims.registry import all, find
 from measureflow.claims.results import Rejection, Result, Results
+from measureflow.claims.tables import coverage
 
 __all__ = [
     "MUTANTS",
@@ -41,6 +42,7 @@ __all__ = [
     "bibliography",
     "check",
     "claim",
+    "coverage",
     "draw_figure",
     "exploration",
     "explorations",

@@ -44,6 +44,11 @@ from measureflow.theory.normalisations import (
     switch_for_cosine,
 )
 from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
+from measureflow.theory.phase_front import (
+    error_of_phase_front,
+    rates_of_overlap_fluctuations,
+    width_of_phase_front,
+)
 from measureflow.theory.two_clusters import (
     asymptotic_merge_time,
     cosine_of_two_clusters,
@@ -79,6 +84,7 @@ __all__ = [
     "dominant_degree",
     "effective_rate_of_layers",
     "eigenvalues_of_equal_clusters",
+    "error_of_phase_front",
     "funk_hecke_coefficients",
     "gap_and_radius_of_normalised_tokens",
     "gap_of_equiangular_tokens",
@@ -97,6 +103,7 @@ __all__ = [
     "rate_at_consensus",
     "rate_of_variance",
     "rates_at_causal_consensus",
+    "rates_of_overlap_fluctuations",
     "span_coordinates",
     "speed_factor",
     "speed_of_equiangular_tokens",
@@ -105,4 +112,5 @@ __all__ = [
     "switch_for_cosine",
     "switching_betas",
     "velocity_of_gram",
+    "width_of_phase_front",
 ]

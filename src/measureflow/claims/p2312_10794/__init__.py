@@ -7,7 +7,19 @@ from measureflow.claims.p2312_10794 import (
     invariants,
     masses,
     mean_field,
+    phase_diagrams,
+    phase_figures,
     saddles,
 )
 
-__all__ = ["consensus", "densities", "equiangular", "invariants", "masses", "mean_field", "saddles"]
+__all__ = [
+    "consensus",
+    "densities",
+    "equiangular",
+    "invariants",
+    "masses",
+    "mean_field",
+    "phase_diagrams",
+    "phase_figures",
+    "saddles",
+]
