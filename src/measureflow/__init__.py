@@ -18,7 +18,7 @@ if _os.environ.get("MEASUREFLOW_X64", "1") != "0":
 from measureflow import fields, flows, measures, paths, spaces, sums
 from measureflow import observables as observe
 from measureflow.errors import BadInput
-from measureflow.fields import Field, MultiHead, Perceptron, PostLN, Schedule, SelfAttention
+from measureflow.fields import Field, MultiHead, Perceptron, PostLN, RescaledAttention, Schedule, SelfAttention
 from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times
 from measureflow.measures import (
     Density,
@@ -64,6 +64,7 @@ __all__ = [
     "Path",
     "Perceptron",
     "PostLN",
+    "RescaledAttention",
     "Schedule",
     "SelfAttention",
     "Space",

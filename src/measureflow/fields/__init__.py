@@ -6,10 +6,11 @@ from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.masks import Causal, Mask
 from measureflow.fields.normalisations import Free, Normalisation, PostLN, default_normalisation
 from measureflow.fields.perceptron import Perceptron
+from measureflow.fields.rescaled import RescaledAttention
 from measureflow.fields.schedule import Schedule
 from measureflow.fields.scores import L2, Dot, Score
 from measureflow.fields.summing import all_exact, resolution, settled, sums_of, with_sums
-from measureflow.fields.weightings import Softmax, Unnormalised, Weighting
+from measureflow.fields.weightings import Hardmax, Linear, Softmax, Unnormalised, Weighting
 
 __all__ = [
     "L2",
@@ -18,12 +19,15 @@ __all__ = [
     "Dot",
     "Field",
     "Free",
+    "Hardmax",
+    "Linear",
     "Mask",
     "MultiHead",
     "Normalisation",
     "Parallel",
     "Perceptron",
     "PostLN",
+    "RescaledAttention",
     "Schedule",
     "Score",
     "SelfAttention",
