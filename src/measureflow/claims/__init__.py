@@ -3,7 +3,17 @@ reject."""
 
 from __future__ import annotations
 
-from measureflow.claims import bibliography, p2312_10794, p2410_23228, p2411_04990, p2501_18322, p2512_01868
+from measureflow.claims import (
+    bibliography,
+    p2305_05465,
+    p2312_10794,
+    p2407_01602,
+    p2410_23228,
+    p2411_04990,
+    p2501_18322,
+    p2508_09628,
+    p2512_01868,
+)
 from measureflow.claims.case import Case, Comparison
 from measureflow.claims.checking import check
 from measureflow.claims.claim import Claim, Mutation, claim
@@ -40,9 +50,12 @@ __all__ = [
     "figures",
     "find",
     "find_figures",
+    "p2305_05465",
     "p2312_10794",
+    "p2407_01602",
     "p2410_23228",
     "p2411_04990",
     "p2501_18322",
+    "p2508_09628",
     "p2512_01868",
 ]

@@ -52,6 +52,8 @@ class Growth(eqx.Module):
         """Return the growth of a matrix that can be looked at."""
         symmetric = np.array_equal(value, value.T)
         roots, vectors = np.linalg.eigh(value) if symmetric else np.linalg.eig(value)
+        if not symmetric:  # real eigenvalues are no other program than complex ones
+            roots, vectors = roots.astype(complex), vectors.astype(complex)
         kept = np.where(roots.real >= 0, roots, 0) if growing else roots
         rate = float(kept.real.max())
         if not symmetric and np.linalg.cond(vectors) > CONDITION and not growing:

@@ -7,7 +7,8 @@ from measureflow.claims.p2312_10794 import (
     invariants,
     masses,
     mean_field,
+    repulsion,
     saddles,
 )
 
-__all__ = ["consensus", "densities", "equiangular", "invariants", "masses", "mean_field", "saddles"]
+__all__ = ["consensus", "densities", "equiangular", "invariants", "masses", "mean_field", "repulsion", "saddles"]
