@@ -52,15 +52,14 @@ class Growth(eqx.Module):
         """Return the growth of a matrix that can be looked at."""
         symmetric = np.array_equal(value, value.T)
         roots, vectors = np.linalg.eigh(value) if symmetric else np.linalg.eig(value)
-        if not symmetric:  # real eigenvalues are no other program than complex ones
-            roots, vectors = roots.astype(complex), vectors.astype(complex)
+        # real eigenvalues are no other program than complex ones
+        roots, vectors = roots.astype(complex), vectors.astype(complex)
         kept = np.where(roots.real >= 0, roots, 0) if growing else roots
         rate = float(kept.real.max())
         if not symmetric and np.linalg.cond(vectors) > CONDITION and not growing:
             return cls(jnp.asarray(rate), None, jnp.asarray(value - rate * np.eye(len(value))), None)
         inverse = vectors.T if symmetric else np.linalg.inv(vectors)
-        rest = (vectors * (roots - kept)) @ inverse
-        left = jnp.asarray(rest.real) if growing and np.abs(roots - kept).max() > 0 else None
+        left = jnp.asarray(((vectors * (roots - kept)) @ inverse).real) if growing else None
         return cls(jnp.asarray(rate), tuple(map(jnp.asarray, (vectors, inverse, kept - rate))), None, left)
 
     def shape(self, t: Any) -> Matrix:

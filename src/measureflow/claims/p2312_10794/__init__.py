@@ -7,8 +7,19 @@ from measureflow.claims.p2312_10794 import (
     invariants,
     masses,
     mean_field,
+    open_repulsion,
     repulsion,
     saddles,
 )
 
-__all__ = ["consensus", "densities", "equiangular", "invariants", "masses", "mean_field", "repulsion", "saddles"]
+__all__ = [
+    "consensus",
+    "densities",
+    "equiangular",
+    "invariants",
+    "masses",
+    "mean_field",
+    "open_repulsion",
+    "repulsion",
+    "saddles",
+]
