@@ -27,6 +27,7 @@ from measureflow.theory.gaussians import (
     limit_of_gaussian,
 )
 from measureflow.theory.gram import span_coordinates, velocity_of_gram
+from measureflow.theory.heads import HeadSpectra, spectra_of_heads
 from measureflow.theory.invariants import cross_ratios, growth_of_energy
 from measureflow.theory.mean_shift import gradient_of_log_partition, mean_shift_velocity
 from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
@@ -47,6 +48,7 @@ from measureflow.theory.uniform_measure import (
 )
 
 __all__ = [
+    "HeadSpectra",
     "asymptotic_merge_time",
     "beta_of_clustering_time",
     "blow_up_time_of_gaussian",
@@ -75,6 +77,7 @@ __all__ = [
     "rate_at_consensus",
     "rates_at_causal_consensus",
     "span_coordinates",
+    "spectra_of_heads",
     "speed_of_equiangular_tokens",
     "speed_of_two_clusters",
     "switching_betas",
