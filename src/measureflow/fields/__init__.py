@@ -19,10 +19,11 @@ from measureflow.fields.normalisations import (
 )
 from measureflow.fields.normalised import Normalised, normalised
 from measureflow.fields.perceptron import Perceptron
+from measureflow.fields.rescaled import RescaledAttention
 from measureflow.fields.schedule import Schedule
 from measureflow.fields.scores import L2, Dot, Score
 from measureflow.fields.summing import all_exact, resolution, settled, sums_of, with_sums
-from measureflow.fields.weightings import Softmax, Unnormalised, Weighting
+from measureflow.fields.weightings import Hardmax, Linear, Softmax, Unnormalised, Weighting
 
 __all__ = [
     "L2",
@@ -32,7 +33,9 @@ __all__ = [
     "Dot",
     "Field",
     "Free",
+    "Hardmax",
     "LayerNorm",
+    "Linear",
     "Mask",
     "MixLN",
     "MultiHead",
@@ -43,6 +46,7 @@ __all__ = [
     "PeriLN",
     "PostLN",
     "PreLN",
+    "RescaledAttention",
     "Schedule",
     "Scheme",
     "Score",

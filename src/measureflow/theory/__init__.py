@@ -27,6 +27,7 @@ from measureflow.theory.gaussians import (
     limit_of_gaussian,
 )
 from measureflow.theory.gram import span_coordinates, velocity_of_gram
+from measureflow.theory.heads import HeadSpectra, spectra_of_heads
 from measureflow.theory.invariants import cross_ratios, growth_of_energy
 from measureflow.theory.mean_shift import gradient_of_log_partition, mean_shift_velocity
 from measureflow.theory.normalisations import (
@@ -67,6 +68,7 @@ from measureflow.theory.uniform_measure import (
 
 __all__ = [
     "SCHEMES",
+    "HeadSpectra",
     "alpha_for_cosine",
     "asymptotic_merge_time",
     "beta_of_clustering_time",
@@ -105,6 +107,7 @@ __all__ = [
     "rates_at_causal_consensus",
     "rates_of_overlap_fluctuations",
     "span_coordinates",
+    "spectra_of_heads",
     "speed_factor",
     "speed_of_equiangular_tokens",
     "speed_of_two_clusters",

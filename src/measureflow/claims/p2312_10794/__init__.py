@@ -7,8 +7,10 @@ from measureflow.claims.p2312_10794 import (
     invariants,
     masses,
     mean_field,
+    open_repulsion,
     phase_diagrams,
     phase_figures,
+    repulsion,
     saddles,
 )
 
@@ -19,7 +21,9 @@ __all__ = [
     "invariants",
     "masses",
     "mean_field",
+    "open_repulsion",
     "phase_diagrams",
     "phase_figures",
+    "repulsion",
     "saddles",
 ]
