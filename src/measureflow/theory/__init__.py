@@ -14,6 +14,18 @@ from measureflow.theory.consensus import (
     rate_at_consensus,
     rates_at_causal_consensus,
 )
+from measureflow.theory.counting import (
+    PARKING,
+    cap_mass,
+    chance_of_a_common_hemisphere,
+    expected_parked_centres,
+    expected_peaks_of_kernel_density,
+    expected_strong_centres,
+)
+from measureflow.theory.emergence import (
+    emergence_time,
+    selected_peaks,
+)
 from measureflow.theory.equiangular import (
     beta_of_clustering_time,
     clustering_time,
@@ -28,8 +40,34 @@ from measureflow.theory.gaussians import (
 )
 from measureflow.theory.gram import span_coordinates, velocity_of_gram
 from measureflow.theory.invariants import cross_ratios, growth_of_energy
+from measureflow.theory.long_context import (
+    cosine_after_attention,
+    critical_beta_of_nearest_key,
+    critical_gamma,
+    limit_of_cosine_after_attention,
+    participation_of_keys,
+)
 from measureflow.theory.mean_shift import gradient_of_log_partition, mean_shift_velocity
+from measureflow.theory.noise import (
+    cosine_of_brownian_motion,
+    critical_kappa,
+    order_parameter_near_onset,
+    tricritical_beta,
+)
 from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
+from measureflow.theory.stability import (
+    distance_to_no_temperature,
+    dobrushin_constant,
+    growth_of_twins,
+)
+from measureflow.theory.stationary_states import (
+    Branch,
+    StationaryState,
+    Transition,
+    branch_of_stationary_states,
+    stationary_states,
+    transition,
+)
 from measureflow.theory.two_clusters import (
     asymptotic_merge_time,
     cosine_of_two_clusters,
@@ -47,36 +85,62 @@ from measureflow.theory.uniform_measure import (
 )
 
 __all__ = [
+    "PARKING",
+    "Branch",
+    "StationaryState",
+    "Transition",
     "asymptotic_merge_time",
     "beta_of_clustering_time",
     "blow_up_time_of_gaussian",
+    "branch_of_stationary_states",
+    "cap_mass",
+    "chance_of_a_common_hemisphere",
     "clustering_time",
     "contraction_of_a_layer",
+    "cosine_after_attention",
+    "cosine_of_brownian_motion",
     "cosine_of_equiangular_tokens",
     "cosine_of_two_clusters",
     "cosine_of_two_tokens",
     "covariance_of_gaussian",
+    "critical_beta_of_nearest_key",
+    "critical_gamma",
+    "critical_kappa",
     "cross_ratios",
+    "distance_to_no_temperature",
+    "dobrushin_constant",
     "dominant_degree",
     "effective_rate_of_layers",
     "eigenvalues_of_equal_clusters",
+    "emergence_time",
+    "expected_parked_centres",
+    "expected_peaks_of_kernel_density",
+    "expected_strong_centres",
     "funk_hecke_coefficients",
     "gap_of_equiangular_tokens",
     "gap_of_two_clusters",
     "gradient_of_log_partition",
     "growth_of_energy",
+    "growth_of_twins",
     "growth_rates_around_uniform",
     "hemisphere_rate",
+    "limit_of_cosine_after_attention",
     "limit_of_gaussian",
     "mean_field_exponent",
     "mean_shift_velocity",
     "merge_time",
+    "order_parameter_near_onset",
     "order_parameter_of_poisson_density",
+    "participation_of_keys",
     "rate_at_consensus",
     "rates_at_causal_consensus",
+    "selected_peaks",
     "span_coordinates",
     "speed_of_equiangular_tokens",
     "speed_of_two_clusters",
+    "stationary_states",
     "switching_betas",
+    "transition",
+    "tricritical_beta",
     "velocity_of_gram",
 ]

@@ -1,4 +1,4 @@
-r"""How many: peaks of a kernel density, centres that a causal text is gathered about, hemispheres that hold all tokens."""
+"""How many: peaks of a kernel density, centres that gather a causal text, hemispheres that hold all tokens."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def chance_of_a_common_hemisphere(n: int, *, d: int) -> float:
     $$ P = 2^{-(n-1)} \sum_{k=0}^{d-1} \binom{n-1}{k} $$
 
     and 1 for $n \le d$. Wendel's theorem, as in Theorem 6.7 of [arXiv:2312.10794](https://arxiv.org/abs/2312.10794);
-    it holds for every law that is symmetric under $x \to -x$ and has no mass on hyperplanes. Relative error of rounding.
+    it holds for every law that is symmetric under $x \to -x$ and has no mass on hyperplanes. Exact to rounding.
 
     Raises:
         BadInput: n < 1, d < 2.

@@ -6,6 +6,7 @@ Equiangular tokens have the critical scale $\log n$; independent keys, as the ne
 from __future__ import annotations
 
 import math
+
 import numpy as np
 from scipy.special import gammaln
 
@@ -45,7 +46,7 @@ def cosine_after_attention(*, n: float, cosine: float, beta: float | None = None
     $$ \cos = \frac{a^2\rho + 2ac\,(1+(n-2)\rho) + c^2[(n-2)+((n-1)^2-(n-2))\rho]}
                    {a^2 + 2ac\,(n-1)\rho + c^2[(n-1)+(n-1)(n-2)\rho]} $$
 
-    Exact at finite n, to rounding; computed as $1 - (1-\rho)(a-c)^2/|y|^2$, so that it stays so up to any n. Derived, for
+    Exact at finite n, to rounding; computed as $1 - (1-\rho)(a-c)^2/|y|^2$, so that it stays so at any n. Derived, for
     [arXiv:2510.05554](https://arxiv.org/abs/2510.05554); it nears its limit like $n^{-|\gamma(1-\rho)-1|}$.
 
     Arguments:
@@ -140,13 +141,13 @@ def participation_of_keys(scale: float, *, d: int) -> float:
     Example:
         >>> from measureflow import theory
         >>> [round(theory.participation_of_keys(scale, d=3), 4) for scale in (0.1, 1.0, 10.0)]
-        [0.0492, 0.3711, 0.8488]
+        [0.0508, 0.4385, 0.9066]
     """
     scale, d = in_interval("scale", scale, 0.0, np.inf), as_dimension(d)
     half = (d - 1) / 2.0
     # beyond the last value no key is left but for a chance of e^-30; e^w with w a fifth apart is summed to rounding
     logs = np.arange(-40.0, scale * 30.0 ** (1.0 / half) + 40.0, 0.2)[:, None]
-    # s = v^2 makes d Lambda smooth at 0; nearer keys than w - 4 have met their exponential, farther than w + 40 not begun
+    # s = v^2 makes d Lambda smooth at 0; 1 - exp(-e^(w-s)) is 1 for s below w - 4 and 0 for s above w + 40
     sure, far = np.sqrt(np.maximum(logs - 4.0, 0.0)), np.sqrt(logs + 40.0)
     nodes, weights = np.polynomial.legendre.leggauss(100)
     v = sure + 0.5 * (far - sure) * (nodes + 1.0)

@@ -122,4 +122,3 @@ def cosine_of_brownian_motion(times: Any, *, kappa: float, d: int) -> Float[np.n
     """
     kappa = in_interval("kappa", kappa, 0.0, np.inf, closed=True)
     return np.exp(-(as_dimension(d) - 1) * as_times(times) / kappa)
-

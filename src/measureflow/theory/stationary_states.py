@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -328,9 +327,9 @@ def between(gibbs: GibbsMap, low: np.ndarray, high: np.ndarray, zero: Callable[[
 def stationary_states(*, beta: float, kappa: float, d: int) -> tuple[StationaryState, ...]:
     r"""Return the uniform law and the polarised states of USA with noise at one kappa, by their order parameter.
 
-    Every solution of $\mu \propto \exp(\kappa\beta^{-1}\int e^{\beta\langle x,y\rangle}d\mu(y))$ on the branch of degree
-    1: none before the spinodal, two between it and `kappa_#` where the transition is discontinuous, else one.
-    [arXiv:2606.05140](https://arxiv.org/abs/2606.05140); the fixed point is solved to 1e-13 in the moments.
+    Every solution of $\mu \propto \exp(\kappa\beta^{-1}\int e^{\beta\langle x,y\rangle}d\mu(y))$ on the polarised
+    branch: none before the spinodal, two between it and `kappa_#` where the transition is discontinuous, else one.
+    [arXiv:2606.05140](https://arxiv.org/abs/2606.05140); moments right to 1e-10.
 
     Raises:
         BadInput: beta < 0, kappa <= 0, d < 2, or a kappa so large that the state is too narrow.
