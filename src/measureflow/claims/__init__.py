@@ -3,7 +3,19 @@ reject."""
 
 from __future__ import annotations
 
-from measureflow.claims import bibliography, p2312_10794, p2410_23228, p2411_04990, p2501_18322, p2512_01868
+from measureflow.claims import (
+    bibliography,
+    p2312_10794,
+    p2410_23228,
+    p2411_04990,
+    p2412_09080,
+    p2501_18322,
+    p2504_14697,
+    p2510_05554,
+    p2512_01868,
+    p2605_08505,
+    p2606_05140,
+)
 from measureflow.claims.case import Case, Comparison
 from measureflow.claims.checking import check
 from measureflow.claims.claim import Claim, Mutation, claim
@@ -43,6 +55,11 @@ __all__ = [
     "p2312_10794",
     "p2410_23228",
     "p2411_04990",
+    "p2412_09080",
     "p2501_18322",
+    "p2504_14697",
+    "p2510_05554",
     "p2512_01868",
+    "p2605_08505",
+    "p2606_05140",
 ]

@@ -147,7 +147,9 @@ def polarised_state_wins_before_the_uniform_one_fails(case: Case) -> None:
     kappas = onset * np.array([0.96, 0.99])
     states = [at_rest(case, beta, float(kappa), 3.0)[0] for kappa in kappas]
     case.require("both states are polarised", all(values.max() > 2.0 for values in states))
-    energies, slopes = np.transpose([weight_of_polarisation(*one) for one in zip(states, [beta] * 2, kappas, strict=True)])
+    energies, slopes = np.transpose(
+        [weight_of_polarisation(*one) for one in zip(states, [beta] * 2, kappas, strict=True)]
+    )
     curve = CubicHermiteSpline(kappas, energies, slopes)
     roots = curve.roots(extrapolate=True) / onset
     measured = float(roots[np.abs(roots - 0.95).argmin()])

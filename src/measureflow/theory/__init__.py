@@ -44,6 +44,7 @@ from measureflow.theory.long_context import (
     cosine_after_attention,
     critical_beta_of_nearest_key,
     critical_gamma,
+    gap_after_attention,
     limit_of_cosine_after_attention,
     participation_of_keys,
 )
@@ -105,6 +106,7 @@ __all__ = [
     "covariance_of_gaussian",
     "critical_beta_of_nearest_key",
     "critical_gamma",
+    "gap_after_attention",
     "critical_kappa",
     "cross_ratios",
     "distance_to_no_temperature",

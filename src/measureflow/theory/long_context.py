@@ -17,6 +17,7 @@ __all__ = [
     "cosine_after_attention",
     "critical_beta_of_nearest_key",
     "critical_gamma",
+    "gap_after_attention",
     "limit_of_cosine_after_attention",
     "participation_of_keys",
 ]
@@ -47,7 +48,7 @@ def cosine_after_attention(*, n: float, cosine: float, beta: float | None = None
                    {a^2 + 2ac\,(n-1)\rho + c^2[(n-1)+(n-1)(n-2)\rho]} $$
 
     Exact at finite n, to rounding; computed as $1 - (1-\rho)(a-c)^2/|y|^2$, so that it stays so at any n. Derived, for
-    [arXiv:2510.05554](https://arxiv.org/abs/2510.05554); it nears its limit like $n^{-|\gamma(1-\rho)-1|}$.
+    [arXiv:2510.05554](https://arxiv.org/abs/2510.05554).
 
     Arguments:
         n: how many tokens, at least 2; any size.
@@ -62,6 +63,21 @@ def cosine_after_attention(*, n: float, cosine: float, beta: float | None = None
         >>> [round(theory.cosine_after_attention(n=n, cosine=0.4, gamma=5 / 3), 6) for n in (1e2, 1e4)]
         [0.731477, 0.727315]
     """
+    return 1.0 - gap_after_attention(n=n, cosine=cosine, beta=beta, gamma=gamma)
+
+
+def gap_after_attention(*, n: float, cosine: float, beta: float | None = None, gamma: float | None = None) -> float:
+    r"""Return 1 less the cosine of `cosine_after_attention` with a small relative error, also where it is tiny.
+
+    $(1-\rho)(a-c)^2/|y|^2$, which falls like $n^{-2(1-\gamma(1-\rho))}$ below $\gamma_c$; above it the cosine nears
+    $\rho$ like $n^{-(\gamma(1-\rho)-1)}$. Derived, for [arXiv:2510.05554](https://arxiv.org/abs/2510.05554). Arguments
+    and errors as there.
+
+    Example:
+        >>> from measureflow import theory
+        >>> float(f"{theory.gap_after_attention(n=1e9, cosine=0.4, gamma=4 / 3):.3e}")
+        0.000365
+    """
     if not (math.isfinite(n) and n >= 2):
         raise BadInput(f"theory: n is {n}; give a number of tokens, at least 2.")
     rho = in_interval("cosine", cosine, -1.0 / (n - 1), 1.0, closed=True)
@@ -72,7 +88,7 @@ def cosine_after_attention(*, n: float, cosine: float, beta: float | None = None
     own, each = 1.0 / (1.0 + others), others / (1.0 + others) / (n - 1)
     # |y|^2 - <y, y'> = (1 - rho)(a - c)^2, and |y|^2 = (1 - rho)(a^2 + (n-1) c^2) + rho
     square = (1.0 - rho) * (own**2 + (n - 1) * each**2) + rho
-    return float(1.0 - (1.0 - rho) * (own - each) ** 2 / square)
+    return float((1.0 - rho) * (own - each) ** 2 / square)
 
 
 def limit_of_cosine_after_attention(*, cosine: float, gamma: float) -> float:

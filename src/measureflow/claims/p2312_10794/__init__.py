@@ -1,13 +1,27 @@
 """Claims of arXiv:2312.10794, a mathematical perspective on transformers: one module per theme of the paper."""
 
 from measureflow.claims.p2312_10794 import (
+    clustering,
     consensus,
     densities,
     equiangular,
+    hemispheres,
     invariants,
     masses,
     mean_field,
     saddles,
+    stability,
 )
 
-__all__ = ["consensus", "densities", "equiangular", "invariants", "masses", "mean_field", "saddles"]
+__all__ = [
+    "clustering",
+    "consensus",
+    "densities",
+    "equiangular",
+    "hemispheres",
+    "invariants",
+    "masses",
+    "mean_field",
+    "saddles",
+    "stability",
+]
