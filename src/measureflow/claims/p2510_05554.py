@@ -11,6 +11,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.paths.style import THEORY, shades
 
 #: tokens of the layer that is computed; the formula takes any number
 TOKENS = 32
@@ -87,6 +88,24 @@ def long_contexts_average_below_one_gamma_and_copy_above(case: Case) -> None:
         slope = np.log(gaps[1] / gaps[0]) / np.log(1e5)
         because = "the next term, smaller by n^-0.2 = 1e-4, over log 1e5; rounding of a gap above 1e-13"
         case.compare(slope, case.statement.exponent(rho, gamma), within=2e-3, because=because, name="exponent")
+
+
+@long_contexts_average_below_one_gamma_and_copy_above.figure
+def cosine_over_gamma(case: Case, ax: Any) -> Any:
+    """Draw the cosine after a layer over gamma, for longer and longer contexts."""
+    rho = case.instance["cosine"]
+    critical = theory.critical_gamma(cosine=rho)
+    gammas = np.linspace(0.0, 2.0 * critical, 400)
+    sizes = (1e2, 1e4, 1e6, 1e12)
+    for n, shade in zip(sizes, shades(len(sizes)), strict=True):
+        curve = [theory.cosine_after_attention(n=n, cosine=rho, gamma=gamma) for gamma in gammas]
+        ax.plot(gammas, curve, color=shade, label=rf"$n=10^{{{np.log10(n):.0f}}}$")
+    limit = [theory.limit_of_cosine_after_attention(cosine=rho, gamma=gamma) for gamma in gammas]
+    ax.plot(gammas, limit, "--", lw=1.2, color=THEORY, label=r"$n\to\infty$")
+    ax.plot([critical], [4 * rho / (1 + 3 * rho)], "o", color=THEORY, label=r"$4\rho/(1+3\rho)$ at $\gamma_c$")
+    ax.set(xlabel=r"$\gamma=\beta/\log n$", ylabel="cosine of two outputs", title=rf"$\rho={rho:.2f}$")
+    ax.legend()
+    return ax
 
 
 @long_contexts_average_below_one_gamma_and_copy_above.mutation("limit")

@@ -1,4 +1,4 @@
-"""Claims of arXiv:2606.05140, phase transitions of the noisy transformer model: when noise lets a polarised state be."""
+"""Claims of arXiv:2606.05140, phase transitions of the noisy transformer model in arbitrary dimension."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.paths.style import INK, THEORY, shades
 
 #: angles of every density on the circle, and heights on S^2: as in the linear phase, so that programs are shared
 SIZE = {2: 64, 3: 24}
@@ -87,7 +88,7 @@ def at_rest(case: Case, beta: float, kappa: float, concentration: float) -> tupl
     "free energy",
     covers=["V19"],
     id="2606.05140/V19-states",
-    states=lambda beta, kappa: [state for state in theory.stationary_states(beta=beta, kappa=kappa, d=2)],
+    states=lambda beta, kappa: list(theory.stationary_states(beta=beta, kappa=kappa, d=2)),
 )
 def noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map(case: Case) -> None:
     """Attention with noise settles at a fixed point of mu ~ exp(kappa/beta int e^(beta<x,y>) dmu)."""
@@ -99,6 +100,30 @@ def noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map(case: Case) -> No
     polarised = at_rest(case, beta, kappa, 3.0)[1]
     because = "after a time 40 kappa the slowest mode, of rate above 0.3 / kappa, has fallen to 1e-5 of its start"
     case.compare(polarised, stated[-1], within=1e-4, because=because)
+
+
+@noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map.figure
+def branches(case: Case, ax: Any) -> Any:
+    """Draw the polarised branches of three beta over the noise, and what the noisy flow found."""
+    beta = case.instance.get("beta", 4.0)
+    for value, shade in zip((1.0, theory.tricritical_beta(d=2), beta, 6.0), shades(4), strict=True):
+        onset = theory.critical_kappa(beta=value, d=2)
+        branch = theory.branch_of_stationary_states(beta=value, d=2, top=0.93)
+        share, order, stable = branch.kappas / onset, branch.order_parameters, branch.stable
+        ax.plot(share, np.where(stable, order, np.nan), color=shade, label=rf"$\beta={value:.3g}$")
+        ax.plot(share, np.where(stable, np.nan, order), ":", color=shade)
+    found = theory.transition(beta=beta, d=2)
+    marks = {r"$\kappa_\#$": found.onset, r"$\kappa_c$": found.coexistence, "spinodal": found.spinodal}
+    for (name, kappa), line in zip(marks.items(), ("-", "--", ":"), strict=True):
+        label = rf"{name} at $\beta={beta:.3g}$"
+        ax.axvline(kappa / found.onset, ls=line, lw=1.0, color=THEORY, label=label, zorder=0)
+    if "beta" in case.instance:
+        share = case.instance["kappa / kappa_#"]
+        order = at_rest(case, beta, share * found.onset, 3.0)[1][0]
+        ax.plot([share], [order], "o", color=INK, label="noisy flow at rest")
+    ax.set(xlabel=r"$\kappa/\kappa_\#$", ylabel=r"order parameter $m_1$", xlim=(0.8, 1.3), ylim=(0, 1))
+    ax.legend(loc="lower right")
+    return ax
 
 
 def states_at(beta: float, kappa: float) -> list[theory.StationaryState]:

@@ -300,7 +300,7 @@ def follow(gibbs: GibbsMap, index: int, top: float) -> list[np.ndarray]:
                 break
             continue
         points.append(u)
-        tangent, step = turned, min(1.5 * step, 0.1)
+        tangent, step = turned, min(1.5 * step, 0.05)
     if not points or points[-1][index + 1] < top:
         last = points[-1][index + 1] if points else 0.0
         raise BadInput(

@@ -1,4 +1,4 @@
-"""Claims of arXiv:2410.23228, emergence of meta-stable clustering in mean-field transformer models."""
+"""The linear phase: rates of the modes around the uniform law, which one is selected, and when it shows."""
 
 from __future__ import annotations
 
