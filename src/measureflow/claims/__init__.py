@@ -6,6 +6,7 @@ from __future__ import annotations
 from measureflow.claims import (
     bibliography,
     p2312_10794,
+    p2405_18273,
     p2410_23228,
     p2411_04990,
     p2412_09080,
@@ -53,6 +54,7 @@ __all__ = [
     "find",
     "find_figures",
     "p2312_10794",
+    "p2405_18273",
     "p2410_23228",
     "p2411_04990",
     "p2412_09080",

@@ -10,6 +10,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.claims.exploration import exploration
 from measureflow.claims.instances import N, cloud, follow, gaps, masses, normalised
 
 
@@ -255,3 +256,30 @@ def projection_on_the_complement_as_printed(point: Any, top: Any) -> Any:
 def where_the_first_one_started(point: Any, top: Any) -> Any:
     """x_1 itself, as for V = I."""
     return point
+
+
+@exploration("2411.04990", "Conjecture 1", covers=["P13"])
+def do_causal_tokens_gather_at_the_top_eigenvector(case: Case) -> dict[str, Any]:
+    """With V of distinct positive eigenvalues, does every causal token converge to plus or minus its top eigenvector?
+
+    Conjectured, and proved for the first token alone. The study follows random starts with random Q, K and gives the
+    share of tokens that ended at +xi, at -xi and elsewhere, and the largest distance of the first kinds from +-xi.
+    """
+    draws = {"smoke": 5, "standard": 40, "full": 300}[case.tier]
+    ends = []
+    for k in range(draws):
+        one = Case(f"{case.name} {k}", {}, seed=case.seed)
+        axes, _ = np.linalg.qr(one.generator("axes").normal(size=(3, 3)))
+        value = axes @ np.diag([1.0, one.draw("second", 0.3, 0.8), one.draw("third", 0.05, 0.25)]) @ axes.T
+        field = mf.SelfAttention(one.draw("beta", 0.2, 2.0), value=value, mask="causal")
+        points = follow(one, cloud(one), field, np.array([400.0]), rtol=1e-8)[-1]
+        ends.append(points @ axes[:, 0])
+    heights = np.concatenate(ends)
+    there = np.abs(heights) > 1 - 1e-4
+    return {
+        "starts": draws,
+        "tokens at +xi": float((there & (heights > 0)).mean()),
+        "tokens at -xi": float((there & (heights < 0)).mean()),
+        "elsewhere": float((~there).mean()),
+        "starts with both signs": float(np.mean([row.min() * row.max() < 0 for row in ends])),
+    }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.claims.exploration import exploration
 
 
 @claim(
@@ -51,3 +54,42 @@ def exponent_halved(plus: float, minus: float, beta: float) -> float:
     """The logits of opposite points differ by 2 beta; beta stands in its place."""
     weight = np.exp(beta)
     return minus / (plus * weight + minus) + plus / (minus * weight + plus)
+
+
+@exploration("2504.14697", "large beta", covers=["P12"])
+def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[str, Any]:
+    """Up to which beta does a density on the circle with a mean converge to one point, before any plateau?
+
+    For |beta| < beta_0(mu_0) it does (USA), and for a large beta a circle has several clusters. The study takes
+    quantiles of 1 + 2R cos(theta), follows SA to t = 40 and finds the least beta with more than one cluster there:
+    an upper estimate of a beta_0 that has no closed form, and one time in place of all.
+    """
+    n, until, found = 96, 40.0, []
+    means = [0.1, 0.4] if case.tier == "smoke" else [0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49]
+    shares = (np.arange(n) + 0.5) / n
+    grid = np.linspace(-np.pi, np.pi, 20_001)
+    for mean in means:
+        start = np.interp(shares, (grid + np.pi) / (2 * np.pi) + mean * np.sin(grid) / np.pi, grid)
+
+        def several(beta: float, start: np.ndarray = start) -> bool:
+            theta, step = start, 0.1
+            for _ in range(round(until / step)):
+                first = velocity_on_circle(theta, beta)
+                theta = theta + step * velocity_on_circle(theta + 0.5 * step * first, beta)
+            gaps = np.diff(np.sort(theta % (2 * np.pi)))
+            wrapped = 2 * np.pi - gaps.sum()
+            return bool((np.append(gaps, wrapped) > 0.3).sum() > 1)
+
+        low, high = 0.5, 40.0
+        for _ in range(6 if case.tier == "smoke" else 12):
+            middle = float(np.sqrt(low * high))
+            low, high = (low, middle) if several(middle) else (middle, high)
+        found.append(high)
+    return {"R": means, "least beta with several clusters at t = 40": found}
+
+
+def velocity_on_circle(theta: np.ndarray, beta: float) -> np.ndarray:
+    """Return the SA velocity of equal tokens on the circle."""
+    apart = theta[None] - theta[:, None]
+    weights = np.exp(beta * (np.cos(apart) - 1))
+    return (weights * np.sin(apart)).sum(axis=1) / weights.sum(axis=1)

@@ -9,6 +9,7 @@ from measureflow.claims.p2312_10794 import (
     invariants,
     masses,
     mean_field,
+    open_limits,
     saddles,
     stability,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "invariants",
     "masses",
     "mean_field",
+    "open_limits",
     "saddles",
     "stability",
 ]

@@ -90,8 +90,9 @@ def particles_gather_where_the_fastest_mode_says(case: Case) -> Any:
         shown = theory.emergence_time(amplitude=n**-0.5, beta=beta, d=2, model="unnormalised")
         below.axvline(shown, color=MUTED, lw=0.8, label=r"$\log n/(2\lambda)$")
         below.set(xlabel="time $t$", ylabel=r"$|\hat\mu_k|$", ylim=(1e-4, 1.5))
+        above.set_ylim(top=1.2 * above.get_ylim()[1])
         if column == 0:
-            above.legend(loc="upper right", frameon=True, edgecolor="none")
+            above.legend(loc="upper center", ncol=3, fontsize=9)
             below.legend(ncol=2, fontsize=9)
     return drawing
 
