@@ -13,18 +13,56 @@ from measureflow.claims import (
     p2501_18322,
     p2504_14697,
     p2510_05554,
+    p2510_22026,
     p2512_01868,
     p2605_08505,
     p2606_05140,
+    traces,
 )
-from measureflow.claims.case import Case, Comparison
-from measureflow.claims.checking import check
-from measureflow.claims.claim import Claim, Mutation, claim
-from measureflow.claims.exploration import Exploration, Findings, exploration, explorations, explore
-from measureflow.claims.figures import PublishedFigure, draw_figure, figure, figures, find_figures
-from measureflow.claims.mutants import MUTANTS, Mutant, MutantTable, against_mutants
-from measureflow.claims.registry import all, find
-from measureflow.claims.results import Rejection, Result, Results
+from measureflow.claims.case import (
+    Case,
+    Comparison,
+)
+from measureflow.claims.checking import (
+    check,
+)
+from measureflow.claims.claim import (
+    Claim,
+    Mutation,
+    claim,
+)
+from measureflow.claims.exploration import (
+    Exploration,
+    Findings,
+    exploration,
+    explorations,
+    explore,
+)
+from measureflow.claims.figures import (
+    PublishedFigure,
+    draw_figure,
+    figure,
+    figures,
+    find_figures,
+)
+from measureflow.claims.mutants import (
+    MUTANTS,
+    Mutant,
+    MutantTable,
+    against_mutants,
+)
+from measureflow.claims.registry import (
+    all,
+    find,
+)
+from measureflow.claims.results import (
+    Rejection,
+    Result,
+    Results,
+)
+from measureflow.claims.tables import (
+    coverage,
+)
 
 __all__ = [
     "MUTANTS",
@@ -45,6 +83,7 @@ __all__ = [
     "bibliography",
     "check",
     "claim",
+    "coverage",
     "draw_figure",
     "exploration",
     "explorations",
@@ -61,7 +100,9 @@ __all__ = [
     "p2501_18322",
     "p2504_14697",
     "p2510_05554",
+    "p2510_22026",
     "p2512_01868",
     "p2605_08505",
     "p2606_05140",
+    "traces",
 ]

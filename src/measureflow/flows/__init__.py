@@ -1,6 +1,7 @@
 """How depth runs: the discrete layer map, and the flow with controlled error. Knows nothing of what is predicted."""
 
 from measureflow.flows.conditions import Condition, Consensus, Overlap, Stationary, log_times
+from measureflow.flows.ensembles import Ensemble, ensemble
 from measureflow.flows.equiangular import Equiangular, equiangular
 from measureflow.flows.flow import flow
 from measureflow.flows.gram import gram
@@ -13,11 +14,13 @@ __all__ = [
     "Adaptive",
     "Condition",
     "Consensus",
+    "Ensemble",
     "Equiangular",
     "Overlap",
     "Span",
     "Splitting",
     "Stationary",
+    "ensemble",
     "equiangular",
     "flow",
     "gram",

@@ -10,6 +10,8 @@ from measureflow.claims.p2312_10794 import (
     masses,
     mean_field,
     open_limits,
+    phase_diagrams,
+    phase_figures,
     saddles,
     stability,
 )
@@ -24,6 +26,8 @@ __all__ = [
     "masses",
     "mean_field",
     "open_limits",
+    "phase_diagrams",
+    "phase_figures",
     "saddles",
     "stability",
 ]
