@@ -6,7 +6,8 @@ Everything here is plain NumPy and knows nothing of fields and flows: an indepen
 
 from __future__ import annotations
 
-from measureflow.theory.circle_clusters import eigenvalues_of_equal_clusters
+from measureflow.theory.circle_clusters import eigenvalues_of_equal_clusters, escape_time
+from measureflow.theory.cluster_counts import expected_modes_on_circle, expected_modes_on_sphere
 from measureflow.theory.consensus import (
     contraction_of_a_layer,
     effective_rate_of_layers,
@@ -14,6 +15,7 @@ from measureflow.theory.consensus import (
     rate_at_consensus,
     rates_at_causal_consensus,
 )
+from measureflow.theory.critical_points import CriticalPoint, critical_points_on_circle, hessian_on_circle
 from measureflow.theory.equiangular import (
     beta_of_clustering_time,
     clustering_time,
@@ -29,7 +31,16 @@ from measureflow.theory.gaussians import (
 from measureflow.theory.gram import span_coordinates, velocity_of_gram
 from measureflow.theory.invariants import cross_ratios, growth_of_energy
 from measureflow.theory.mean_shift import gradient_of_log_partition, mean_shift_velocity
+from measureflow.theory.metastability import (
+    bounds_of_collapse,
+    largest_overlap_of_caps,
+    margin_of_separation,
+    metastable_window,
+    spread_of_projected_gaussians,
+)
 from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
+from measureflow.theory.separated import are_separated_on_circle, chance_of_separation
+from measureflow.theory.staircase import Stair, collision_radius, crossing_time, length_of_a_step, staircase
 from measureflow.theory.two_clusters import (
     asymptotic_merge_time,
     cosine_of_two_clusters,
@@ -47,19 +58,30 @@ from measureflow.theory.uniform_measure import (
 )
 
 __all__ = [
+    "CriticalPoint",
+    "Stair",
+    "are_separated_on_circle",
     "asymptotic_merge_time",
     "beta_of_clustering_time",
     "blow_up_time_of_gaussian",
+    "bounds_of_collapse",
+    "chance_of_separation",
     "clustering_time",
+    "collision_radius",
     "contraction_of_a_layer",
     "cosine_of_equiangular_tokens",
     "cosine_of_two_clusters",
     "cosine_of_two_tokens",
     "covariance_of_gaussian",
+    "critical_points_on_circle",
     "cross_ratios",
+    "crossing_time",
     "dominant_degree",
     "effective_rate_of_layers",
     "eigenvalues_of_equal_clusters",
+    "escape_time",
+    "expected_modes_on_circle",
+    "expected_modes_on_sphere",
     "funk_hecke_coefficients",
     "gap_of_equiangular_tokens",
     "gap_of_two_clusters",
@@ -67,16 +89,23 @@ __all__ = [
     "growth_of_energy",
     "growth_rates_around_uniform",
     "hemisphere_rate",
+    "hessian_on_circle",
+    "largest_overlap_of_caps",
+    "length_of_a_step",
     "limit_of_gaussian",
+    "margin_of_separation",
     "mean_field_exponent",
     "mean_shift_velocity",
     "merge_time",
+    "metastable_window",
     "order_parameter_of_poisson_density",
     "rate_at_consensus",
     "rates_at_causal_consensus",
     "span_coordinates",
     "speed_of_equiangular_tokens",
     "speed_of_two_clusters",
+    "spread_of_projected_gaussians",
+    "staircase",
     "switching_betas",
     "velocity_of_gram",
 ]
