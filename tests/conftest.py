@@ -72,6 +72,15 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_programs_are_let_go() -> Iterator[None]:
+    """Let a worker go through thousands of tests without running out of mapped memory regions."""
+    yield
+    from measureflow.claims.programs import let_go  # the claims are not imported before a test asks for them
+
+    let_go()
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The project's folder."""

@@ -37,7 +37,7 @@ from measureflow.version import __version__
 
 if TYPE_CHECKING:
     from measureflow import claims, language, theory
-    from measureflow.claims import check, claim
+    from measureflow.claims import check, claim, explore
     from measureflow.language import load, trace
 
 #: names that are imported when they are first asked for: where each lives
@@ -47,6 +47,7 @@ _LATER = {
     "theory": ("measureflow.theory", None),
     "check": ("measureflow.claims", "check"),
     "claim": ("measureflow.claims", "claim"),
+    "explore": ("measureflow.claims", "explore"),
     "load": ("measureflow.language", "load"),
     "trace": ("measureflow.language", "trace"),
 }
@@ -77,6 +78,7 @@ __all__ = [
     "claim",
     "claims",
     "equiangular",
+    "explore",
     "fields",
     "flow",
     "flows",

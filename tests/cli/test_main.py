@@ -23,7 +23,7 @@ def said(capsys) -> tuple[str, str]:
     return captured.out, captured.err
 
 
-@pytest.mark.parametrize("command", ["report", "flow", "trace", "check", "cite"])
+@pytest.mark.parametrize("command", ["report", "flow", "trace", "check", "explore", "figure", "cite"])
 def test_every_command_explains_itself(command, capsys):
     assert main([command, "--help"]) == 0
     out, err = said(capsys)
@@ -35,7 +35,7 @@ def test_every_command_explains_itself(command, capsys):
 def test_without_a_command_the_commands_are_shown(capsys):
     assert main([]) == 0
     out, _ = said(capsys)
-    assert all(command in out for command in ("report", "flow", "trace", "check", "cite"))
+    assert all(command in out for command in ("report", "flow", "trace", "check", "explore", "figure", "cite"))
     assert main(["--version"]) == 0
     assert said(capsys)[0].startswith("measureflow 0.")
 
@@ -138,7 +138,7 @@ def test_check_prints_what_machines_read(capsys):
 def test_a_violated_claim_is_exit_code_1(capsys, monkeypatch):
     from measureflow.claims import registry
 
-    monkeypatch.setattr(registry, "CLAIMS", dict(registry.CLAIMS))
+    monkeypatch.setattr(registry.CLAIMS, "things", dict(registry.CLAIMS.things))
 
     @mf.claim("2312.10794", "(0.0)", covers=["X1"], states=lambda: 1.0)
     def one_is_two(case):
@@ -190,3 +190,12 @@ def test_ctrl_c_stops_within_a_second_and_keeps_what_was_saved():
     assert err.count("\n") == 1
     assert os.listdir() == ["run.partial"]
     assert len(mf.Path.load("run.partial/path.zarr")) >= 1
+
+
+def test_figures_are_listed_and_a_wrong_name_is_one_line(capsys):
+    assert main(["figure", "--json"]) == 0
+    assert isinstance(json.loads(said(capsys)[0]), list)
+    assert main(["figure", "fig-none"]) == 2
+    assert "no figure goes by 'fig-none'" in said(capsys)[1]
+    assert main(["explore", "P999"]) == 2
+    assert "no exploration goes by 'P999'" in said(capsys)[1]

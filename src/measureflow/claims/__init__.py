@@ -7,6 +7,8 @@ from measureflow.claims import bibliography, p2312_10794, p2410_23228, p2411_049
 from measureflow.claims.case import Case, Comparison
 from measureflow.claims.checking import check
 from measureflow.claims.claim import Claim, Mutation, claim
+from measureflow.claims.exploration import Exploration, Findings, exploration, explorations, explore
+from measureflow.claims.figures import PublishedFigure, draw_figure, figure, figures, find_figures
 from measureflow.claims.mutants import MUTANTS, Mutant, MutantTable, against_mutants
 from measureflow.claims.registry import all, find
 from measureflow.claims.results import Rejection, Result, Results
@@ -16,9 +18,12 @@ __all__ = [
     "Case",
     "Claim",
     "Comparison",
+    "Exploration",
+    "Findings",
     "Mutant",
     "MutantTable",
     "Mutation",
+    "PublishedFigure",
     "Rejection",
     "Result",
     "Results",
@@ -27,7 +32,14 @@ __all__ = [
     "bibliography",
     "check",
     "claim",
+    "draw_figure",
+    "exploration",
+    "explorations",
+    "explore",
+    "figure",
+    "figures",
     "find",
+    "find_figures",
     "p2312_10794",
     "p2410_23228",
     "p2411_04990",

@@ -11,6 +11,7 @@ import numpy as np
 
 from measureflow.claims.case import Case, Comparison, Memory, NotApplicable
 from measureflow.claims.claim import TIERS, Claim, Mutation
+from measureflow.claims.programs import let_go
 from measureflow.claims.registry import find
 from measureflow.claims.results import Rejection, Result, Results
 from measureflow.errors import BadInput
@@ -58,6 +59,7 @@ def check(
         if progress is not None:
             progress(done, len(claims), claim.title)
         results.append(examine(claim, tier=tier, seed=seed))
+        let_go()
     if progress is not None:
         progress(len(claims), len(claims), "")
     return Results(results)

@@ -19,6 +19,8 @@ COMMANDS = {
     "flow": "run one simulation, to a picture, a store and a page",
     "trace": "follow the tokens of a text through a trained model",
     "check": "check published claims numerically",
+    "explore": "study open questions numerically, without a verdict",
+    "figure": "draw a published figure again",
     "cite": "print the BibTeX entries of what a run used",
 }
 

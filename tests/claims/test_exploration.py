@@ -1,0 +1,61 @@
+"""Open questions: studied, never decided; each asks something, and goes by its name."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import measureflow as mf
+from measureflow.claims import exploration, explorations, explore
+
+ALL = explorations()
+
+
+def define(**options):
+    @exploration("1111.22222", "Problem 1", **{"covers": ["P99"], **options})
+    def how_long_is_a_coast(case):
+        """It is not known how long a coast is."""
+        return {"length": case.draw("ruler", 1.0, 2.0), "tier": case.tier, "lengths": [1.0, float("inf")]}
+
+    return how_long_is_a_coast
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_what_was_found_comes_without_a_verdict_on_truth():
+    one = define()
+    found = explore(one, tier="standard", seed=3)[0]
+    assert 1.0 <= found.found["length"] == found.instance["ruler"] <= 2.0
+    assert found.found["tier"] == "standard"
+    row = json.loads(json.dumps(found.to_json()))
+    assert row["verdict"] == "exploration"
+    assert row["found"]["lengths"] == [1.0, None]
+    assert "length: 1." in str(found)
+    assert explore("P99", seed=3)[0].instance == found.instance
+    assert explore("P99", seed=4)[0].instance != found.instance
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_an_exploration_is_no_claim_and_goes_by_its_names():
+    one = define()
+    for name in ("1111.22222/P99", "p99", "how-long-is-a-coast", "1111.22222"):
+        assert explore(name)[0].id == one.id
+    with pytest.raises(mf.BadInput, match="no claim goes by"):
+        mf.check("P99")
+    with pytest.raises(mf.BadInput, match=r"no exploration goes by 'P98'; the nearest are .*P99"):
+        explore("P98")
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_bad_explorations_are_refused():
+    with pytest.raises(mf.BadInput, match="which open problem"):
+        define(covers=[])
+    with pytest.raises(mf.BadInput, match="tier is 'big'"):
+        explore(define(), tier="big")
+
+
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.id)
+def test_every_exploration_of_the_library_finds_something(one):
+    found = explore(one, seed=5)[0]
+    assert found.found
+    json.dumps(found.to_json())
