@@ -3,7 +3,7 @@ reject."""
 
 from __future__ import annotations
 
-from measureflow.claims import bibliography, p2312_10794, p2410_23228, p2411_04990, p2501_18322, p2512_01868
+from measureflow.claims import bibliography, p2312_10794, p2410_06833, p2410_23228, p2411_04990, p2501_18322, p2512_01868
 from measureflow.claims.case import Case, Comparison
 from measureflow.claims.checking import check
 from measureflow.claims.claim import Claim, Mutation, claim
@@ -41,6 +41,7 @@ __all__ = [
     "find",
     "find_figures",
     "p2312_10794",
+    "p2410_06833",
     "p2410_23228",
     "p2411_04990",
     "p2501_18322",

@@ -5,6 +5,7 @@ from measureflow.fields.field import Field, Parallel, ranks_of
 from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.masks import Causal, Mask
 from measureflow.fields.normalisations import Free, Normalisation, PostLN, default_normalisation
+from measureflow.fields.paced import NearestPair, Pace, Paced, SpeedOfEnergy
 from measureflow.fields.perceptron import Perceptron
 from measureflow.fields.schedule import Schedule
 from measureflow.fields.scores import L2, Dot, Score
@@ -20,7 +21,10 @@ __all__ = [
     "Free",
     "Mask",
     "MultiHead",
+    "NearestPair",
     "Normalisation",
+    "Pace",
+    "Paced",
     "Parallel",
     "Perceptron",
     "PostLN",
@@ -28,6 +32,7 @@ __all__ = [
     "Score",
     "SelfAttention",
     "Softmax",
+    "SpeedOfEnergy",
     "Unnormalised",
     "Weighting",
     "all_exact",

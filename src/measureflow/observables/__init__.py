@@ -12,6 +12,7 @@ from measureflow.observables.cosines import (
 from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
 from measureflow.observables.jacobians import jacobian, jacobian_product
 from measureflow.observables.lyapunov import Spectrum, lyapunov
+from measureflow.observables.plateaus import Lifetimes, Plateaus, plateaus
 from measureflow.observables.ranks import effective_rank, participation_rank
 from measureflow.observables.registry import NAMED, named
 
@@ -19,6 +20,8 @@ __all__ = [
     "NAMED",
     "Clusters",
     "Histogram",
+    "Lifetimes",
+    "Plateaus",
     "Spectrum",
     "clusters",
     "cosine",
@@ -34,6 +37,7 @@ __all__ = [
     "order_parameter",
     "participation",
     "participation_rank",
+    "plateaus",
     "raw_dissipation",
     "raw_energy",
     "smallest_cosine",

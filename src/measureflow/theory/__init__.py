@@ -7,7 +7,7 @@ Everything here is plain NumPy and knows nothing of fields and flows: an indepen
 from __future__ import annotations
 
 from measureflow.theory.circle_clusters import eigenvalues_of_equal_clusters, escape_time
-from measureflow.theory.cluster_counts import expected_modes_on_circle, expected_modes_on_sphere
+from measureflow.theory.cluster_counts import expected_modes_on_sphere
 from measureflow.theory.consensus import (
     contraction_of_a_layer,
     effective_rate_of_layers,
@@ -80,7 +80,6 @@ __all__ = [
     "effective_rate_of_layers",
     "eigenvalues_of_equal_clusters",
     "escape_time",
-    "expected_modes_on_circle",
     "expected_modes_on_sphere",
     "funk_hecke_coefficients",
     "gap_of_equiangular_tokens",
