@@ -3,7 +3,17 @@ reject."""
 
 from __future__ import annotations
 
-from measureflow.claims import bibliography, p2312_10794, p2410_06833, p2410_23228, p2411_04990, p2501_18322, p2512_01868
+from measureflow.claims import (
+    bibliography,
+    p2312_10794,
+    p2410_06833,
+    p2410_23228,
+    p2411_04990,
+    p2501_18322,
+    p2507_22857,
+    p2509_25040,
+    p2512_01868,
+)
 from measureflow.claims.case import Case, Comparison
 from measureflow.claims.checking import check
 from measureflow.claims.claim import Claim, Mutation, claim
@@ -45,5 +55,7 @@ __all__ = [
     "p2410_23228",
     "p2411_04990",
     "p2501_18322",
+    "p2507_22857",
+    "p2509_25040",
     "p2512_01868",
 ]

@@ -8,6 +8,7 @@ from measureflow.claims.p2312_10794 import (
     masses,
     mean_field,
     saddles,
+    thresholds,
 )
 
-__all__ = ["consensus", "densities", "equiangular", "invariants", "masses", "mean_field", "saddles"]
+__all__ = ["consensus", "densities", "equiangular", "invariants", "masses", "mean_field", "saddles", "thresholds"]

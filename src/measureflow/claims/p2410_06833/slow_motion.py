@@ -73,9 +73,9 @@ def one_whatever_the_tokens(tokens: int) -> float:
 
 
 @caps_are_convex_and_their_manifold_is_flat.mutation("convexity")
-def a_token_does_not_count_itself(tokens: int) -> float:
-    """The constant is one less than the number of tokens."""
-    return tokens - 1.0
+def tokens_of_both_caps(tokens: int) -> float:
+    """The constant is the number of all tokens."""
+    return 2.0 * tokens
 
 
 @caps_are_convex_and_their_manifold_is_flat.mutation("flatness")
