@@ -105,7 +105,12 @@ def test_an_ensemble_of_paths_of_a_flow_agrees_with_its_paths(path):
 
 @pytest.mark.parametrize(
     ("subject", "options", "words"),
-    [([], {}, "empty"), (3, {}, "int is no path"), ([], {"level": 1.0}, "level is 1.0"), ([], {"ratio": 0.5}, "ratio is 0.5")],
+    [
+        ([], {}, "empty"),
+        (3, {}, "int is no path"),
+        ([], {"level": 1.0}, "level is 1.0"),
+        ([], {"ratio": 0.5}, "ratio is 0.5"),
+    ],
 )
 def test_bad_ensembles_are_refused(subject, options, words):
     with pytest.raises(BadInput, match=words):

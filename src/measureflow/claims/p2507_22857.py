@@ -57,7 +57,9 @@ def stable_states_apart_in_the_open_window(case: Case) -> dict[str, Any]:
     stable, saddles, flattest = [], 0, np.inf
     for n in range(3, most + 1):
         for beta in betas:
-            others = apart(theory.critical_points_on_circle(n, beta=float(beta), starts=starts, seed=case.seed % 10_000))
+            others = apart(
+                theory.critical_points_on_circle(n, beta=float(beta), starts=starts, seed=case.seed % 10_000)
+            )
             saddles += len(others)
             stable += [(n, float(beta), point.angles.tolist()) for point in others if point.largest < 0]
             flattest = min([flattest, *(point.largest for point in others)])

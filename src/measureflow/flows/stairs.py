@@ -49,9 +49,7 @@ class Stairs(eqx.Module):
     steps: int = eqx.field(static=True)
 
 
-def stairs(
-    tokens: Tokens, beta: Any, *, radius: Any = None, save: int = 20, solver: Adaptive | None = None
-) -> Stairs:
+def stairs(tokens: Tokens, beta: Any, *, radius: Any = None, save: int = 20, solver: Adaptive | None = None) -> Stairs:
     r"""Run modified USA* in the clock of the nearest pair until all tokens are one, and return the staircase.
 
     $$ \frac{dx_i}{ds} = \log\beta\;\min_{|x_k-x_l|>r} e^{\beta(1-\langle x_k,x_l\rangle)}
@@ -138,7 +136,7 @@ def gathered(
     status: str,
     beta: Any,
 ) -> Stairs:
-    """Return the legs as one run, with the state after the last glueing at its end; glued tokens go with their leader."""
+    """Return the legs as one run, the last glueing at its end; glued tokens go with their leader."""
     energies = [np.atleast_1d(np.asarray(observables.energy(leg, beta=beta))) for leg in legs]
     paths = [leg for leg in legs if isinstance(leg, Path)]
     shape = np.asarray(paths[0].points).shape[1:]

@@ -17,7 +17,7 @@ from measureflow.claims.claim import claim
     states=lambda n: 4.0 * (n - 1.0) ** 2 / np.pi**2,
 )
 def threshold_of_the_proof_is_four_times_the_quoted_one(case: Case) -> None:
-    """The proof of Theorem 5.1 needs (n-1) tau < pi/2 with beta sin^2 tau = cos tau: beta = 4 (n-1)^2/pi^2 in the plane."""
+    """The proof of Theorem 5.1 needs (n-1) tau < pi/2, beta sin^2 tau = cos tau: beta = 4 (n-1)^2/pi^2 in the plane."""
     n = case.draw("tokens", 20, 200, integer=True)
     tau = np.pi / (2.0 * (n - 1.0))
     measured = brentq(lambda beta: np.cos(tau) - beta * np.sin(tau) ** 2, 0.0, 4.0 * n * n)

@@ -51,7 +51,7 @@ def within_caps(points: np.ndarray, cap: np.ndarray) -> np.ndarray:
     },
 )
 def separated_caps_hold_their_tokens_and_collapse(case: Case) -> None:
-    """Up to T_2 separated tokens stay in caps of twice the size; from T_1 on those of a cap are e^(-lambda beta) near."""
+    """Up to T_2 tokens stay in caps of twice the size; from T_1 on those of a cap are within 2 e^(-lambda beta)."""
     epsilon, beta = case.draw("epsilon", 0.004, 0.0055), case.draw("beta", 20.0, 24.0)
     turn = case.draw("angle between the centres", 1.5, 1.65)
     centres = np.array([[1.0, 0.0, 0.0], [np.cos(turn), np.sin(turn), 0.0]])

@@ -58,7 +58,9 @@ def film(case: Case) -> Any:
         for spine in axes.spines.values():
             spine.set_visible(False)
     drawing.axes[0].legend(loc="center", fontsize=10)
-    caption(drawing, "arXiv:2410.06833: SA on the circle, n = 5, beta = 4, published start; normalised Euler of step 0.1")
+    caption(
+        drawing, "arXiv:2410.06833: SA on the circle, n = 5, beta = 4, published start; normalised Euler of step 0.1"
+    )
     return drawing
 
 
@@ -158,7 +160,9 @@ def escape(case: Case) -> Any:
 def due_merges(path: mf.Path, beta: float) -> list[float]:
     """Return when the nearest pair of clusters is due, as seen from the beginning of each lasting plateau."""
     due, times = [], np.asarray(path.times)
-    for count, begin in zip(*(getattr(mf.observe.plateaus(path, ratio=3.0), name) for name in ("counts", "start")), strict=True):
+    for count, begin in zip(
+        *(getattr(mf.observe.plateaus(path, ratio=3.0), name) for name in ("counts", "start")), strict=True
+    ):
         k = int(np.searchsorted(times, begin, side="right"))
         if count < 2 or k >= len(times) or begin < 5.0:
             continue
@@ -198,7 +202,9 @@ def counts(case: Case) -> Any:
         axes.plot(fine, modes, "--", color=THEORY, label=label)
         if d == 2:
             axes.plot(fine, np.sqrt(2.0 * fine), ":", color=MUTED, label=r"fastest wave, $\sqrt{2\beta}$")
-        axes.set(xscale="log", yscale="log", xlabel=r"$\beta$", ylabel="clusters", title="circle" if d == 2 else r"$S^2$")
+        axes.set(
+            xscale="log", yscale="log", xlabel=r"$\beta$", ylabel="clusters", title="circle" if d == 2 else r"$S^2$"
+        )
         plain_ticks(axes, betas)
         axes.legend(loc="upper left")
     caption(drawing, f"uniform tokens under SA, t = 10, {draws} draws each; bars: one standard error")

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 import measureflow as mf
-from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import exploration
 from measureflow.claims.instances import normalised
@@ -105,7 +104,14 @@ def bands_of_the_energy(case: Case) -> dict[str, Any]:
             until = float(np.exp(2.0 * beta) * 100)
             dwells = []
             for k in range(draws):
-                path = mf.flow(uniform(case, n, d, k), mf.SelfAttention(beta), until=until, save=120, record=("energy",), keep="last")
+                path = mf.flow(
+                    uniform(case, n, d, k),
+                    mf.SelfAttention(beta),
+                    until=until,
+                    save=120,
+                    record=("energy",),
+                    keep="last",
+                )
                 dwells.append(longest_in_a_band(np.asarray(path.times), np.asarray(path.recorded["energy"]), 0.02))
             medians.append(float(np.median(dwells)))
         found[f"d = {d}: median of the longest dwell"] = dict(zip(map(str, betas), medians, strict=True))

@@ -47,11 +47,14 @@ def drop(angles: np.ndarray, beta: float) -> float:
     "section 3, slow motion on the circle",
     covers=["V15"],
     status="derived",
-    states={"convexity": lambda tokens: float(tokens), "flatness": lambda n, alpha, beta: n**1.5 * np.exp(-(1 - alpha) * beta)},
+    states={
+        "convexity": lambda tokens: float(tokens),
+        "flatness": lambda n, alpha, beta: n**1.5 * np.exp(-(1 - alpha) * beta),
+    },
     id="2410.06833/slow-manifold",
 )
 def caps_are_convex_and_their_manifold_is_flat(case: Case) -> None:
-    """In caps of m tokens, m|u-v|^2/2 = E(u)-E(v) = |grad E|^2/(2m) nearly; on the manifold |grad E| is exponentially small."""
+    """In caps of m tokens m|u-v|^2/2 = E(u)-E(v) = |grad E|^2/(2m) nearly; on the manifold |grad E| is tiny."""
     angles, beta = two_caps(case)
     there = collapsed(angles)
     convexity = case.statement.convexity(HALF)

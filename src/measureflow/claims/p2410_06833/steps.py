@@ -101,7 +101,7 @@ def heights(angles: np.ndarray, masses: np.ndarray, beta: float) -> np.ndarray:
 
 @claim("2410.06833", "section 5, heights", covers=["V16", "E5"], status="erratum", states=heights, id="2410.06833/E5")
 def steps_have_the_heights_of_their_pairs(case: Case) -> None:
-    """When clusters of masses a and b meet, the energy in (0, 1] rises by 2ab; in the paper's own it rises by O(1/beta)."""
+    """When clusters of masses a and b meet, the energy in (0, 1] rises by 2ab (the printed one by O(1/beta))."""
     angles, masses, beta = instance(case)
     found = run(case, tokens_at(angles, masses), beta)
     nearest = np.array([step.angle for step in theory.staircase(angles, beta=beta, masses=masses)]).min()
@@ -165,7 +165,7 @@ def pace_of_the_nearest(squares: np.ndarray, beta: float) -> np.ndarray:
 
 @claim("2410.06833", "section 5, reparametrisation", covers=["E6"], status="erratum", states=pace_of_the_nearest)
 def clock_is_that_of_the_nearest_pair(case: Case) -> None:
-    """The clock log beta min e^(beta (1 - cos)), taken along the rescaled path, adds up to the time of the flow itself."""
+    """The clock log beta min e^(beta (1 - cos)), along the rescaled path, adds up to the time of the flow itself."""
     angles, masses, beta = instance(case)
     tokens, field = tokens_at(angles, masses), mf.SelfAttention(beta, weighting=Unnormalised(shifted=True))
     meeting, pace = Meeting(theory.collision_radius(beta)), NearestPair(beta, 0.5 * theory.collision_radius(beta))
@@ -173,9 +173,7 @@ def clock_is_that_of_the_nearest_pair(case: Case) -> None:
     case.require("the first pair met", own.status == "reached")
     end = lengths(angles, masses, beta)[0]
     times = np.linspace(0.0, 0.9 * end, 65)
-    paced = case.measure(
-        mf.flow, tokens, Paced(field, pace), until=meeting, save=times, solver=SOLVER, reduce=False
-    )
+    paced = case.measure(mf.flow, tokens, Paced(field, pace), until=meeting, save=times, solver=SOLVER, reduce=False)
     case.require("the rescaled flow met too", paced.status == "reached")
     first, second = np.triu_indices(5, 1)
     points = np.asarray(paced.points)
