@@ -18,7 +18,19 @@ if _os.environ.get("MEASUREFLOW_X64", "1") != "0":
 from measureflow import fields, flows, measures, paths, spaces, sums
 from measureflow import observables as observe
 from measureflow.errors import BadInput
-from measureflow.fields import Field, MultiHead, Perceptron, PostLN, Schedule, SelfAttention
+from measureflow.fields import (
+    NGPT,
+    Field,
+    MixLN,
+    MultiHead,
+    Perceptron,
+    PeriLN,
+    PostLN,
+    PreLN,
+    Schedule,
+    SelfAttention,
+    SqrtLN,
+)
 from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times
 from measureflow.measures import (
     Density,
@@ -36,23 +48,27 @@ from measureflow.spaces import Euclidean, Space, Sphere
 from measureflow.version import __version__
 
 if TYPE_CHECKING:
-    from measureflow import claims, language, theory
+    from measureflow import claims, language, runs, theory
     from measureflow.claims import check, claim, explore
     from measureflow.language import load, trace
+    from measureflow.runs import sweep
 
 #: names that are imported when they are first asked for: where each lives
 _LATER = {
     "claims": ("measureflow.claims", None),
     "language": ("measureflow.language", None),
+    "runs": ("measureflow.runs", None),
     "theory": ("measureflow.theory", None),
     "check": ("measureflow.claims", "check"),
     "claim": ("measureflow.claims", "claim"),
     "explore": ("measureflow.claims", "explore"),
     "load": ("measureflow.language", "load"),
+    "sweep": ("measureflow.runs", "sweep"),
     "trace": ("measureflow.language", "trace"),
 }
 
 __all__ = [
+    "NGPT",
     "Adaptive",
     "BadInput",
     "Consensus",
@@ -60,16 +76,20 @@ __all__ = [
     "Euclidean",
     "Field",
     "Gaussian",
+    "MixLN",
     "MultiHead",
     "Overlap",
     "Path",
     "Perceptron",
+    "PeriLN",
     "PostLN",
+    "PreLN",
     "Schedule",
     "SelfAttention",
     "Space",
     "Sphere",
     "Splitting",
+    "SqrtLN",
     "Stationary",
     "Tokens",
     "__version__",
@@ -91,8 +111,10 @@ __all__ = [
     "mixture",
     "observe",
     "paths",
+    "runs",
     "spaces",
     "sums",
+    "sweep",
     "theory",
     "trace",
     "uniform",

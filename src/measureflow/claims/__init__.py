@@ -12,7 +12,9 @@ from measureflow.claims import (
     p2501_18322,
     p2507_22857,
     p2509_25040,
+    p2510_22026,
     p2512_01868,
+    traces,
 )
 from measureflow.claims.case import Case, Comparison
 from measureflow.claims.checking import check
@@ -22,6 +24,7 @@ from measureflow.claims.figures import PublishedFigure, draw_figure, figure, fig
 from measureflow.claims.mutants import MUTANTS, Mutant, MutantTable, against_mutants
 from measureflow.claims.registry import all, find
 from measureflow.claims.results import Rejection, Result, Results
+from measureflow.claims.tables import coverage
 
 __all__ = [
     "MUTANTS",
@@ -42,6 +45,7 @@ __all__ = [
     "bibliography",
     "check",
     "claim",
+    "coverage",
     "draw_figure",
     "exploration",
     "explorations",
@@ -57,5 +61,7 @@ __all__ = [
     "p2501_18322",
     "p2507_22857",
     "p2509_25040",
+    "p2510_22026",
     "p2512_01868",
+    "traces",
 ]

@@ -114,15 +114,20 @@ class SelfAttention(Field):
         $P_x \sum_j w_j V y_j = P_x V \sum_j w_j (y_j - x) + (\sum_j w_j) P_x V x$, and the last term vanishes on the
         sphere where `V` is a multiple of the identity: speeds of 1e-200 keep their digits.
         """
-        if isinstance(mu, Gaussian):
-            return self.output(x, mu)
+        return self.output(x, mu) if isinstance(mu, Gaussian) else self.output_and_velocity(x, mu, positions)[1]
+
+    def output_and_velocity(
+        self, x: Float[Array, "m d"], mu: Measure, positions: Int[Array, "m"] | None = None
+    ) -> tuple[Float[Array, "m d"], Float[Array, "m d"]]:
+        r"""Return both from one sum in difference form: $A = V \sum_j w_j (y_j - x) + (\sum_j w_j) V x$."""
         self.check_dimension(x, mu)
         mu = self.at_atoms(mu)
         pulled, weight = self.sum.pull(self.kernel, x, ranks_of(self, x, mu, positions), mu)
-        velocity = mu.space.tangent(x, apply(self.value, pulled))
-        if is_scalar(self.value) and isinstance(mu.space, Sphere):
-            return velocity
-        return velocity + weight[:, None] * mu.space.tangent(x, apply(self.value, x))
+        moved, own = apply(self.value, pulled), weight[:, None] * apply(self.value, x)
+        velocity = mu.space.tangent(x, moved)
+        if not (is_scalar(self.value) and isinstance(mu.space, Sphere)):
+            velocity = velocity + weight[:, None] * mu.space.tangent(x, apply(self.value, x))
+        return moved + own, velocity
 
     def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
         """Return `b` and `B` of the velocity under a Gaussian, see `attention_on_gaussian`."""
@@ -279,6 +284,13 @@ class MultiHead(Field):
     ) -> Float[Array, "m d"]:
         """Return the sum of the heads' velocities."""
         return total([head(x, mu, positions) for head in self.heads])
+
+    def output_and_velocity(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> tuple[Float[Array, "m d"], Float[Array, "m d"]]:
+        """Return the sums of both over the heads."""
+        outputs, velocities = zip(*(head.output_and_velocity(x, mu, positions) for head in self.heads), strict=True)
+        return total(list(outputs)), total(list(velocities))
 
     def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
         """Return the sums over the heads."""

@@ -1,6 +1,7 @@
 """How depth runs: the discrete layer map, and the flow with controlled error. Knows nothing of what is predicted."""
 
 from measureflow.flows.conditions import Condition, Consensus, Meeting, Overlap, Stationary, log_times
+from measureflow.flows.ensembles import Ensemble, ensemble
 from measureflow.flows.equiangular import Equiangular, equiangular
 from measureflow.flows.flow import flow
 from measureflow.flows.gram import gram
@@ -14,6 +15,7 @@ __all__ = [
     "Adaptive",
     "Condition",
     "Consensus",
+    "Ensemble",
     "Equiangular",
     "Meeting",
     "Overlap",
@@ -21,6 +23,7 @@ __all__ = [
     "Splitting",
     "Stairs",
     "Stationary",
+    "ensemble",
     "equiangular",
     "flow",
     "gram",

@@ -52,12 +52,12 @@ class Cohorts(eqx.Module):
 
 
 def may_coarsen(tokens: Tokens, field: Field) -> bool:
-    """Tell whether merging is exact up to its distance: the field is autonomous, blind to positions, and sees weights.
+    """Tell whether merging is exact up to its distance: the field joins tokens (see `Field.joins`), and sees weights.
 
     Under a mask coincident tokens see different prefixes and separate; a field of one's own that ignores the weights
     would move differently once they are joined, and is found out on a few tokens here.
     """
-    if not field.autonomous or field.positional or tokens.n < 2:
+    if not field.joins or tokens.n < 2:
         return False
     return is_ours(field) or sees_weights(tokens, field)
 

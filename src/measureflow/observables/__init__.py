@@ -7,6 +7,7 @@ from measureflow.observables.cosines import (
     cosine_histogram,
     cosines,
     order_parameter,
+    overlap,
     smallest_cosine,
 )
 from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
@@ -35,6 +36,7 @@ __all__ = [
     "lyapunov",
     "named",
     "order_parameter",
+    "overlap",
     "participation",
     "participation_rank",
     "plateaus",

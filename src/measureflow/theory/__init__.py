@@ -38,7 +38,26 @@ from measureflow.theory.metastability import (
     metastable_window,
     spread_of_projected_gaussians,
 )
+from measureflow.theory.normalisations import (
+    SCHEMES,
+    alpha_for_cosine,
+    bound_on_initial_output,
+    clock_of_normalisation,
+    cone_of_local_rates,
+    gap_and_radius_of_normalised_tokens,
+    initial_speed_of_normalised_tokens,
+    output_of_equiangular_tokens,
+    rate_of_variance,
+    speed_factor,
+    speed_of_uniform_tokens,
+    switch_for_cosine,
+)
 from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
+from measureflow.theory.phase_front import (
+    error_of_phase_front,
+    rates_of_overlap_fluctuations,
+    width_of_phase_front,
+)
 from measureflow.theory.separated import are_separated_on_circle, chance_of_separation
 from measureflow.theory.staircase import Stair, collision_radius, crossing_time, length_of_a_step, staircase
 from measureflow.theory.two_clusters import (
@@ -58,16 +77,21 @@ from measureflow.theory.uniform_measure import (
 )
 
 __all__ = [
+    "SCHEMES",
     "CriticalPoint",
     "Stair",
+    "alpha_for_cosine",
     "are_separated_on_circle",
     "asymptotic_merge_time",
     "beta_of_clustering_time",
     "blow_up_time_of_gaussian",
+    "bound_on_initial_output",
     "bounds_of_collapse",
     "chance_of_separation",
+    "clock_of_normalisation",
     "clustering_time",
     "collision_radius",
+    "cone_of_local_rates",
     "contraction_of_a_layer",
     "cosine_of_equiangular_tokens",
     "cosine_of_two_clusters",
@@ -79,9 +103,11 @@ __all__ = [
     "dominant_degree",
     "effective_rate_of_layers",
     "eigenvalues_of_equal_clusters",
+    "error_of_phase_front",
     "escape_time",
     "expected_modes_on_sphere",
     "funk_hecke_coefficients",
+    "gap_and_radius_of_normalised_tokens",
     "gap_of_equiangular_tokens",
     "gap_of_two_clusters",
     "gradient_of_log_partition",
@@ -89,6 +115,7 @@ __all__ = [
     "growth_rates_around_uniform",
     "hemisphere_rate",
     "hessian_on_circle",
+    "initial_speed_of_normalised_tokens",
     "largest_overlap_of_caps",
     "length_of_a_step",
     "limit_of_gaussian",
@@ -98,13 +125,20 @@ __all__ = [
     "merge_time",
     "metastable_window",
     "order_parameter_of_poisson_density",
+    "output_of_equiangular_tokens",
     "rate_at_consensus",
+    "rate_of_variance",
     "rates_at_causal_consensus",
+    "rates_of_overlap_fluctuations",
     "span_coordinates",
+    "speed_factor",
     "speed_of_equiangular_tokens",
     "speed_of_two_clusters",
+    "speed_of_uniform_tokens",
     "spread_of_projected_gaussians",
     "staircase",
+    "switch_for_cosine",
     "switching_betas",
     "velocity_of_gram",
+    "width_of_phase_front",
 ]

@@ -7,8 +7,21 @@ from measureflow.claims.p2312_10794 import (
     invariants,
     masses,
     mean_field,
+    phase_diagrams,
+    phase_figures,
     saddles,
     thresholds,
 )
 
-__all__ = ["consensus", "densities", "equiangular", "invariants", "masses", "mean_field", "saddles", "thresholds"]
+__all__ = [
+    "consensus",
+    "densities",
+    "equiangular",
+    "invariants",
+    "masses",
+    "mean_field",
+    "phase_diagrams",
+    "phase_figures",
+    "saddles",
+    "thresholds",
+]
