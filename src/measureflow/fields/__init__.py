@@ -18,6 +18,7 @@ from measureflow.fields.normalisations import (
     default_normalisation,
 )
 from measureflow.fields.normalised import Normalised, normalised
+from measureflow.fields.paced import NearestPair, Pace, Paced, SpeedOfEnergy
 from measureflow.fields.perceptron import Perceptron
 from measureflow.fields.rescaled import RescaledAttention
 from measureflow.fields.schedule import Schedule
@@ -39,8 +40,11 @@ __all__ = [
     "Mask",
     "MixLN",
     "MultiHead",
+    "NearestPair",
     "Normalisation",
     "Normalised",
+    "Pace",
+    "Paced",
     "Parallel",
     "Perceptron",
     "PeriLN",
@@ -52,6 +56,7 @@ __all__ = [
     "Score",
     "SelfAttention",
     "Softmax",
+    "SpeedOfEnergy",
     "SqrtLN",
     "Unnormalised",
     "Weighting",

@@ -23,6 +23,7 @@ from measureflow.observables.energies import dissipation, energy, participation,
 from measureflow.observables.hulls import Hull, distance_to_hull, hull
 from measureflow.observables.jacobians import jacobian, jacobian_product
 from measureflow.observables.lyapunov import Spectrum, lyapunov
+from measureflow.observables.plateaus import Lifetimes, Plateaus, plateaus
 from measureflow.observables.ranks import effective_rank, participation_rank
 from measureflow.observables.registry import NAMED, named
 
@@ -31,6 +32,8 @@ __all__ = [
     "Clusters",
     "Histogram",
     "Hull",
+    "Lifetimes",
+    "Plateaus",
     "Spectrum",
     "Unscaled",
     "attention",
@@ -55,6 +58,7 @@ __all__ = [
     "overlap",
     "participation",
     "participation_rank",
+    "plateaus",
     "raw_dissipation",
     "raw_energy",
     "smallest_cosine",

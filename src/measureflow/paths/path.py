@@ -18,7 +18,6 @@ from measureflow.errors import BadInput
 from measureflow.fields import Field
 from measureflow.measures import Measure, Tokens
 from measureflow.paths.certificate import Certificate, compare
-from measureflow.paths.plateaus import Plateaus, plateaus_of
 from measureflow.paths.recipe import Recipe
 from measureflow.spaces import Space, Sphere, is_traced
 
@@ -207,9 +206,9 @@ class Path(eqx.Module):
         return observables.clusters(self).membership
 
     @property
-    def plateaus(self) -> Plateaus:
-        """How long the path has each number of clusters, see `mf.paths.Plateaus`."""
-        return plateaus_of(self)
+    def plateaus(self) -> observables.Plateaus:
+        """How long the path has each number of clusters, see `mf.observe.plateaus`."""
+        return observables.plateaus(self)
 
     def certify(self) -> Certificate:
         """Run again at a tenth of the tolerance (and of the merge distance) and say which conclusions hold.

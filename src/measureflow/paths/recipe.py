@@ -46,6 +46,7 @@ KINDS = (
     fields.Weighting,
     fields.Mask,
     fields.Normalisation,
+    fields.Pace,
 )
 
 for _room in (spaces, measures, sums, fields):

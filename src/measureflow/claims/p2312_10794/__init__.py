@@ -16,6 +16,7 @@ from measureflow.claims.p2312_10794 import (
     repulsion,
     saddles,
     stability,
+    thresholds,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "repulsion",
     "saddles",
     "stability",
+    "thresholds",
 ]
