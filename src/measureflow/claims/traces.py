@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from measureflow.claims.case import Case
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 from measureflow.errors import BadInput
 from measureflow.language import Transformer, load, trace
 from measureflow.language.model import assemble
@@ -168,9 +168,9 @@ def do_clusters_and_leaders_follow_the_meaning_of_words(case: Case) -> dict[str,
 
 
 @do_clusters_and_leaders_follow_the_meaning_of_words.figure
-def draw(case: Case, ax: Any) -> None:
+def draw(findings: Findings, ax: Any) -> None:
     """Draw the distance from shuffled labels along depth, trained beside random."""
-    found = case.measure(do_clusters_and_leaders_follow_the_meaning_of_words.study, case)
+    found = findings.found
     for name, style in (("trained", "-"), ("random", ":")):
         for what, marker in (("clusters", "o"), ("cosines", "s"), ("leaders", "^")):
             z = found.get(f"{name}: {what}, z along depth", [])

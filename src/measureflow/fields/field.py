@@ -41,6 +41,12 @@ class Field(eqx.Module):
         mu = as_tokens(mu) if isinstance(mu, Density) else mu
         return mu.space.tangent(x, self.output(x, mu, positions))
 
+    def output_and_velocity(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> tuple[Float[Array, "m d"], Float[Array, "m d"]]:
+        """Return both `output(x, mu)` and `field(x, mu)`; a field that has both from one sum says so here."""
+        return self.output(x, mu, positions), self(x, mu, positions)
+
     def at(self, t: Any) -> Field:
         """Return the field at depth `t`; a field that does not change with depth is itself."""
         return self
@@ -71,6 +77,11 @@ class Field(eqx.Module):
     def autonomous(self) -> bool:
         """Whether the field is the same at every depth."""
         return type(self).at is Field.at
+
+    @property
+    def joins(self) -> bool:
+        """Whether tokens that have met may be joined: the field is the same at every depth and blind to positions."""
+        return self.autonomous and not self.positional
 
     @property
     def breaks(self) -> tuple[float, ...]:
@@ -123,6 +134,13 @@ class Parallel(Field):
     ) -> Float[Array, "m d"]:
         """Return the sum of the velocities, each computed in its own best way."""
         return total([part(x, mu, positions) for part in self.parts])
+
+    def output_and_velocity(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> tuple[Float[Array, "m d"], Float[Array, "m d"]]:
+        """Return the sums of both over the parts."""
+        outputs, velocities = zip(*(part.output_and_velocity(x, mu, positions) for part in self.parts), strict=True)
+        return total(list(outputs)), total(list(velocities))
 
     def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
         """Return the sums over the parts."""

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from measureflow.fields.attention import MultiHead, SelfAttention
 from measureflow.fields.field import Field, Parallel
 from measureflow.fields.matrices import Matrix
+from measureflow.fields.normalised import Normalised
 from measureflow.fields.schedule import Schedule
 from measureflow.measures import Tokens
 from measureflow.spaces import is_traced
@@ -18,7 +19,7 @@ from measureflow.sums import Automatic, Exact, Sum
 __all__ = ["all_exact", "resolution", "settled", "sums_of", "with_sums"]
 
 #: the fields that are made of others and pass them on unchanged
-COMPOSITES = {MultiHead: "heads", Parallel: "parts", Schedule: "fields"}
+COMPOSITES = {MultiHead: "heads", Parallel: "parts", Schedule: "fields", Normalised: "field"}
 
 
 def attentions(field: Field) -> list[SelfAttention]:
@@ -26,7 +27,7 @@ def attentions(field: Field) -> list[SelfAttention]:
     if isinstance(field, SelfAttention):
         return [field]
     parts = getattr(field, COMPOSITES.get(type(field), ""), ())
-    return [attention for part in parts for attention in attentions(part)]
+    return [attention for part in (parts if isinstance(parts, tuple) else (parts,)) for attention in attentions(part)]
 
 
 def replaced(field: Field, change: Callable[[SelfAttention], SelfAttention]) -> Field:
@@ -36,10 +37,12 @@ def replaced(field: Field, change: Callable[[SelfAttention], SelfAttention]) -> 
     name = COMPOSITES.get(type(field))
     if name is None:
         return field
-    return copied(field, **{name: tuple(replaced(part, change) for part in getattr(field, name))})
+    parts = getattr(field, name)
+    new = tuple(replaced(part, change) for part in parts) if isinstance(parts, tuple) else replaced(parts, change)
+    return copied(field, **{name: new})
 
 
-def copied(field: Field, **changed: object) -> Field:
+def copied(field: Field, /, **changed: object) -> Field:
     """Return the field with some of its leaves put in unchecked."""
     new = object.__new__(type(field))
     for name, value in {**vars(field), **changed}.items():
@@ -74,6 +77,8 @@ def settled(field: Field, mu: Tokens, tolerance: float | None) -> Field:
     leaves those sums as they are, so that a compiled program takes exact ones. Traced values leave all as they are.
     """
 
+    mu = field.scheme.seen(mu) if isinstance(field, Normalised) else mu
+
     def choose(attention: SelfAttention) -> SelfAttention:
         sum = attention.sum
         if isinstance(sum, Automatic) and sum.tolerance is None:
@@ -92,6 +97,8 @@ def all_exact(field: Field) -> Field:
 
 def resolution(field: Field, mu: Tokens) -> Float[Array, ""]:
     """Return a bound on the error that the field's sums leave in the velocities of mu's own tokens; 0 if exact."""
+    if isinstance(field, Normalised):
+        return field.pace(mu) * resolution(field.field, field.scheme.seen(mu))
     total = jnp.zeros((), mu.points.dtype)
     for attention in attentions(field):
         if not isinstance(attention.sum, Exact):

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from measureflow.errors import BadInput
-from measureflow.fields import Field, Normalisation, all_exact
+from measureflow.fields import Field, Normalisation, Normalised, Scheme, all_exact, normalised
 from measureflow.flows.coarsening import may_coarsen
-from measureflow.flows.conditions import Condition, checked_time, save_times
+from measureflow.flows.conditions import Condition, Stationary, checked_time, save_times
 from measureflow.flows.driver import drive
 from measureflow.flows.gaussian import gaussian_flow
 from measureflow.flows.hosts import gathered, spans_hosts
@@ -24,7 +24,7 @@ from measureflow.flows.noisy import Splitting, as_noise
 from measureflow.flows.plan import Plan
 from measureflow.flows.record import as_recorders, check_recorders, kept_indices
 from measureflow.flows.reduction import span_reduction
-from measureflow.flows.segment import Problem
+from measureflow.flows.segment import Problem, proved_sign
 from measureflow.flows.solver import Adaptive
 from measureflow.flows.traced import traced_flow
 from measureflow.measures import Density, Gaussian, Tokens
@@ -66,7 +66,9 @@ def flow(
         keep: which of the states stay: `"all"`, `"last"` or indices.
 
     Other arguments:
-        normalisation: `None` is PostLN on a sphere and no norm on Euclidean space.
+        normalisation: where the layer norm stands. `None` is `mf.PostLN()` on a sphere and no norm on Euclidean space.
+            Under `mf.PreLN()`, `mf.PeriLN()` and `mf.MixLN(switch)` tokens live in Euclidean space with a radius, the
+            field and conditions see their directions, and `path.on_sphere()` shows these.
         solver: `None` is `mf.Adaptive()`, with noise `mf.Splitting()`.
         noise: intensity 1/kappa of Brownian motion on the space: each token feels `sqrt(2 noise) dW`, so that the law
             of the tokens diffuses with `noise` times the Laplacian.
@@ -111,10 +113,10 @@ def flow(
     spread, tokens = tokens, gathered(tokens)  # what the host looks at, it has; the device keeps its share
     if store is not None and spans_hosts(spread):
         raise BadInput("flow: the tokens lie on several hosts, where there is no store=; use path.save after the run.")
-    condition = until.ready(tokens) if isinstance(until, Condition) else None
+    condition = waited_for(until, tokens, field) if isinstance(until, Condition) else None
     end = float(condition.cap) if condition is not None else checked_time(until)
     times = save_times(save, end)
-    sign = energy_sign(tokens, field) if shaking is None else 0
+    sign = proved_sign(tokens, field) if shaking is None else 0
     recorders = as_recorders(record)
     size = check_recorders(recorders, tokens, field)
     wanted = kept_indices(keep, len(times))
@@ -184,14 +186,28 @@ def checked(
         raise BadInput(
             f"flow needs float64 and the tokens are {tokens.points.dtype}; make them with points.astype(float)."
         )
-    checked_normalisation("flow", normalisation, tokens.space)
+    field = moved_by(tokens, field, normalisation, noisy)
     shown = field if is_traced(tokens, field) else all_exact(field)  # other sums are chosen from values, later
     check_field("flow", lambda mu: shown.at(0.0)(mu.points, mu), shown, tokens)
     return tokens, field, wanted() if solver is None else solver
 
 
-def energy_sign(tokens: Tokens, field: Field) -> int:
-    """Return +1 or -1 where an energy is proved to rise or to fall along the flow on the sphere, else 0."""
-    if not isinstance(tokens.space, Sphere) or not field.autonomous:
-        return 0
-    return field.energy_sign
+def moved_by(tokens: Tokens, field: Field, normalisation: Any, noisy: bool) -> Field:
+    """Return what moves the states of the tokens: the field under its normalisation."""
+    scheme = checked_normalisation("flow", normalisation, tokens.space)
+    motion = normalised(field, scheme)
+    scheme = motion.scheme if isinstance(motion, Normalised) else scheme
+    if noisy and not scheme.shakes:
+        raise BadInput(f"flow: noise has no meaning under {scheme!r}; use PostLN() on a sphere, or no norm.")
+    if isinstance(scheme, Scheme):
+        scheme.ready(tokens)
+    return motion
+
+
+def waited_for(condition: Condition, tokens: Tokens, field: Field) -> Condition:
+    """Return the condition made ready for what the field sees of the tokens."""
+    if not isinstance(field, Normalised):
+        return condition.ready(tokens)
+    if isinstance(condition, Stationary) and not isinstance(tokens.space, Sphere):
+        raise BadInput(f"flow: radii grow for ever under {field.scheme!r}; wait for mf.Consensus(delta) or a time.")
+    return condition.ready(field.scheme.seen(tokens))

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from measureflow.errors import BadInput
-from measureflow.fields import Field, Normalisation, all_exact, default_normalisation, settled
+from measureflow.fields import Field, Normalisation, Normalised, all_exact, default_normalisation, settled
 from measureflow.flows.memory import check_memory
 from measureflow.flows.record import Recorders, as_recorders, check_recorders, kept_indices, values_of
 from measureflow.measures import Tokens
@@ -34,7 +34,7 @@ def layers(
     record: Any = (),
     keep: Any = "all",
 ) -> Path:
-    r"""Apply layers: $x \leftarrow N(x + h\,A(x;\mu))$, what a network does.
+    r"""Apply layers: $x \leftarrow N(x + h\,A(x;\mu))$, what a network does; other schemes place the norm elsewhere.
 
     One step contracts a cluster by $1/(1+h)$, so this is first-order near the flow, and a thing of its own.
 
@@ -45,7 +45,8 @@ def layers(
         step: the residual step h; 1 for a sequence unless given.
 
     Other arguments:
-        normalisation: `None` is PostLN on a sphere and no norm on Euclidean space.
+        normalisation: where the layer norm stands, see `mf.PostLN`, `PreLN`, `PeriLN`, `MixLN`, `NGPT`, `SqrtLN`.
+            `None` is PostLN on a sphere and no norm on Euclidean space.
         record, keep: as in `flow`; the states are those after whole layers. `keep="sublayers"` keeps every sub-layer.
 
     The path's times are `step * layer` for one field and the layer index for a sequence.
@@ -70,13 +71,14 @@ def layers(
             "layers: one field needs depth= (how many layers) and step= (the residual step, 1 for a plain block)."
         )
     blocks = checked_blocks([field] if one else field)
+    check_not_normalised(blocks)
     h = checked_step(1.0 if step is None else step)
     turns = checked_depth(len(blocks) if depth is None else depth, one, blocks)
     recorders = as_recorders(record)
     if one:
         shown = all_exact(blocks[0])
-        check_field("layers", lambda mu: shown.at(0.0).output(mu.points, mu), shown, tokens)
-        blocks = [settled(blocks[0], tokens, None)]
+        check_field("layers", lambda mu: output_of(shown.at(0.0), mu, scheme), shown, tokens)
+        blocks = [settled(blocks[0], scheme.seen(tokens), None)]
     size = check_recorders(recorders, tokens, blocks[0] if one else None)
     sublayers, last_only = (isinstance(keep, str) and keep == name for name in ("sublayers", "last"))
     count = turns + 1 if one else len(whole_layers(blocks[:turns], sublayers)) + 1
@@ -162,7 +164,7 @@ def scan_layers(
         mu = tokens.replace(points=x)
         here = field if field.autonomous else field.at(k * h)
         saved = values_of(recorders, mu, here)
-        new = apply_layer(mu, here, h, scheme)
+        new = apply_layer(mu, here, h, scheme, k * h)
         able = alive & jnp.all(jnp.isfinite(new)) & (k < depth)
         return (jnp.where(able, new, x), able), (None if last_only else x, saved, able)
 
@@ -183,13 +185,19 @@ def scan_layers(
     return x[None] if last_only else points, recorded, jnp.sum(able)
 
 
-def apply_layer(mu: Tokens, field: Field, h: Array, scheme: Normalisation) -> Array:
-    """Return the points after one layer, in the state's precision; absent tokens stand still."""
+def output_of(field: Field, mu: Tokens, scheme: Normalisation) -> Array:
+    """Return what the field says where it sees the tokens as the normalisation shows them."""
+    seen = scheme.seen(mu)
+    return field.output(seen.points, seen)
+
+
+def apply_layer(mu: Tokens, field: Field, h: Array, scheme: Normalisation, t: Array) -> Array:
+    """Return the points after one layer at depth `t`, in the state's precision; absent tokens stand still."""
     x = mu.points
-    output = field.output(x, mu).astype(x.dtype)
+    output = output_of(field, mu, scheme).astype(x.dtype)
     if output.shape != x.shape:  # a sub-layer that changes the dimension replaces the state
         return jnp.where(mu.present[:, None], output, 0)
-    return jnp.where(mu.present[:, None], scheme.step(mu.space, x, output, h.astype(x.dtype)), x)
+    return jnp.where(mu.present[:, None], scheme.step(mu.space, x, output, h.astype(x.dtype), t), x)
 
 
 def in_turn(
@@ -207,8 +215,11 @@ def in_turn(
     states, times, last = [mu], [0.0], 0
     recorded = {recorder.name: [value] for recorder, value in zip(recorders, at_layer(recorders, mu), strict=True)}
     due = whole_layers(blocks[:turns], sublayers)
+    ends = np.cumsum([block.span for block in blocks[:turns]])
     for k, block in enumerate(blocks[:turns]):
-        points = apply_sublayer(mu, block, h, scheme)
+        # all sub-layers of a layer stand at its depth
+        depth = jnp.asarray(np.floor(ends[k] - block.span + 1e-9), float)
+        points = apply_sublayer(mu, block, h, scheme, depth)
         if not is_traced(points) and not bool(np.isfinite(np.asarray(points)).all()):
             break
         mu = mu.replace(space=mu.space.with_dimension(points.shape[1]), points=points)
@@ -240,9 +251,9 @@ def at_layer(recorders: Recorders, mu: Tokens) -> list[Array]:
 
 
 @eqx.filter_jit
-def apply_sublayer(mu: Tokens, field: Field, h: Array, scheme: Normalisation) -> Array:
+def apply_sublayer(mu: Tokens, field: Field, h: Array, scheme: Normalisation, depth: Array) -> Array:
     """Apply one sub-layer, compiled once for all of one shape and computed again in a backward pass."""
-    return eqx.filter_checkpoint(apply_layer)(mu, field, h, scheme)
+    return eqx.filter_checkpoint(apply_layer)(mu, field, h, scheme, depth)
 
 
 def check_field(verb: str, motion: Callable[[Tokens], Array], field: Field, tokens: Tokens) -> None:
@@ -265,6 +276,13 @@ def checked_normalisation(verb: str, normalisation: Any, space: Space) -> Normal
         raise BadInput(f"{verb}: normalisation is {normalisation!r}; give one such as mf.PostLN(), or None.")
     scheme.check(space)
     return scheme
+
+
+def check_not_normalised(blocks: list[Field]) -> None:
+    """Raise `BadInput` where a block is the motion of a flow under a scheme: a layer places the norm itself."""
+    for block in blocks:
+        if isinstance(block, Normalised):
+            raise BadInput(f"layers: {block!r} is a motion; give the field itself and normalisation={block.scheme!r}.")
 
 
 def checked_blocks(field: Any) -> list[Field]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from measureflow.errors import BadInput
-from measureflow.fields import Field
+from measureflow.fields import Field, PostLN
 from measureflow.flows import continuity as steps
 from measureflow.flows.conditions import Condition, Stationary, checked_time, save_times
 from measureflow.flows.continuity import Flowing, Problem
@@ -73,7 +73,9 @@ def flow_of_density(
         raise BadInput(f"flow: {said} is followed without chance and in one go.")
     if solver is not None and not isinstance(solver, Adaptive):
         raise BadInput(f"flow: solver is {solver!r}; a density takes mf.Adaptive(...) or None, with noise too.")
-    checked_normalisation("flow", normalisation, density.space)
+    scheme = checked_normalisation("flow", normalisation, density.space)
+    if not isinstance(scheme, PostLN):
+        raise BadInput(f"flow: a density moves under PostLN(), not {scheme!r}; draw tokens from it with sample(n).")
     recorders = as_recorders(record)
     rest = until.tol if isinstance(until, Stationary) else jnp.zeros((), float)
     problem = Problem(density, field, Adaptive() if solver is None else solver, as_noise(noise), rest)

@@ -11,13 +11,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from measureflow.fields import Field
+from measureflow.fields import Field, Normalised
 from measureflow.flows.coarsening import Cohorts, merge_distance, merge_near
 from measureflow.flows.conditions import Condition
 from measureflow.flows.noisy import Noise, Splitting, split_step
 from measureflow.flows.pairs import Step, pair_of, runge_kutta_step
 from measureflow.flows.solver import Adaptive
 from measureflow.measures import Tokens
+from measureflow.spaces import Sphere
 
 __all__ = [
     "BLOW_UP",
@@ -32,6 +33,7 @@ __all__ = [
     "begin",
     "energy_statistic",
     "locate",
+    "proved_sign",
     "segment",
     "tried",
 ]
@@ -115,6 +117,12 @@ class State(eqx.Module):
     def time(self) -> Array:
         """Depth reached."""
         return self.start + self.offset
+
+
+def proved_sign(tokens: Tokens, field: Field) -> int:
+    """Return +1 or -1 where an energy is proved to rise or to fall along the flow on the sphere, else 0."""
+    proved = field.autonomous or isinstance(field, Normalised)  # of a scheme only the speed depends on depth
+    return field.energy_sign if proved and isinstance(tokens.space, Sphere) else 0
 
 
 def energy_statistic(sign: int) -> str:
@@ -338,6 +346,8 @@ def met(problem: Problem, state: State, x: Array, v: Array) -> Array:
     """Tell whether the condition holds at `x`."""
     assert problem.condition is not None
     mu = problem.measure(x, state.cohorts.weights)
+    if isinstance(problem.field, Normalised):
+        mu = problem.field.scheme.seen(mu)
     return problem.condition.margin(mu, problem.fastest(v)) <= 0
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from measureflow.fields import all_exact, resolution, settled, sums_of, with_sums
+from measureflow.fields import Normalised, all_exact, resolution, settled, sums_of, with_sums
 from measureflow.flows.roster import next_size
 from measureflow.flows.segment import RUNNING, Problem, State
 from measureflow.flows.solver import Adaptive
@@ -97,7 +97,10 @@ def with_limits(problem: Problem, field: Any, n: int) -> Problem:
 @eqx.filter_jit
 def floor_of(problem: Problem, state: State) -> Array:
     """Return a bound on the error that the sums leave in a velocity."""
-    return resolution(problem.field, problem.measure(state.x, state.cohorts.weights)).astype(state.floor.dtype)
+    field = problem.field
+    if isinstance(field, Normalised):  # its factor is that of the present depth
+        field = dataclasses.replace(field, depth=state.time)
+    return resolution(field, problem.measure(state.x, state.cohorts.weights)).astype(state.floor.dtype)
 
 
 def renewed(problem: Problem, state: State, other_sums: bool) -> State:

@@ -14,6 +14,7 @@ from jaxtyping import Array
 from measureflow.errors import BadInput
 from measureflow.fields import Field
 from measureflow.flows import segment as steps
+from measureflow.flows.coarsening import is_continuous
 from measureflow.flows.conditions import save_times
 from measureflow.flows.dense import read_off
 from measureflow.flows.noisy import Noise, Splitting
@@ -22,7 +23,7 @@ from measureflow.flows.segment import Problem, State
 from measureflow.flows.solver import Adaptive
 from measureflow.measures import Tokens
 from measureflow.paths import Merges, Path, Recipe
-from measureflow.spaces import Sphere, is_traced
+from measureflow.spaces import is_traced
 
 __all__ = ["traced_flow"]
 
@@ -43,8 +44,7 @@ def traced_flow(
     """Return the path inside a JAX transformation; `until` may be traced, the number of saved times may not."""
     times = traced_times(save, until)
     count = times.shape[0]
-    calm = noise is None and field.autonomous
-    sign = field.energy_sign if calm and isinstance(tokens.space, Sphere) else 0
+    sign = steps.proved_sign(tokens, field) if noise is None else 0
     recorders = as_recorders(record)
     wanted = kept_indices(keep, count)
     problem = Problem(
@@ -53,7 +53,12 @@ def traced_flow(
         solver,
         None,
         sign,
-        isinstance(solver, Adaptive) and solver.coarsen and calm and not field.positional and tokens.n > 1,
+        isinstance(solver, Adaptive)
+        and solver.coarsen
+        and noise is None
+        and field.joins
+        and tokens.n > 1
+        and is_continuous(field),
         noise,
     )
     if isinstance(solver, Adaptive) and solver.dense and count > 1:

@@ -15,9 +15,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from measureflow.fields import Field, Softmax
+from measureflow.fields import Field, LayerNorm, PostLN, Softmax
+from measureflow.fields.layer_norm import wider
 from measureflow.language.activations import ACTIVATIONS
 from measureflow.measures import Tokens
+from measureflow.spaces import Euclidean
 from measureflow.sums import Exact
 
 __all__ = ["Affine", "Attention", "Block", "Heads", "Join", "LayerNorm", "TrainedPerceptron"]
@@ -30,37 +32,10 @@ def einsum(formula: str, *factors: Array) -> Array:
     return jnp.einsum(formula, *factors, precision=EXACT)
 
 
-def wider(a: Any, b: Any) -> Any:
-    """Return the precision that holds both; unlike JAX's own rule it is also there under strict promotion."""
-    a, b = jnp.dtype(a), jnp.dtype(b)
-    if a.itemsize == b.itemsize:
-        return a if a == b else jnp.dtype(jnp.float32)
-    return max(a, b, key=lambda dtype: dtype.itemsize)
-
-
 def in_precision_of(module: Any, x: Array) -> tuple[Any, Array]:
     """Return a module and an array in the wider of their two precisions."""
     dtype = wider(jax.tree.leaves(module)[0].dtype, x.dtype)
     return jax.tree.map(lambda leaf: leaf.astype(dtype), module), x.astype(dtype)
-
-
-class LayerNorm(eqx.Module):
-    r"""A trained layer norm, $g \odot (x - \bar x) / \sqrt{\operatorname{var} x + \varepsilon} + b$.
-
-    With `g = 1`, `b = 0` and no epsilon it maps onto the sphere of radius `sqrt(d)` in the hyperplane of mean
-    zero (arXiv:1607.06450). Mean and variance are taken in float32 at least.
-    """
-
-    gain: Float[Array, "d"]
-    bias: Float[Array, "d"]
-    epsilon: float = eqx.field(static=True)
-
-    def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
-        """Return the norm of each point."""
-        wide = x.astype(wider(x.dtype, jnp.float32))
-        centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
-        variance = jnp.mean(centred * centred, axis=-1, keepdims=True)
-        return (centred * jax.lax.rsqrt(variance + self.epsilon)).astype(x.dtype) * self.gain + self.bias
 
 
 class Affine(eqx.Module):
@@ -100,6 +75,11 @@ class Sublayer(Field):
     """Half a layer of a trained post-norm network: a field whose step of size 1 is the network's map."""
 
     span: ClassVar[float] = 0.5
+
+
+def behind(norm: LayerNorm, x: Float[Array, "m d"], residual: Float[Array, "m d"]) -> Float[Array, "m d"]:
+    """Return what one layer of `mf.PostLN` with a trained norm adds to `x`, where the sub-layer puts out `residual`."""
+    return PostLN(norm).step(Euclidean(x.shape[1]), x, residual, jnp.ones((), x.dtype)) - x
 
 
 class Attention(Sublayer):
@@ -146,7 +126,7 @@ class Attention(Sublayer):
 
         def rows(queries: Array, _: None) -> Array:
             mixed = einsum("hmn,hnk->hmk", self.attend(queries, keys, masses, mu.present), values)
-            return self.norm(queries + self.join(mixed)) - queries
+            return behind(self.norm, queries, self.join(mixed))
 
         return Exact().over_blocks(rows, x, None, mu.n)
 
@@ -164,7 +144,7 @@ class TrainedPerceptron(Sublayer):
     ) -> Float[Array, "m d"]:
         """Return what the sub-layer adds to each query; the measure is not looked at."""
         self, x = in_precision_of(self, x)
-        return self.norm(x + self.outer(ACTIVATIONS[self.activation](self.inner(x)))) - x
+        return behind(self.norm, x, self.outer(ACTIVATIONS[self.activation](self.inner(x))))
 
 
 class Block(eqx.Module):

@@ -12,7 +12,7 @@ ALWAYS = ("bradbury2018jax", "kidger2021equinox")
 FIELDS = {
     "SelfAttention": ("vaswani2017attention", "2312.10794"),
     "Causal": ("2411.04990",),
-    "PostLN": ("2510.22026",),
+    **dict.fromkeys(("PostLN", "PreLN", "PeriLN", "MixLN", "NGPT", "SqrtLN"), ("2510.22026",)),
     "Adaptive": ("dormand1980family",),
 }
 FAMILIES = {

@@ -1,4 +1,4 @@
-"""Chapter 4: the published claims, their verdicts, and the errors that the checks reject."""
+"""Chapter 5: the published claims, their verdicts, and the errors that the checks reject."""
 
 # %% [markdown]
 # ## Claims

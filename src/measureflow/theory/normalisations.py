@@ -1,0 +1,364 @@
+r"""Normalisation schemes: the two numbers (cosine, radius) of equiangular tokens, their clocks and their first speeds.
+
+A token is $x = r\theta$, and $\dot\theta = s^{-1} P_\theta A$ with $A = \sum_j \mathrm{softmax}_j(\beta\langle\theta,
+\theta_j\rangle)\,\theta_j$ (arXiv:2510.22026; arXiv:2512.01868, section 6.2):
+
+| scheme | $s$ | $\dot r$ |
+|---|---|---|
+| `"post"` | 1 | 0 |
+| `"pre"` | $r$ | $\langle\theta, A\rangle$ |
+| `"mix"` | 1, from `switch` on $r$ | 0, from `switch` on $\langle\theta, A\rangle$ |
+| `"peri"` | $r\lvert A\rvert$ | $\langle\theta, A\rangle/\lvert A\rvert$ |
+| `"ngpt"` | $\lvert A\rvert/\alpha_t$ | 0 |
+| `"sqrt"` | $\sqrt{t+1}$ | 0 |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy.integrate import quad, solve_ivp
+from scipy.optimize import brentq
+
+from measureflow.errors import BadInput
+from measureflow.theory.checks import as_beta, as_model, as_times, in_interval
+from measureflow.theory.equiangular import as_count, speed_of_equiangular_tokens
+from measureflow.theory.uniform_measure import funk_hecke_coefficients
+
+__all__ = [
+    "SCHEMES",
+    "alpha_for_cosine",
+    "bound_on_initial_output",
+    "clock_of_normalisation",
+    "cone_of_local_rates",
+    "gap_and_radius_of_normalised_tokens",
+    "initial_speed_of_normalised_tokens",
+    "output_of_equiangular_tokens",
+    "rate_of_variance",
+    "speed_factor",
+    "speed_of_uniform_tokens",
+    "switch_for_cosine",
+]
+
+SCHEMES = ("post", "pre", "mix", "peri", "ngpt", "sqrt")
+
+Alpha = float | Callable[[float], float]
+
+
+def output_of_equiangular_tokens(
+    rho: Any, *, n: int, beta: float
+) -> tuple[Float[np.ndarray, "s"], Float[np.ndarray, "s"]]:
+    r"""Return $\langle\theta, A\rangle$ and $|A|$ of `n` equiangular tokens with common cosine `rho`.
+
+    $$ \langle\theta, A\rangle = w_0 + (n-1)\rho w, \qquad
+       |A|^2 = w_0^2 + 2 w_0 w (n-1)\rho + w^2\,[(n-1) + (n-1)(n-2)\rho] $$
+
+    with $w_0 = e^\beta/Z$, $w = e^{\beta\rho}/Z$, $Z = e^\beta + (n-1)e^{\beta\rho}$.
+
+    Source: derived from [arXiv:2512.01868](https://arxiv.org/abs/2512.01868), section 6.2.
+
+    Example:
+        >>> from measureflow import theory
+        >>> [float(part) for part in theory.output_of_equiangular_tokens(1.0, n=8, beta=2.0)]
+        [1.0, 1.0]
+    """
+    rho, n, beta = np.asarray(rho, float), as_count(n), as_beta(beta)
+    own = 1.0 / (1.0 + (n - 1) * np.exp(-beta * (1.0 - rho)))
+    other = (1.0 - own) / (n - 1)
+    square = own**2 + 2 * own * other * (n - 1) * rho + other**2 * ((n - 1) + (n - 1) * (n - 2) * rho)
+    return own + (n - 1) * rho * other, np.sqrt(square)
+
+
+def speed_factor(
+    scheme: str, *, radius: Any = 1.0, size: Any = 1.0, depth: Any = 0.0, alpha: float = 1.0, switch: float = math.inf
+) -> Any:
+    r"""Return `s`, by which the velocity of a token of `radius` is divided whose output has the `size` $|A|$.
+
+    Source: the table of this module, [arXiv:2510.22026](https://arxiv.org/abs/2510.22026).
+
+    Raises:
+        BadInput: an unknown scheme.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.speed_factor("peri", radius=2.0, size=0.5), theory.speed_factor("ngpt", size=0.5, alpha=2.0)
+        (1.0, 0.25)
+    """
+    factors = {
+        "post": lambda: 1.0,
+        "pre": lambda: radius,
+        "mix": lambda: np.where(np.asarray(depth) < switch, 1.0, radius),
+        "peri": lambda: radius * size,
+        "ngpt": lambda: size / alpha,
+        "sqrt": lambda: np.sqrt(1.0 + np.asarray(depth)),
+    }
+    return factors[as_model(scheme, SCHEMES)]()
+
+
+def gap_and_radius_of_normalised_tokens(
+    times: Any,
+    *,
+    scheme: str,
+    n: int,
+    beta: float,
+    start: float,
+    radius: float = 1.0,
+    alpha: Alpha = 1.0,
+    switch: float = math.inf,
+) -> tuple[Float[np.ndarray, "s"], Float[np.ndarray, "s"]]:
+    r"""Return `1 - rho(t)` and the radius `r(t)` of `n` equiangular tokens under a normalisation scheme.
+
+    $$ \dot\rho = \frac{2 w}{s}\,(1-\rho)\,((n-1)\rho + 1), \qquad
+       w = \frac{e^{\beta\rho}}{e^\beta + (n-1)e^{\beta\rho}} $$
+
+    with `s` and $\dot r$ of the table of this module. Solved in the coordinate $\ln\frac{1-\rho}{\rho+1/(n-1)}$, so
+    that the gap keeps its digits; relative error below 1e-10 for times up to 1e4.
+
+    Arguments:
+        times: increasing, >= 0.
+        scheme: one of `theory.SCHEMES`.
+        n, beta, start: number of tokens, inverse temperature, first cosine in `(-1/(n-1), 1)`.
+        radius: the first radius (`"pre"`, `"mix"`, `"peri"`).
+        alpha: of `"ngpt"`, a number or a function of time; switch: of `"mix"`.
+
+    Source: derived from [arXiv:2510.22026](https://arxiv.org/abs/2510.22026).
+
+    Raises:
+        BadInput: an unknown scheme, times that do not increase, a start outside the interval.
+
+    Example:
+        >>> from measureflow import theory
+        >>> gap, r = theory.gap_and_radius_of_normalised_tokens([50., 100.], scheme="pre", n=16, beta=2.0, start=0.3)
+        >>> round(float(gap[0] / gap[1]), 1), bool((r > 40.0).all())  # 1 - rho falls like t^-2
+        (4.0, True)
+    """
+    times, n, beta = as_times(times), as_count(n), as_beta(beta)
+    start = in_interval("start", start, -1.0 / (n - 1), 1.0)
+    scheme = as_model(scheme, SCHEMES)
+    if times.ndim != 1 or (np.diff(times) <= 0).any():
+        raise BadInput(f"theory: times are {times.tolist()}; they must increase, in one axis.")
+
+    def rate(t: float, state: Any) -> Any:
+        z, r = float(state[0]), float(state[1])
+        gap = n / (n - 1) * math.exp(min(z, 0.0)) / (1.0 + math.exp(-abs(z)))
+        rho, raised = 1.0 - gap, math.exp(beta * gap)
+        # the two weights of `output_of_equiangular_tokens`, in plain numbers: this is called often
+        total = raised + n - 1
+        along = (raised + (n - 1) * rho) / total
+        size = math.sqrt(raised**2 + 2 * raised * (n - 1) * rho + (n - 1) * (1.0 + (n - 2) * rho)) / total
+        grows = scheme in ("pre", "peri") or (scheme == "mix" and t >= switch)
+        s = r if grows else math.sqrt(t + 1.0) if scheme == "sqrt" else 1.0
+        s *= size if scheme in ("peri", "ngpt") else 1.0
+        factor = (alpha(t) if callable(alpha) else alpha) if scheme == "ngpt" else 1.0
+        return [-2.0 * n / total * factor / s, (along / size if scheme == "peri" else along) if grows else 0.0]
+
+    state = np.array([math.log((1.0 - start) / (start + 1.0 / (n - 1))), float(radius)])
+    if not times[-1]:
+        return np.array([1.0 - start]), np.array([float(radius)])
+    ends = [switch, times[-1]] if scheme == "mix" and 0 < switch < times[-1] else [times[-1]]
+    found, now = [], 0.0
+    for end in ends:
+        seen = times[(times > now) | (now == 0.0)]
+        seen = seen[seen <= end]
+        at = np.union1d(seen, end)
+        solved = solve_ivp(rate, (now, end), state, t_eval=at, method="DOP853", rtol=1e-12, atol=1e-13)
+        found.append(solved.y[:, : len(seen)])
+        state, now = solved.y[:, -1], end
+    z, r = np.concatenate(found, axis=1)
+    return gap_at(z, n), r
+
+
+def gap_at(z: Any, n: int) -> Any:
+    """Return `1 - rho` at the coordinate."""
+    with np.errstate(over="ignore"):
+        return n / (n - 1) / (1.0 + np.exp(-z))
+
+
+def clock_of_normalisation(
+    times: Any, *, scheme: str, radius: float = 1.0, alpha: Alpha = 1.0, switch: float = math.inf
+) -> Float[np.ndarray, "s"]:
+    r"""Return the clock $\tau(t)$ of a scheme near consensus, where $1-\rho \sim C e^{-2\tau}$.
+
+    `t` for Post-LN, $\int\alpha$ for nGPT, $2(\sqrt{t+1}-1)$ for sqrt-scaling, and where radii grow, like
+    $r_0 + t$, $\ln(1 + t/r_0)$: there the gap falls like $t^{-2}$. Mix-LN runs as Post-LN up to its switch.
+
+    Source: [arXiv:2510.22026](https://arxiv.org/abs/2510.22026), the table of rates (the row of nGPT with
+    $\alpha_t$ in the place of $1/\alpha_t$).
+
+    Example:
+        >>> from measureflow import theory
+        >>> [float(theory.clock_of_normalisation([8.0], scheme=s, alpha=0.5)[0].round(3)) for s in theory.SCHEMES]
+        [8.0, 2.197, 8.0, 2.197, 4.0, 4.0]
+    """
+    times = as_times(times)
+    if as_model(scheme, SCHEMES) == "ngpt":
+        if not callable(alpha):
+            return alpha * times
+        return np.reshape([quad(alpha, 0.0, t, limit=200)[0] for t in times.ravel()], times.shape)
+    if scheme == "sqrt":
+        return 2.0 * (np.sqrt(1.0 + times) - 1.0)
+    before = {"post": times, "mix": np.minimum(times, switch)}.get(scheme, np.zeros_like(times))
+    return before + np.log1p((times - before) / radius)
+
+
+def rate_of_variance(
+    times: Any, *, scheme: str, radius: float = 1.0, alpha: Alpha = 1.0, switch: float = math.inf
+) -> Float[np.ndarray, "s"]:
+    r"""Return the rate $-\frac{d}{dt}\ln\mathrm{Var}$ of tokens in a narrow cone at depth `t`: $2/s$ at $|A| = 1$.
+
+    $\mathrm{Var} = 1 - |\bar\theta|^2$. 2 for Post-LN, $2/r$ where radii grow, $2/\sqrt{t+1}$ for sqrt-scaling and
+    $2\alpha_t$ for nGPT, for which the paper prints $1/\alpha_t$. `radius` is the radius at that depth.
+
+    Source: [arXiv:2510.22026](https://arxiv.org/abs/2510.22026), the theorem on the local cone; the constant 2 is
+    derived here.
+
+    Example:
+        >>> from measureflow import theory
+        >>> float(theory.rate_of_variance(0.0, scheme="ngpt", alpha=0.25))
+        0.5
+    """
+    times = as_times(times)
+    values = np.vectorize(alpha)(times) if callable(alpha) else alpha
+    s = speed_factor(scheme, radius=radius, size=1.0, depth=times, alpha=values, switch=switch)
+    return 2.0 / s * np.ones_like(times)
+
+
+def cone_of_local_rates(n: int, beta: float) -> float:
+    r"""Return the largest $\delta$ of the local cone: $\langle\theta_j, \theta_k\rangle \ge 1 - \delta$ with
+    $\delta < \min(1, \beta^{-2})/(100 n^2)$.
+
+    The paper asks for $\delta < 1/(100 n^2\beta^2)$ alone, which for small `beta` admits an antipodal pair, where
+    nothing moves.
+
+    Source: [arXiv:2510.22026](https://arxiv.org/abs/2510.22026), the theorem on the local cone, with its hypothesis
+    completed.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.cone_of_local_rates(2, 0.01)
+        0.0025
+    """
+    n, beta = as_count(n), as_beta(beta)
+    return min(1.0, 1.0 / beta**2 if beta > 0 else 1.0) / (100.0 * n**2)
+
+
+def initial_speed_of_normalised_tokens(*, scheme: str, n: int, beta: float, alpha: float = 1.0) -> float:
+    r"""Return $\dot\rho$ of orthogonal tokens at r = 1: $2/(e^\beta+n-1)$, where `s` counts $|A|$
+    $2\alpha/\sqrt{e^{2\beta}+n-1}$.
+
+    The first for `"post"`, `"pre"`, `"mix"`, `"sqrt"`, the second for `"peri"` (with $\alpha = 1$) and `"ngpt"`.
+
+    Source: derived from [arXiv:2510.22026](https://arxiv.org/abs/2510.22026).
+
+    Example:
+        >>> from measureflow import theory
+        >>> speeds = (theory.initial_speed_of_normalised_tokens(scheme=s, n=64, beta=2.0) for s in ("post", "ngpt"))
+        >>> [round(v, 6) for v in speeds]
+        [0.028414, 0.184429]
+    """
+    n, beta = as_count(n), as_beta(beta)
+    if as_model(scheme, SCHEMES) in ("peri", "ngpt"):
+        return 2.0 * (alpha if scheme == "ngpt" else 1.0) / math.sqrt(math.exp(2 * beta) + n - 1)
+    return 2.0 / (math.exp(beta) + n - 1)
+
+
+def speed_of_uniform_tokens(*, scheme: str, n: int, d: int, beta: float, alpha: float = 1.0) -> float:
+    r"""Return the first speed $|\dot\theta|$ (root mean square) of `n` independent uniform tokens in $R^d$.
+
+    $$ |P_\theta A|^2 \approx \frac{(n-1)(d-1)\, a_1(2\beta)/2\beta}{Z^2}, \quad
+       \langle\theta, A\rangle \approx \frac{e^\beta + (n-1)\,a_1(\beta)}{Z}, \quad Z = e^\beta + (n-1)\,a_0(\beta) $$
+
+    with the Funk-Hecke coefficients `a_k`: under Post-LN and Pre-LN tokens start slowly, like $n^{-1/2}$, under Peri-LN
+    and nGPT the outputs are normalised and they start with a speed near 1. All outputs lie near the tokens' mean, whose
+    length fluctuates by the relative amount $1/\sqrt{2d}$.
+
+    Source: derived here; the bound is [arXiv:2510.22026](https://arxiv.org/abs/2510.22026), initial velocity.
+
+    Example:
+        >>> from measureflow import theory
+        >>> speeds = (theory.speed_of_uniform_tokens(scheme=s, n=400, d=128, beta=1.0) for s in ("post", "peri"))
+        >>> [round(v, 3) for v in speeds]
+        [0.05, 0.96]
+    """
+    n, beta = as_count(n), as_beta(beta)
+    mean, slope = funk_hecke_coefficients([0, 1], beta=beta, d=d)
+    spread = (d - 1) * funk_hecke_coefficients([1], beta=2 * beta, d=d)[0] / (2 * beta) if beta > 0 else 1 - 1 / d
+    total = math.exp(beta) + (n - 1) * mean
+    across, along = math.sqrt((n - 1) * spread) / total, (math.exp(beta) + (n - 1) * slope) / total
+    size = math.hypot(across, along)
+    return float(across / speed_factor(scheme, size=size, alpha=alpha))
+
+
+def bound_on_initial_output(n: int, d: int, *, constant: float = 128.0) -> float:
+    r"""Return the bound $C(\sqrt{\ln n/n} + \ln n/d)$ on every $|A_j(0)|$ of uniform tokens.
+
+    With probability $1 - n^{-c}$ for $\beta = 1$, $|Q^TK|, |V| \le 1$ and $d \le n\ln n \le e^{\sqrt d}$; C = 128
+    serves for c = 1.
+
+    Source: [arXiv:2510.22026](https://arxiv.org/abs/2510.22026), the theorem on the initial velocity.
+
+    Example:
+        >>> from measureflow import theory
+        >>> round(theory.bound_on_initial_output(1000, 200, constant=1.0), 4)
+        0.1177
+    """
+    n = as_count(n)
+    return constant * (math.sqrt(math.log(n) / n) + math.log(n) / d)
+
+
+def alpha_for_cosine(rho: Any, slope: Any, *, n: int, beta: float) -> Float[np.ndarray, "s"]:
+    r"""Return the $\alpha_t$ of nGPT under which equiangular tokens follow a curve with cosine `rho` and `slope`.
+
+    $$ \alpha_t = \frac{\dot\rho\,|A|(\rho)}{2 w\,(1-\rho)((n-1)\rho+1)} $$
+
+    Source: derived here, for the open problem of [arXiv:2512.01868](https://arxiv.org/abs/2512.01868) on the choice of
+    $\alpha_t$.
+
+    Example:
+        >>> from measureflow import theory
+        >>> rate = theory.initial_speed_of_normalised_tokens(scheme="ngpt", n=64, beta=2.0)
+        >>> float(theory.alpha_for_cosine(0.0, rate, n=64, beta=2.0).round(12))
+        1.0
+    """
+    _, size = output_of_equiangular_tokens(rho, n=n, beta=beta)
+    return np.asarray(slope, float) * size / speed_of_equiangular_tokens(rho, n=n, beta=beta)
+
+
+def switch_for_cosine(target: float, *, depth: float, n: int, beta: float, start: float) -> float:
+    r"""Return the switch of Mix-LN with which equiangular tokens have the cosine `target` at a depth.
+
+    Later switches give larger cosines: radii at least 1 make Pre-LN the slower of the two.
+
+    Source: derived here, for the open problem of [arXiv:2512.01868](https://arxiv.org/abs/2512.01868) on the choice of
+    the switch.
+
+    Raises:
+        BadInput: the target lies outside what switches from 0 to `depth` reach.
+
+    Example:
+        >>> from measureflow import theory
+        >>> switch = theory.switch_for_cosine(0.999, depth=12.0, n=16, beta=2.0, start=0.1)
+        >>> gap, _ = theory.gap_and_radius_of_normalised_tokens(
+        ...     [12.0], scheme="mix", switch=switch, n=16, beta=2.0, start=0.1)
+        >>> round(1.0 - float(gap[0]), 9)
+        0.999
+    """
+
+    def gap(switch: float) -> float:
+        found, _ = gap_and_radius_of_normalised_tokens(
+            [depth], scheme="mix", switch=switch, n=n, beta=beta, start=start
+        )
+        return math.log(found[0]) - math.log1p(-target)
+
+    low, high = gap(0.0), gap(float(depth))
+    if not high <= 0.0 <= low:
+        reached = [1.0 - (1.0 - target) * math.exp(value) for value in (low, high)]
+        raise BadInput(
+            f"theory: target is {target}; at depth {depth:g} Mix-LN has cosines from {reached[0]:.6g} (switch 0) to "
+            f"{reached[1]:.6g} (switch {depth:g})."
+        )
+    return float(brentq(gap, 0.0, float(depth), xtol=1e-12, rtol=1e-14))
