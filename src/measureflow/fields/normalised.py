@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
 from measureflow.fields.field import Field
-from measureflow.fields.normalisations import Free, Normalisation, PostLN, Scheme
+from measureflow.fields.normalisation import Free, Normalisation, Scheme
+from measureflow.fields.normalisations import PostLN
 from measureflow.measures import Tokens
 
 __all__ = ["Normalised", "normalised"]
