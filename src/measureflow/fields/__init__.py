@@ -7,7 +7,7 @@ from measureflow.fields.layer_norm import LayerNorm
 from measureflow.fields.masks import Causal, Mask
 from measureflow.fields.normalisation import Free, Normalisation, Scheme
 from measureflow.fields.normalisations import NGPT, MixLN, PeriLN, PostLN, PreLN, SqrtLN, default_normalisation
-from measureflow.fields.normalised import Normalised, normalised
+from measureflow.fields.normalised import Normalised, motion_under
 from measureflow.fields.perceptron import Perceptron
 from measureflow.fields.schedule import Schedule
 from measureflow.fields.scores import L2, Dot, Score
@@ -43,7 +43,7 @@ __all__ = [
     "Weighting",
     "all_exact",
     "default_normalisation",
-    "normalised",
+    "motion_under",
     "ranks_of",
     "resolution",
     "settled",

@@ -35,8 +35,8 @@ class PostLN(OnSphere):
     Example:
         >>> import measureflow as mf
         >>> tokens, field = mf.uniform(mf.Sphere(3), n=8, seed=0), mf.SelfAttention(beta=2.0)
-        >>> mf.flow(tokens, field, until=1.0, save=2, normalisation=mf.PostLN()).status
-        'reached'
+        >>> mf.layers(tokens, field, depth=4, step=1.0, normalisation=mf.PostLN()).space
+        Sphere(d=3)
     """
 
     norm: LayerNorm | None = None
@@ -129,8 +129,10 @@ class PeriLN(WithRadius):
     Example:
         >>> import measureflow as mf
         >>> tokens = mf.Tokens(mf.Euclidean(3), mf.uniform(mf.Sphere(3), n=8, seed=0).points)
-        >>> mf.layers(tokens, mf.SelfAttention(beta=2.0), depth=4, step=1.0, normalisation=mf.PeriLN()).status
-        'reached'
+        >>> path = mf.layers(tokens, mf.SelfAttention(beta=2.0), depth=4, step=1.0, normalisation=mf.PeriLN())
+        >>> steps = path.points[1:] - path.points[:-1]  # every one is as long as the step
+        >>> bool((abs((steps**2).sum(axis=-1) - 1.0) < 1e-12).all())
+        True
     """
 
     def step(
@@ -165,9 +167,9 @@ class MixLN(WithRadius):
     Example:
         >>> import measureflow as mf
         >>> tokens = mf.Tokens(mf.Euclidean(3), mf.uniform(mf.Sphere(3), n=8, seed=0).points)
-        >>> path = mf.flow(tokens, mf.SelfAttention(beta=2.0), until=9.0, save=[4.0, 9.0], normalisation=mf.MixLN(4.0))
-        >>> [bool((abs((x**2).sum(axis=1) - 1) < 1e-6).all()) for x in path.points]
-        [True, False]
+        >>> path = mf.layers(tokens, mf.SelfAttention(beta=2.0), depth=4, step=1.0, normalisation=mf.MixLN(2.0))
+        >>> [bool((abs((x**2).sum(axis=-1) - 1.0) < 1e-12).all()) for x in path.points]
+        [True, True, True, False, False]
     """
 
     switch: float = eqx.field(static=True)
@@ -219,7 +221,7 @@ class NGPT(OnSphere):
     Example:
         >>> import measureflow as mf
         >>> tokens, field = mf.uniform(mf.Sphere(3), n=8, seed=0), mf.SelfAttention(beta=2.0)
-        >>> path = mf.flow(tokens, field, until=9.0, save=4, normalisation=mf.NGPT(alpha=0.5))
+        >>> path = mf.layers(tokens, field, depth=4, step=1.0, normalisation=mf.NGPT(alpha=0.1))
         >>> bool((path.energy[1:] >= path.energy[:-1]).all())
         True
     """
@@ -272,9 +274,8 @@ class SqrtLN(OnSphere):
     Example:
         >>> import measureflow as mf
         >>> tokens, field = mf.uniform(mf.Sphere(3), n=8, seed=0), mf.SelfAttention(beta=2.0)
-        >>> damped = mf.flow(tokens, field, until=8.0, save=[8.0], normalisation=mf.SqrtLN())
-        >>> plain = mf.flow(tokens, field, until=4.0, save=[4.0])
-        >>> bool(abs(damped.points - plain.points).max() < 1e-6)
+        >>> plain, damped = (mf.layers(tokens, field, depth=4, step=1.0, normalisation=s) for s in (None, mf.SqrtLN()))
+        >>> bool(damped.energy[-1] < plain.energy[-1])
         True
     """
 

@@ -118,7 +118,7 @@ def gaps_of_all_schemes(case: Case, ax: Any) -> Any:
     marks = {"post": "o", "pre": "s", "mix": "^", "peri": "D", "ngpt": "v", "sqrt": "x"}
     for name in theory.SCHEMES:
         options = {"scheme": name, "alpha": alpha, "switch": SWITCH}
-        end = ENDS.get(name, 12.0 / alpha)
+        end = ENDS[name] if name in ENDS else 12.0 / alpha
         times = end * np.array([0.01, 0.1, 0.5, 1.0])
         gap, _ = case.statement.system(tuple(fine[fine <= end]), n=N, beta=beta, start=start, **options)
         (line,) = ax.plot(fine[fine <= end], gap, "--", lw=1.2, label=TITLES[name])
