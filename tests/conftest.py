@@ -51,7 +51,7 @@ FAST = {
     "measures": ("seeds", "tokens"),
     "observables": ("ranks",),
     "paths": ("recipe",),
-    "runs": ("folders", "simulation"),
+    "runs": ("events", "folders", "grids", "simulation"),
     "spaces": ("euclidean", "space"),
     "sums": ("gaps",),
     "theory": (),  # all of it: NumPy alone

@@ -15,7 +15,7 @@ import pytest
 import measureflow as mf
 
 HOUSE = "spaces measures sums fields observables paths flows theory language incontext claims runs report cli"
-HEAVY = "matplotlib zarr xarray pandas tokenizers safetensors diffrax rich scipy.optimize huggingface_hub"
+HEAVY = "distributed matplotlib zarr xarray pandas tokenizers safetensors diffrax rich scipy.optimize huggingface_hub"
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_every_import_is_declared(project, root):
 
     extras = project["project"]["optional-dependencies"]
     declared = names(project["project"]["dependencies"])
-    assert used(sources(root)) <= declared | names(extras["hub"])
+    assert used(sources(root)) <= declared | names(extras["hub"]) | names(extras["cluster"])
     own = {path.stem for path in (root / "tests").rglob("*.py")}
     reference = {"torch", "transformers"}  # they write the golden files and run in no test
     tested = [path for path in (root / "tests").rglob("*.py") if not path.name.startswith("make_")]

@@ -27,6 +27,7 @@ from measureflow.fields import (
     PeriLN,
     PostLN,
     PreLN,
+    RescaledAttention,
     Schedule,
     SelfAttention,
     SqrtLN,
@@ -48,19 +49,22 @@ from measureflow.spaces import Euclidean, Space, Sphere
 from measureflow.version import __version__
 
 if TYPE_CHECKING:
-    from measureflow import claims, language, theory
+    from measureflow import claims, language, runs, theory
     from measureflow.claims import check, claim, explore
     from measureflow.language import load, trace
+    from measureflow.runs import sweep
 
 #: names that are imported when they are first asked for: where each lives
 _LATER = {
     "claims": ("measureflow.claims", None),
     "language": ("measureflow.language", None),
+    "runs": ("measureflow.runs", None),
     "theory": ("measureflow.theory", None),
     "check": ("measureflow.claims", "check"),
     "claim": ("measureflow.claims", "claim"),
     "explore": ("measureflow.claims", "explore"),
     "load": ("measureflow.language", "load"),
+    "sweep": ("measureflow.runs", "sweep"),
     "trace": ("measureflow.language", "trace"),
 }
 
@@ -81,6 +85,7 @@ __all__ = [
     "PeriLN",
     "PostLN",
     "PreLN",
+    "RescaledAttention",
     "Schedule",
     "SelfAttention",
     "Space",
@@ -108,8 +113,10 @@ __all__ = [
     "mixture",
     "observe",
     "paths",
+    "runs",
     "spaces",
     "sums",
+    "sweep",
     "theory",
     "trace",
     "uniform",

@@ -23,7 +23,7 @@ def said(capsys) -> tuple[str, str]:
     return captured.out, captured.err
 
 
-@pytest.mark.parametrize("command", ["report", "flow", "trace", "check", "explore", "figure", "cite"])
+@pytest.mark.parametrize("command", ["report", "flow", "trace", "check", "sweep", "explore", "figure", "cite"])
 def test_every_command_explains_itself(command, capsys):
     assert main([command, "--help"]) == 0
     out, err = said(capsys)

@@ -82,3 +82,10 @@ def test_zero_vector_has_no_direction_and_a_gradient():
     tokens = mf.Tokens(mf.Euclidean(2), [[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
     assert observe.cosines(tokens).tolist() == [0.0, 0.0, 1.0]
     assert np.isfinite(jax.grad(lambda p: observe.cosine(tokens.replace(points=p)))(tokens.points)).all()
+
+
+def test_overlap_is_the_cosine_of_the_first_two_tokens():
+    tokens = mf.Tokens(mf.Euclidean(2), [[2.0, 0.0], [1.0, 1.0], [0.0, -3.0]])
+    assert float(observables.overlap(tokens)) == pytest.approx(np.sqrt(0.5), abs=1e-15)
+    with pytest.raises(mf.BadInput, match="a pair needs two"):
+        observables.overlap(mf.Tokens(mf.Sphere(2), [[1.0, 0.0]]))

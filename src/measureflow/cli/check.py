@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import Any
 
 from measureflow.cli.parser import Parser, whole
@@ -18,6 +19,7 @@ A verdict is consistent, violated or inconclusive. The exit code is 1 when a cla
 examples:
   measureflow check
   measureflow check V5 V9 --tier standard --seed 7 --json
+  measureflow check --coverage
 """
 
 
@@ -27,6 +29,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("ids", nargs="*", metavar="ID", help="claims, papers or covered items")
     parser.add_argument("--tier", default="smoke", metavar="T", help="smoke (default), standard or full")
     parser.add_argument("--seed", type=whole, default=0, metavar="S", help="draws the instances (default 0)")
+    parser.add_argument("--coverage", action="store_true", help="list which rows of the tables have a claim or a study")
     parser.add_argument("--json", action="store_true", help="print a list of objects as JSON")
     parser.set_defaults(run=run)
 
@@ -36,9 +39,13 @@ def run(options: argparse.Namespace) -> int:
     import measureflow as mf
     from measureflow.measures import as_key
 
+    if options.coverage:
+        return list_coverage(options.json)
     as_key(options.seed)  # said before any work starts
     with bar("claims") as progress:
-        results = mf.check(options.ids or None, tier=options.tier, seed=options.seed, progress=progress)
+        results = mf.check(
+            options.ids or None, tier=options.tier, seed=options.seed, progress=progress, workers=os.cpu_count() or 1
+        )
     if options.json:
         print(json.dumps([entry(result) for result in results], indent=2))
     else:
@@ -46,6 +53,21 @@ def run(options: argparse.Namespace) -> int:
         verdicts = [result.verdict for result in results]
         print(", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts)))
     return 1 if any(result.verdict == "violated" for result in results) else 0
+
+
+def list_coverage(as_json: bool) -> int:
+    """Print which claims and explorations cover each row of the tables."""
+    from measureflow.claims.tables import TABLES, coverage, missing
+
+    covered, none = coverage(), missing()
+    if as_json:
+        print(json.dumps({"covered": covered, "missing": none}, indent=2))
+        return 0
+    for item, ids in covered.items():
+        print(f"{item:5} {', '.join(ids) if ids else '-'}")
+    said = ", ".join(f"{letter}1 to {letter}{rows}" for letter, rows in TABLES.items())
+    print(f"{said}: {sum(TABLES.values()) - len(none)} covered, {len(none)} missing: {' '.join(none) or 'none'}")
+    return 0
 
 
 def entry(result: Any) -> dict[str, Any]:

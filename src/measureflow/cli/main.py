@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "check published claims numerically",
     "explore": "study open questions numerically, without a verdict",
     "figure": "draw a published figure again",
+    "sweep": "compute a phase diagram or any grid of simulations, each cell once",
     "cite": "print the BibTeX entries of what a run used",
 }
 

@@ -16,17 +16,27 @@ def is_watched() -> bool:
 
 
 @contextlib.contextmanager
-def bar(what: str) -> Iterator[Callable[[int, int, str], Any]]:
-    """Give a function `(done, total, doing)` that moves a bar, or does nothing where nobody watches."""
+def bar(what: str, *, left: bool = False) -> Iterator[Callable[[int, int, str], Any]]:
+    """Give a function `(done, total, doing)` that moves a bar, or does nothing where nobody watches.
+
+    `left` shows the time left too, where the parts are alike.
+    """
     if not is_watched():
         yield lambda done, total, doing: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("{task.fields[doing]}"),
+        *((TextColumn("left"), TimeRemainingColumn()) if left else ()), TextColumn("{task.fields[doing]}"),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
         task = drawn.add_task(what, total=None, doing="")

@@ -12,10 +12,10 @@ from jaxtyping import Array, Bool, Float
 
 from measureflow.errors import BadInput
 from measureflow.measures import Density, Tokens, as_tokens
-from measureflow.observables.along import along, unit
+from measureflow.observables.along import along, measure_of, unit
 from measureflow.sums import Exact
 
-__all__ = ["Histogram", "cosine", "cosine_histogram", "cosines", "order_parameter", "smallest_cosine"]
+__all__ = ["Histogram", "cosine", "cosine_histogram", "cosines", "order_parameter", "overlap", "smallest_cosine"]
 
 
 class Histogram(eqx.Module):
@@ -80,6 +80,30 @@ def order_parameter(subject: Any) -> Float[Array, "*s"]:
     On the circle it is Kuramoto's order parameter. Of a density, the same integral.
     """
     return along(mean_direction, subject, (Tokens, Density))
+
+
+def overlap(subject: Any) -> Float[Array, "*s"]:
+    r"""Return the cosine of the first two tokens, $\langle x_1, x_2\rangle$ on the sphere; for tokens drawn
+    independently they stand for any pair.
+
+    Raises:
+        BadInput: fewer than two tokens.
+
+    Example:
+        >>> import measureflow as mf
+        >>> from measureflow.observables import overlap
+        >>> round(float(overlap(mf.equiangular(n=3, cosine=0.25))), 12)
+        0.25
+    """
+    if measure_of(subject).n < 2:
+        raise BadInput("overlap: there is one token; a pair needs two.")
+    return along(first_overlap, subject)
+
+
+def first_overlap(mu: Tokens) -> Array:
+    """Return the cosine of the first two tokens of one measure, from the difference of their directions."""
+    gap = unit(mu.points[0]) - unit(mu.points[1])
+    return 1.0 - 0.5 * (gap @ gap)
 
 
 def directions(mu: Tokens, centred: bool) -> Array:

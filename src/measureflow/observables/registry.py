@@ -13,6 +13,7 @@ from measureflow.observables.cosines import (
     cosine_histogram,
     cosines,
     order_parameter,
+    overlap,
     smallest_cosine,
 )
 from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation
@@ -37,6 +38,7 @@ NAMED: dict[str, Observable] = {
     "cosine_histogram": lambda mu: cosine_histogram(mu).fraction,
     "centred_cosine_histogram": lambda mu: cosine_histogram(mu, centred=True).fraction,
     "order_parameter": order_parameter,
+    "overlap": overlap,
     "effective_rank": effective_rank,
     "centred_effective_rank": lambda mu: effective_rank(mu, centred=True),
     "participation_rank": participation_rank,

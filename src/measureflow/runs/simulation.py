@@ -14,6 +14,7 @@ from measureflow.measures import Tokens, cap, equiangular, gaussian, uniform, vo
 from measureflow.paths import Path
 from measureflow.runs.files import check_keys, read_recipe
 from measureflow.spaces import Euclidean, Space, Sphere
+from measureflow.sums import Sum
 
 __all__ = ["Simulation"]
 
@@ -38,7 +39,7 @@ class Simulation:
         law: `"uniform"`, `"cap"` (angle=), `"von_mises_fisher"` (kappa=), `"equiangular"` (cosine=) or `"gaussian"`
             (covariance=, a number).
         beta, query, key, value, weighting, mask: of `mf.SelfAttention`; matrices are lists of rows. `weighting` may
-            be `"shifted"` too, the unnormalised model with its clock slowed by e^beta.
+            be `"shifted"` too, the unnormalised model with its clock slowed by e^beta. Hardmax looks at no beta.
         until, save, record: of `mf.flow`.
         rtol, atol: of `mf.Adaptive`.
     """
@@ -117,8 +118,8 @@ class Simulation:
             raise BadInput(f"space is {self.space!r}; it must be one of {', '.join(map(repr, SPACES))}.")
         return SPACES[self.space](self.dim)
 
-    def tokens(self) -> Tokens:
-        """Draw the initial tokens.
+    def tokens(self, seed: Any = None) -> Tokens:
+        """Draw the initial tokens, with another seed or a JAX key where one is given.
 
         Raises:
             BadInput: an unknown law, a missing parameter or one that the law does not have, and what the law says.
@@ -136,17 +137,18 @@ class Simulation:
             return equiangular(space, self.n, cosine=float(self.cosine or 0.0))
         law = {"uniform": uniform, "cap": cap, "von_mises_fisher": von_mises_fisher, "gaussian": gaussian}[self.law]
         given = {name: getattr(self, name) for name in own if getattr(self, name) is not None}
-        return law(space, self.n, seed=self.seed, **given)
+        return law(space, self.n, seed=self.seed if seed is None else seed, **given)
 
-    def field(self) -> Field:
-        """Return the self-attention.
+    def field(self, sum: Sum | None = None) -> Field:
+        """Return the self-attention; `sum` as in `mf.SelfAttention`.
 
         Raises:
             BadInput: what `mf.SelfAttention` says.
         """
         weighting = Unnormalised(shifted=True) if self.weighting == "shifted" else self.weighting
+        beta = None if self.weighting == "hardmax" else self.beta
         return SelfAttention(
-            self.beta, query=self.query, key=self.key, value=self.value, weighting=weighting, mask=self.mask
+            beta, query=self.query, key=self.key, value=self.value, weighting=weighting, mask=self.mask, sum=sum
         )
 
     def check(self) -> None:

@@ -1,0 +1,305 @@
+"""Phase diagrams: the probability that two of n uniform tokens have met, over beta, time and dimension.
+
+Clouds are drawn in their own span (a uniform cloud of any dimension is a triangular matrix there), so that a million
+dimensions cost as much as n.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.exploration import exploration
+
+__all__ = ["DELTA", "clouds", "share_met", "shares", "stepped"]
+
+#: two tokens have met where their cosine is at least 1 - DELTA
+DELTA = 1e-3
+#: tokens of the small instances, the replicas that one program moves, and its number of times
+SMALL, REPLICAS, TIMES = 8, 512, 61
+
+
+def clouds(rng: np.random.Generator, replicas: int, *, n: int, d: int) -> Float[np.ndarray, "r n k"]:
+    """Draw uniform clouds of the sphere of R^d, in coordinates of their span where d > n (Bartlett's decomposition).
+
+    For d < n there are n coordinates too, the last of them zero: clouds of all dimensions are moved by one program.
+    """
+    if d > n:
+        points = np.tril(rng.normal(size=(replicas, n, n)), -1)
+        diagonal = np.arange(n)
+        points[:, diagonal, diagonal] = np.sqrt(rng.chisquare(d - diagonal, size=(replicas, n)))
+    else:
+        points = np.concatenate([rng.normal(size=(replicas, n, d)), np.zeros((replicas, n, n - d))], axis=2)
+    return points / np.linalg.norm(points, axis=-1, keepdims=True)
+
+
+def share_met(mu: Any) -> Any:
+    """Return the share of pairs whose cosine is at least 1 - DELTA, from differences."""
+    first, second = np.triu_indices(mu.n, 1)
+    gap = 0.5 * jnp.sum((mu.points[first] - mu.points[second]) ** 2, axis=1)
+    return jnp.mean(gap <= DELTA)
+
+
+@eqx.filter_jit
+def together(points: Any) -> mf.Tokens:
+    """Return clouds as tokens with a leading axis."""
+    return eqx.filter_vmap(lambda x: mf.Tokens(mf.Sphere(x.shape[-1]), x))(points)
+
+
+def shares(points: Any, field: mf.Field, times: Any, *, varies: bool = False) -> Float[np.ndarray, "r s"]:
+    """Return the share of pairs that have met, of every cloud at every time, by flows with error control."""
+    moved = mf.flows.ensemble(together(points), field, save=times, record={"met": share_met}, varies=varies)
+    if not moved.resolved.all():
+        raise ArithmeticError(f"{int((~moved.resolved).sum())} of {len(points)} clouds were not resolved")
+    return moved.recorded["met"]
+
+
+def attention(beta: float, weighting: str = "softmax") -> mf.SelfAttention:
+    """Return SA or USA by matrix products: fast on many small clouds."""
+    return mf.SelfAttention(beta, weighting=weighting, sum=mf.sums.Products())
+
+
+def stepped(
+    points: Any, beta: float, times: Any, *, scheme: str, step: float = 0.1, weighting: str = "softmax", B: Any = None,
+    V: Any = None,
+) -> Float[np.ndarray, "r s"]:  # fmt: skip
+    """Return the shares that have met by fixed steps in plain NumPy: `"euler"`, normalised as published, or `"rk4"`.
+
+    Times are moved to the nearest step. B and V are matrices of the form and of the values, one for each cloud.
+    """
+    x, n, seen = np.array(points), points.shape[1], []
+    first, second = np.triu_indices(n, 1)
+    wanted = np.round(np.asarray(times) / step).astype(int)
+
+    def output(x: np.ndarray) -> np.ndarray:
+        logits = beta * (x if B is None else x @ B) @ x.swapaxes(1, 2)
+        weights = np.exp(logits - logits.max(-1, keepdims=True) if weighting == "softmax" else logits)
+        weights /= weights.sum(-1, keepdims=True) if weighting == "softmax" else n
+        return weights @ (x if V is None else x @ V)
+
+    def speed(x: np.ndarray) -> np.ndarray:
+        pull = output(x)
+        return pull - (pull * x).sum(-1, keepdims=True) * x
+
+    for k in range(wanted[-1] + 1):
+        if k in wanted:
+            gap = 0.5 * ((x[:, first] - x[:, second]) ** 2).sum(-1)
+            seen += [(gap <= DELTA).mean(-1)] * int((wanted == k).sum())
+        if scheme == "euler":
+            x = x + step * output(x)
+        else:
+            one = speed(x)
+            two = speed(x + 0.5 * step * one)
+            three = speed(x + 0.5 * step * two)
+            x = x + step / 6 * (one + 2 * two + 2 * three + speed(x + step * three))
+        x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    return np.stack(seen, axis=1)
+
+
+def area_between(share: Float[np.ndarray, "r s"], times: Any) -> Float[np.ndarray, "r"]:
+    """Return the area between each cloud's share that has met and a jump at the middle one of the times."""
+    middle = len(times) // 2
+    before = np.trapezoid(share[:, : middle + 1], times[: middle + 1], axis=1)
+    return before + np.trapezoid(1.0 - share[:, middle:], times[middle:], axis=1)
+
+
+def around_front(beta: float, d: float, n: int, middle: float) -> np.ndarray:
+    """Return times about the middle that reach eight times as far as the front is wide."""
+    reach = min(8 * float(theory.error_of_phase_front(d, n=n, beta=beta, delta=DELTA)), 0.98 * middle)
+    return middle + np.linspace(-reach, reach, TIMES)
+
+
+@claim(
+    "2312.10794",
+    "theorem 6.9 and figure 3",
+    covers=["V7"],
+    status="derived",
+    states={
+        "exponent": lambda: -0.5,
+        "width": lambda n, beta: theory.width_of_phase_front(n=n, beta=beta, delta=DELTA),
+    },
+)
+def the_front_of_the_phase_diagram_comes_to_the_limit_curve_like_the_root_of_the_dimension(case: Case) -> None:
+    """The front P(rho >= 1 - delta) is at Gamma_infinity up to an area that falls like d^(-1/2), with the width that
+    the linearised Gram equation gives."""
+    large = case.tier != "smoke"
+    n, dims = (2 * SMALL if large else SMALL), (2**12, 2**20)
+    beta = case.draw("beta", 1.0, 4.0 if large else 3.0)
+    middle = float(theory.clustering_time(beta, n=n, delta=DELTA))
+    areas, errors = [], []
+    for d in dims:
+        points = case.measure(drawn, case.seed, REPLICAS, n, d)
+        times = around_front(beta, d, n, middle)
+        area = area_between(case.measure(shares, points, attention(beta), times), times)
+        areas.append(float(area.mean()))
+        errors.append(float(area.std() / area.mean()) / math.sqrt(REPLICAS))
+    span = math.log(dims[1] / dims[0])
+    slope = math.log(areas[1] / areas[0]) / span
+    because = f"six standard errors of the mean over {REPLICAS} clouds"
+    case.compare(slope, case.statement.exponent(), within=6 * math.hypot(*errors) / span, because=because, name="slope")
+    # for a normal law the mean distance from the middle is sqrt(2/pi) deviations
+    measured = math.log(areas[1] * math.sqrt(dims[1] * math.pi / 2))
+    predicted = math.log(case.statement.width(n, beta))
+    case.compare(measured, predicted, within=6 * errors[1], because=because, name="logarithm of the width")
+
+
+def drawn(seed: int, replicas: int, n: int, d: int) -> np.ndarray:
+    """Draw clouds; those of different dimensions share what they can."""
+    return clouds(np.random.default_rng(seed), replicas, n=n, d=d)
+
+
+the_front = the_front_of_the_phase_diagram_comes_to_the_limit_curve_like_the_root_of_the_dimension
+
+
+@the_front.mutation("exponent")
+def as_a_mean_of_dimensions() -> float:
+    """1/d: the rate of the second-order terms."""
+    return -1.0
+
+
+@the_front.mutation("exponent")
+def no_approach() -> float:
+    """The front does not come nearer."""
+    return 0.0
+
+
+@the_front.mutation("width")
+def one_common_cosine(n: int, beta: float) -> float:
+    """All pairs fluctuate together: the equation (6.7) of the common cosine for each pair on its own."""
+    return 1.0 / float(theory.speed_of_equiangular_tokens(0.0, n=n, beta=beta))
+
+
+@the_front.mutation("width")
+def frozen_fluctuations(n: int, beta: float) -> float:
+    """The first cosines are taken over to the front as they are."""
+    return 1.0 / float(theory.speed_of_equiangular_tokens(1.0 - DELTA, n=n, beta=beta))
+
+
+@the_front.figure
+def front_in_four_dimensions(case: Case, ax: Any) -> Any:
+    """Draw the front of small and large dimensions about the time of the limit curve, and the normal law of theory."""
+    from scipy.stats import norm
+
+    from measureflow.paths.style import THEORY, shades
+
+    beta, n = case.instance["beta"], SMALL
+    middle = float(theory.clustering_time(beta, n=n, delta=DELTA))
+    ax.axvline(middle, color="0.5", lw=1)
+    for d, shade in zip((16, 256, 4096), shades(3), strict=True):
+        times = around_front(beta, d, n, middle)
+        share = case.measure(shares, case.measure(drawn, case.seed, REPLICAS, n, d), attention(beta), times)
+        ax.plot(times, share.mean(axis=0), color=shade, label=f"$d={d}$")
+        width = theory.width_of_phase_front(n=n, beta=beta, delta=DELTA) / math.sqrt(d)
+        ax.plot(times, norm.cdf((times - middle) / width), "--", color=THEORY, lw=1.2)
+    ax.plot([], [], "--", color=THEORY, label="linear response")
+    ax.set(xlabel="time $t$", ylabel=r"$P(\rho \geq 1-\delta)$", title=rf"$n={n}$, $\beta={beta:.2f}$")
+    ax.legend()
+    return ax
+
+
+#: (d, beta): P(rho >= .999) at t = 6, 10, 30 by Runge-Kutta steps of 0.1, 256 clouds of 32 tokens, standard error 0.02
+TABLE = {
+    (2, 1): (0.277, 0.857, 1.0), (2, 4): (0.326, 0.458, 0.529), (2, 9): (0.256, 0.304, 0.351),
+    (8, 1): (0.792, 1.0, 1.0), (8, 4): (0.150, 0.613, 0.843), (8, 9): (0.030, 0.091, 0.206),
+    (32, 1): (0.999, 1.0, 1.0), (32, 6): (0.001, 0.081, 0.878),
+}  # fmt: skip
+
+
+@claim(
+    "2312.10794",
+    "figure 3, values of its cells",
+    status="numerical",
+    tier="standard",
+    states=lambda points, beta, times: stepped(points, beta, times, scheme="rk4"),
+)
+def cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps(case: Case) -> None:
+    """Probabilities of the phase diagram by flows with error control are those of Runge-Kutta steps on the same clouds,
+    and of the table of reference values; normalised Euler steps of 0.1, as published, shift the front."""
+    beta, times = 1.0, np.array([2.0, 6.0, 10.0])
+    replicas = 64 if case.tier == "standard" else 256
+    points = case.measure(drawn, case.seed, replicas, 32, 8)
+    share = case.measure(shares, points, attention(beta), times)
+    # a pair counts otherwise only if its cosine is within an error of the steps of 1 - delta at that time
+    because = "steps of 0.1 are off by 1e-5 in time, and a pair near the threshold counts by a 500th of its cloud"
+    predicted = case.predict(points, beta, times).mean(axis=0)
+    case.compare(share.mean(axis=0), predicted, within=0.01, because=because, name="the same clouds")
+    d, beta = case.choose("cell", list(TABLE))
+    own = case.measure(drawn, case.seed + 1, replicas, 32, d)
+    share = case.measure(shares, own, attention(float(beta)), np.array([6.0, 10.0, 30.0]))
+    because = "six times the table's standard error of 0.02 and our own, at most as large"
+    case.compare(share.mean(axis=0), TABLE[d, beta], within=0.17, because=because, name="reference table")
+
+
+cells = cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps
+
+
+@cells.mutation
+def normalised_euler_steps(points: Any, beta: float, times: Any) -> Any:
+    """The published scheme, x <- N(x + 0.1 A x), whose clock is slow by 5 %."""
+    return stepped(points, beta, times, scheme="euler")
+
+
+@cells.mutation
+def without_a_denominator(points: Any, beta: float, times: Any) -> Any:
+    """USA in place of SA, on the same clock."""
+    return stepped(points, beta, times, scheme="rk4", weighting="unnormalised")
+
+
+@exploration("2312.10794", "section 6, critical exponents near the limit curve", covers=["P18"])
+def how_wide_is_the_front_in_dimension_d(case: Case) -> dict[str, Any]:
+    """How does the width of the front of a phase diagram fall with the dimension, and is there an exponent but -1/2?
+
+    Linear response about the equiangular solution gives d^(-1/2) with a coefficient (theory.width_of_phase_front) for
+    fixed n, beta and d to infinity. Open: uniformity in beta and n, where the coefficient grows like e^beta / n, so
+    that a front of width d^(-1/2) needs d far above e^(2 beta) / n^2.
+    """
+    n = {"smoke": SMALL}.get(case.tier, 32)
+    beta = case.draw("beta", 2.0, 4.0)
+    middle = float(theory.clustering_time(beta, n=n, delta=DELTA))
+    dims = [2**k for k in range(4, 13, 2 if case.tier == "smoke" else 1)]
+    measured = []
+    for d in dims:
+        times = around_front(beta, d, n, middle)
+        share = shares(drawn(case.seed, REPLICAS, n, d), attention(beta), times).mean(axis=0)
+        measured.append(quartile_width(times, share))
+    predicted = theory.width_of_phase_front(n=n, beta=beta, delta=DELTA) / np.sqrt(dims)
+    slopes = np.diff(np.log(measured)) / np.diff(np.log(dims))
+    return {
+        "n": n,
+        "dimensions": dims,
+        "width": measured,
+        "linear response": predicted.tolist(),
+        "ratio": (np.array(measured) / predicted).tolist(),
+        "local exponents": slopes.tolist(),
+    }
+
+
+def quartile_width(times: np.ndarray, share: np.ndarray) -> float:
+    """Return the distance of the quartiles of the front in deviations of a normal law; NaN where they are not seen."""
+    rising = np.maximum.accumulate(share) + 1e-12 * np.arange(len(share))
+    if rising[0] > 0.25 or rising[-1] < 0.75:
+        return math.nan
+    low, high = np.interp([0.25, 0.75], rising, times)
+    return float(high - low) / 1.3489795003921634
+
+
+@how_wide_is_the_front_in_dimension_d.figure
+def widths(case: Case, ax: Any) -> Any:
+    """Draw the measured width over the dimension and the line of linear response."""
+    from measureflow.paths.style import THEORY
+
+    found = how_wide_is_the_front_in_dimension_d.study(case)
+    ax.loglog(found["dimensions"], found["width"], "o", color="0.3", label="flows")
+    ax.loglog(found["dimensions"], found["linear response"], "--", color=THEORY, label="linear response")
+    ax.set(xlabel="dimension $d$", ylabel="width of the front", title=rf"$n={found['n']}$")
+    ax.legend()
+    return ax

@@ -1,0 +1,329 @@
+"""The figures of arXiv:2312.10794: phase diagrams with their limit curve, clusters on the circle, random matrices."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.exploration import exploration
+from measureflow.claims.figures import figure
+from measureflow.claims.p2312_10794.phase_diagrams import DELTA, TIMES, attention, clouds, shares, stepped
+from measureflow.paths.style import INK, MAP, MUTED, THEORY, caption, shades
+from measureflow.paths.style import figure as sheet
+
+__all__ = ["ENSEMBLES", "cosine_histograms", "random_matrices"]
+
+PAPER = "2312.10794"
+#: the published betas and their number of times
+BETAS, CHECKPOINTS = np.linspace(0.1, 9.0, 90), 200
+
+
+def sizes(case: Case) -> tuple[int, int, np.ndarray, int]:
+    """Return tokens, clouds, betas and times of a tier; those of "full" are the published ones."""
+    if case.tier == "smoke":
+        return 8, 64, np.linspace(0.1, 6.0, 5), TIMES
+    return 32, 1024 if case.tier == "full" else 128, BETAS if case.tier == "full" else BETAS[::6], CHECKPOINTS
+
+
+def probabilities(case: Case, d: int, until: float, weighting: str = "softmax") -> tuple[np.ndarray, ...]:
+    """Return times, betas, and P(rho >= 1 - delta) by flows and by the published scheme."""
+    n, replicas, betas, count = sizes(case)
+    times = np.linspace(0.0, until, count)
+    points = clouds(case.generator(f"clouds {d}"), replicas, n=n, d=d)
+    exact, published = [], []
+    for beta in betas:
+        exact.append(shares(points, attention(float(beta), weighting), times).mean(axis=0))
+        step = 0.1 if weighting == "softmax" else 0.1 / max(math.sqrt(beta) * math.exp(beta - 0.5), 1.0)
+        if weighting == "softmax" or step > 1e-3 * until:  # more than a thousand steps are no overlay but a run
+            scheme = stepped(points, float(beta), times, scheme="euler", step=step, weighting=weighting)
+            published.append(scheme.mean(axis=0))
+        else:
+            published.append(np.full(count, np.nan))
+    return times, betas, np.array(exact), np.array(published)
+
+
+def panel(ax: Any, times: Any, betas: Any, exact: Any, published: Any = None) -> Any:
+    """Draw a phase diagram, and the front of the published scheme as a thin line."""
+    image = ax.pcolormesh(times, betas, exact, vmin=0, vmax=1, cmap=MAP, shading="nearest", rasterized=True)
+    if published is not None and np.nanmin(published) < 0.5 < np.nanmax(published):
+        for colour, width, style in (("white", 2.4, "solid"), (INK, 1.0, "dotted")):  # seen on dark and on light
+            ax.contour(times, betas, published, levels=[0.5], colors=[colour], linewidths=width, linestyles=style)
+    ax.set(xlim=(times[0], times[-1]), ylim=(betas[0], betas[-1]))
+    return image
+
+
+def finish(drawing: Any, axes: Any, image: Any, text: str, *, euler: bool = True, curve: bool = True) -> Any:
+    """Label the panels, add the bar, the legend and the caption."""
+    for ax in axes[-1]:
+        ax.set_xlabel("time $t$")
+    for ax in axes[:, 0]:
+        ax.set_ylabel(r"$\beta$")
+    drawing.colorbar(image, ax=axes, label=r"$P(\langle x_i, x_j\rangle \geq 1-\delta)$", shrink=0.9)
+    marks = [axes[0, 0].plot([], [], "--", color=THEORY, label=r"limit curve $\Gamma_{\infty,\delta}$")[0]] * curve
+    if euler:
+        said = r"$P = \frac{1}{2}$ of the published scheme (steps 0.1)"
+        marks += axes[0, 0].plot([], [], ":", color=INK, lw=1.0, label=said)
+    if marks:
+        drawing.legend(handles=marks, loc="outside upper center", ncols=2)
+    caption(drawing, text)
+    return drawing
+
+
+@figure(PAPER, "Fig. 3", title="Phase diagrams: the front comes to the limit curve as the dimension grows", kind="png")
+def phase_diagrams(case: Case) -> Any:
+    """SA, n = 32, delta = 1e-3, d = 2, 8, 32, 128, 512, 1024, 2^10 clouds, 90 betas of [0.1, 9], 200 times of [0, 30].
+
+    Probability over all pairs, by flows with error control. The front of the published scheme, normalised Euler steps
+    of 0.1, is dotted: its clock is slow by 5 %. A sharp front that comes to the limit curve as d grows, and a pale
+    metastable zone for small d.
+    """
+    dims = (2, 32, 512) if case.tier == "smoke" else (2, 8, 32, 128, 512, 1024)
+    until = 12.0 if case.tier == "smoke" else 30.0
+    n, replicas, betas, _ = sizes(case)
+    rows = math.ceil(len(dims) / 3)
+    drawing = sheet(12.0, 1.6 + 3.1 * rows)
+    axes = drawing.subplots(rows, 3, sharex=True, sharey=True, squeeze=False)
+    fine = np.linspace(betas[0], betas[-1], 200)
+    image = None
+    for ax, d in zip(axes.flat, dims, strict=True):
+        image = panel(ax, *probabilities(case, d, until))
+        ax.plot(theory.clustering_time(fine, n=n, delta=DELTA), fine, "--", color=THEORY)
+        ax.set_title(f"$d = {d}$")
+    said = f"SA, n = {n}, delta = {DELTA:g}, {replicas} uniform clouds for each of {len(betas)} betas, rtol 1e-6"
+    return finish(drawing, axes, image, f"arXiv:{PAPER}, figure 3 ({case.tier}): {said}")
+
+
+@figure(PAPER, "Fig. 3, USA", title="Phase diagrams of USA", kind="png", id=f"{PAPER}/fig-3-usa")
+def phase_diagrams_without_denominator(case: Case) -> Any:
+    """USA, as figure 3, t in [0, 1]; published step 0.1/max(sqrt(beta) e^(beta - 1/2), 1).
+
+    The same picture on a faster clock. The published scheme is dotted where it has up to a thousand steps.
+    """
+    dims = (32,) if case.tier == "smoke" else (2, 32, 512)
+    n, replicas, betas, _ = sizes(case)
+    until = 2.0 if case.tier == "smoke" else 1.0
+    drawing = sheet(5.5 if len(dims) == 1 else 12.0, 4.7)
+    axes = drawing.subplots(1, len(dims), sharex=True, sharey=True, squeeze=False)
+    fine = np.linspace(betas[0], betas[-1], 200)
+    image = None
+    for ax, d in zip(axes.flat, dims, strict=True):
+        times, _, exact, published = probabilities(case, d, until, "unnormalised")
+        image = panel(ax, times, betas, exact, published)
+        ax.plot(theory.clustering_time(fine, n=n, delta=DELTA, model="unnormalised"), fine, "--", color=THEORY)
+        ax.set_title(f"$d = {d}$")
+    said = f"USA, n = {n}, delta = {DELTA:g}, {replicas} uniform clouds for each of {len(betas)} betas, rtol 1e-6"
+    return finish(drawing, axes, image, f"arXiv:{PAPER}, USA ({case.tier}): {said}", euler=len(dims) > 1)
+
+
+@figure(PAPER, "Fig. 4", title="Two and three clusters on the circle")
+def clusters_on_the_circle(case: Case) -> Any:
+    """SA, d = 2, n = 32, beta = 4 and 9, tokens at t = 2.5, 18, 30 (the panel labels of the paper say t = 0).
+
+    One sees few clusters that stay: about two at beta = 4 and three at beta = 9.
+    """
+    points = clouds(case.generator("circle"), 1, n=32, d=2)[0][:, :3]
+    times = np.array([2.5, 18.0, 30.0])
+    drawing = sheet(8.5, 6.3)
+    axes = drawing.subplots(2, 3, squeeze=False)
+    turn = np.linspace(0.0, 2 * np.pi, 200)
+    for row, beta in zip(axes, (4.0, 9.0), strict=True):
+        # the circle is the equator of a sphere that tokens do not leave
+        path = mf.flow(mf.Tokens(mf.Sphere(3), points), mf.SelfAttention(beta), until=30.0, save=times)
+        for k, ax in enumerate(row):
+            ax.plot(np.cos(turn), np.sin(turn), color="0.85", lw=1, zorder=0)
+            ax.plot(*np.asarray(path.points[k])[:, :2].T, "o", ms=8, mfc="none", color=shades(2)[0])
+            count = int(path.clusters[k])
+            ax.set_title(rf"$\beta = {beta:g}$, $t = {times[k]:g}$: {count} clusters", fontsize=11)
+            ax.set_aspect("equal")
+            ax.axis("off")
+    caption(drawing, f"arXiv:{PAPER}, figure 4: SA, n = 32 uniform tokens of the circle, clusters of cosine > 0.999")
+    return drawing
+
+
+#: the four panels of figure 5: what the form B = Q^T K and the values V are made of, and which V
+ENSEMBLES = {
+    "a": ("ginibre", "ginibre", r"$Q, K, V$ Ginibre"),
+    "b": ("wigner", "wishart", r"$Q^TK$ Wigner, $V \succeq 0$"),
+    "c": ("ginibre", "form", r"$Q, K$ Ginibre, $V = Q^TK$"),
+    "d": ("wigner", "form", r"$V = Q^TK$ Wigner"),
+}
+
+
+def random_matrices(rng: np.random.Generator, name: str, replicas: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw B = Q^T K and V of a panel of figure 5, one pair for each cloud, in the scaling of the published code.
+
+    B is $G_1G_2/\\sqrt d$ or $(G+G^T)/\\sqrt2$; V is $G/\\sqrt d$, $GG^T/\\sqrt d$, or $B/\\sqrt d$ ($B/\\sqrt{d+1}$
+    for a Wigner form). The published code has no Ginibre V; its scale is ours.
+    """
+    form, values, _ = ENSEMBLES[name]
+    G = rng.normal(size=(3, replicas, d, d))
+    B = G[0] @ G[1] / math.sqrt(d) if form == "ginibre" else (G[0] + G[0].swapaxes(1, 2)) / math.sqrt(2)
+    scale = math.sqrt(d if form == "ginibre" else d + 1)
+    V = {
+        "ginibre": G[2] / math.sqrt(d),
+        "wishart": G[2] @ G[2].swapaxes(1, 2) / math.sqrt(d),
+        "form": B / scale,
+    }[values]
+    return B, V
+
+
+@eqx.filter_jit
+def with_matrices(beta: Any, B: Any, V: Any) -> mf.SelfAttention:
+    """Return one field for each cloud: logits beta <x, B y>, values V^T y as the published rows x V."""
+    return jax.vmap(lambda b, v: mf.SelfAttention(beta, query=b.T, value=v.T))(B, V)
+
+
+def random_probabilities(case: Case, name: str, until: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return times, betas and P(rho >= 1 - delta) with random matrices."""
+    n, replicas, betas, count = sizes(case)
+    d = 8 if case.tier == "smoke" else 128
+    betas, times = betas[:: 2 if case.tier == "smoke" else 1], np.linspace(0.0, until, count)
+    draw = case.generator(f"matrices {name}").normal(size=(replicas, n, d))
+    points = draw / np.linalg.norm(draw, axis=-1, keepdims=True)
+    rows = []
+    for beta in betas:
+        B, V = random_matrices(case.generator(f"{name} at {beta}"), name, replicas, d)
+        rows.append(shares(points, with_matrices(jnp.asarray(beta, float), B, V), times, varies=True).mean(axis=0))
+    return times, betas, np.array(rows)
+
+
+@figure(PAPER, "Fig. 5", title="Phase diagrams with random matrices", kind="png")
+def phase_diagrams_of_random_matrices(case: Case) -> Any:
+    """SA with random Q, K, V, drawn anew for each cloud: d = 128, n = 32, betas and times as in figure 3.
+
+    Panels: (a) Q, K, V Ginibre; (b) Q^T K Wigner, V positive; (c) Q, K Ginibre, V = Q^T K; (d) V = Q^T K Wigner.
+    Fronts and metastable zones persist. The published code cannot draw panel (a) as captioned: its only random V is
+    G G^T / sqrt d.
+    """
+    n, replicas, _, _ = sizes(case)
+    drawing = sheet(9.5, 7.2)
+    axes = drawing.subplots(2, 2, sharex=True, sharey=True, squeeze=False)
+    image = None
+    for ax, name in zip(axes.flat, ENSEMBLES, strict=True):
+        image = panel(ax, *random_probabilities(case, name, 6.0 if case.tier == "smoke" else 30.0))
+        ax.set_title(f"({name}) {ENSEMBLES[name][2]}")
+    d = 8 if case.tier == "smoke" else 128
+    said = f"n = {n}, d = {d}, {replicas} clouds, each with matrices of its own, rtol 1e-6"
+    return finish(drawing, axes, image, f"arXiv:{PAPER}, figure 5 ({case.tier}): {said}", euler=False, curve=False)
+
+
+@figure(PAPER, "Fig. 6", title="The function g of the Hessian on the circle")
+def hessian_on_the_circle(case: Case) -> Any:
+    """g(x) = (cos x - beta sin^2 x) e^(beta cos x), beta = 2 and 6: negative outside [-tau*, tau*]."""
+    x = np.linspace(-np.pi, np.pi, 600)
+    drawing = sheet(9.0, 3.8)
+    for ax, beta in zip(drawing.subplots(1, 2), (2.0, 6.0), strict=True):
+        ax.plot(x, (np.cos(x) - beta * np.sin(x) ** 2) * np.exp(beta * np.cos(x)), color=shades(2)[0])
+        # cos x = beta sin^2 x, a quadratic equation in cos x
+        zero = math.acos((math.sqrt(1 + 4 * beta**2) - 1) / (2 * beta))
+        for at in (-zero, zero):
+            ax.axvline(at, ls="--", color=THEORY, lw=1.2)
+        ax.axhline(0.0, color="0.8", lw=1)
+        ax.set(xlabel="$x$", ylabel="$g(x)$", title=rf"$\beta = {beta:g}$, $\tau^* = {zero:.3f}$")
+    caption(drawing, f"arXiv:{PAPER}, figure 6: g(x) = (cos x - beta sin^2 x) exp(beta cos x), zeros dashed")
+    return drawing
+
+
+@figure(PAPER, "Limit curve", title="The limit curve, and its inverse")
+def limit_curve(case: Case) -> Any:
+    """The curve of equiangular tokens, n = 32 (the published notebook's default is 128), delta = 1e-3, beta in [0, 9].
+
+    Drawn by one quadrature for each beta; the notebook solves the equation anew for every point of a grid.
+    """
+    betas = np.linspace(0.0, 9.0, 300)
+    drawing = sheet(7.5, 4.8)
+    ax = drawing.subplots()
+    for n, shade in zip((32, 128), shades(2), strict=True):
+        ax.plot(theory.clustering_time(betas, n=n, delta=DELTA), betas, color=shade, label=f"$n = {n}$")
+    ax.set(xlim=(0, 30), xlabel="time $t$", ylabel=r"$\beta$", title=r"$\gamma_\beta(t) = 1 - \delta$")
+    ax.legend(loc="lower right")
+    caption(drawing, f"arXiv:{PAPER}, section 6: T_delta(beta, n), delta = {DELTA:g}")
+    return drawing
+
+
+@figure(PAPER, "Movie", title="Tokens of the sphere come together")
+def sphere_movie(case: Case) -> Any:
+    """SA, n = 64 (32 at the smoke tier), d = 3, beta = 1, t in [0, 15], as frames: all tokens meet in one point."""
+    n = 32 if case.tier == "smoke" else 64
+    times = np.array([0.0, 2.0, 5.0, 15.0])
+    points = clouds(case.generator("sphere"), 1, n=n, d=3)[0][:, :3]
+    path = mf.flow(mf.Tokens(mf.Sphere(3), points), mf.SelfAttention(1.0), until=15.0, save=times)
+    drawing = sheet(12.0, 3.9)
+    for k, ax in enumerate(drawing.subplots(1, 4)):
+        x, y, depth = np.asarray(path.points[min(k, len(path) - 1)]).T
+        ax.add_patch(_disc())
+        for front, size, shade in ((depth < 0, 5, "0.7"), (depth >= 0, 8, shades(2)[0])):
+            ax.plot(x[front], y[front], "o", ms=size, color=shade, alpha=0.8)
+        ax.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", title=f"$t = {times[k]:g}$")
+        ax.axis("off")
+    said = f"SA, n = {n}, d = 3, beta = 1; the far half of the sphere is grey"
+    caption(drawing, f"arXiv:{PAPER}, movies of the published code: {said}")
+    return drawing
+
+
+def _disc() -> Any:
+    """Return the outline of a sphere."""
+    from matplotlib.patches import Circle
+
+    return Circle((0, 0), 1.0, fill=False, color=MUTED, lw=1)
+
+
+def cosine_histograms(path: mf.Path, depths: Any = None, *, bins: int = 50) -> Any:
+    r"""Draw figure 1 of [arXiv:2312.10794](https://arxiv.org/abs/2312.10794): the cosines of all pairs at some depths.
+
+    Published for ALBERT xlarge v2 at layers 0 to 24, and with the same weights run to layer 48. For a model of shared
+    weights `mf.trace(model, text, depth=48)` runs on; for any other, run the fields again:
+    `mf.layers(path[-1], model.fields, ...)` with the sequence twice.
+
+    Arguments:
+        path: a trace, or any path. depths: indices of its states; `None` is six of them, evenly spaced. bins: of
+            [-1, 1].
+
+    Example:
+        >>> import measureflow as mf
+        >>> from measureflow.claims.p2312_10794.phase_figures import cosine_histograms
+        >>> path = mf.layers(mf.equiangular(n=4, cosine=0.0), mf.SelfAttention(1.0), depth=2, step=1.0)
+        >>> len(cosine_histograms(path).axes)
+        3
+    """
+    count = min(6, len(path))
+    chosen = (
+        np.unique(np.linspace(0, len(path) - 1, count).round().astype(int)) if depths is None else np.asarray(depths)
+    )
+    drawing = sheet(12.0, 1.2 + 2.6 * math.ceil(len(chosen) / 3))
+    axes = np.atleast_1d(drawing.subplots(math.ceil(len(chosen) / 3), min(len(chosen), 3), sharex=True, squeeze=False))
+    for ax, k in zip(axes.flat, chosen, strict=False):
+        values = np.asarray(mf.observe.cosines(path[int(k)]))
+        ax.hist(values[np.isfinite(values)], bins=bins, range=(-1, 1), density=True, color=shades(2)[0])
+        ax.set(title=f"depth {float(path.times[np.asarray(path.kept)[int(k)]]):g}", xlabel="cosine", ylabel="density")
+    for ax in list(axes.flat)[len(chosen) :]:
+        ax.set_visible(False)
+    return drawing
+
+
+@exploration(PAPER, "Problem 2", covers=["P2"])
+def where_is_the_front_with_random_matrices(case: Case) -> dict[str, Any]:
+    """Is there a limit curve for random Q, K, V, and is it the one of equiangular tokens with identity matrices?
+
+    Open: no limiting equation is known. Measured here: the time at which half of the pairs have met, for the four
+    ensembles of figure 5, beside T_delta(beta, n) of the identity, and how many have met at the end.
+    """
+    until = 6.0 if case.tier == "smoke" else 30.0
+    n = sizes(case)[0]
+    found: dict[str, Any] = {"n": n, "until": until}
+    for name in ENSEMBLES if case.tier != "smoke" else ("c", "d"):
+        times, betas, share = random_probabilities(case, name, until)
+        halves = [float(np.interp(0.5, np.maximum.accumulate(row), times)) if row[-1] >= 0.5 else None for row in share]
+        found["beta"] = betas.tolist()
+        found["equiangular time"] = theory.clustering_time(betas, n=n, delta=DELTA).tolist()
+        found[f"half time ({name})"] = halves
+        found[f"share at the end ({name})"] = share[:, -1].tolist()
+    return found

@@ -1,0 +1,113 @@
+"""Ensembles: many independent clouds moved by one compiled program, and what is recorded of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from measureflow.errors import BadInput
+from measureflow.fields import Field
+from measureflow.flows import segment as steps
+from measureflow.flows.conditions import save_times
+from measureflow.flows.flow import flow
+from measureflow.flows.record import Recorders, as_recorders
+from measureflow.flows.reduction import span_reduction
+from measureflow.flows.solver import Adaptive
+from measureflow.measures import Tokens
+
+__all__ = ["Ensemble", "clouds_at_once", "ensemble"]
+
+#: numbers in one call: few calls, since each operation has its cost, and what the stages hold stays near the core
+CHUNK_NUMBERS = {"cpu": 1 << 16}
+ELSEWHERE = 1 << 22
+
+
+@dataclasses.dataclass(frozen=True)
+class Ensemble:
+    """What was recorded of many clouds.
+
+    Attributes:
+        times: the saved times.
+        recorded: by name, an array with the clouds along its first axis and the times along its second.
+        resolved: which clouds were followed to the last time; what is recorded of the others is not to be trusted.
+    """
+
+    times: Float[np.ndarray, "s"]
+    recorded: dict[str, np.ndarray]
+    resolved: Bool[np.ndarray, "r"]
+
+
+def ensemble(
+    tokens: Tokens, field: Field, *, save: Any, record: Any, solver: Adaptive | None = None, varies: bool = False
+) -> Ensemble:
+    r"""Move r clouds independently, $\dot x_i = v(x_i; \mu)$ for each, and record observables of each.
+
+    One program moves a chunk of clouds; it is compiled once for all numbers of the field (such as beta), all times and
+    all draws, and where $d > n$ it moves each cloud in its own span, so that its cost does not depend on d.
+
+    Main arguments:
+        tokens: tokens whose arrays have a leading axis r, as `jax.vmap` makes them.
+        field: what moves them; under `varies` its numbers have a leading axis r too, one field for each cloud.
+        save: the times, an array or as in `mf.flow`; each cloud steps as its accuracy asks and is read off in between.
+        record: observables as in `mf.flow`. They are taken in the span: those that depend on angles only are the same.
+
+    Other arguments:
+        solver: `None` is rtol 1e-6, enough for probabilities of a thousand clouds, without coarsening.
+
+    Raises:
+        BadInput: tokens without that axis, no saved time or nothing to record.
+
+    Example:
+        >>> import jax, measureflow as mf
+        >>> keys = jax.random.split(jax.random.key(0), 20)
+        >>> clouds = jax.vmap(lambda key: mf.uniform(mf.Sphere(3), 4, seed=key))(keys)
+        >>> moved = mf.flows.ensemble(clouds, mf.SelfAttention(beta=1.0), save=[0.0, 40.0], record="clusters")
+        >>> moved.recorded["clusters"][:, 1].tolist() == [1] * 20
+        True
+    """
+    if not isinstance(tokens, Tokens) or tokens.points.ndim != 3:
+        raise BadInput("ensemble: give tokens whose arrays have a leading axis of clouds, made with jax.vmap.")
+    times = save_times(np.atleast_1d(np.asarray(save, float)), np.inf)
+    recorders = as_recorders(record)
+    if not recorders:
+        raise BadInput("ensemble: record= is empty; name what is to be seen, such as 'overlap'.")
+    solver = Adaptive(rtol=1e-6, atol=1e-8, coarsen=False, dense=True) if solver is None else solver
+    count, size = tokens.points.shape[0], clouds_at_once(*tokens.points.shape)
+    seen: list[tuple[dict[str, np.ndarray], np.ndarray]] = []
+    for first in range(0, count, size):
+        # the last chunk is filled up, so that it runs by the same program
+        rows = np.minimum(np.arange(first, first + size), count - 1)
+        part = jax.tree.map(lambda leaf, rows=rows: leaf[rows], (tokens, field) if varies else tokens)
+        chunk, own = part if varies else (part, field)
+        found = moved(chunk, own, jnp.asarray(times), recorders, solver, varies)
+        seen.append(jax.tree.map(lambda leaf, left=count - first: np.asarray(leaf)[:left], found))
+    recorded = {one.name: np.concatenate([values[one.name] for values, _ in seen]) for one in recorders}
+    return Ensemble(times, recorded, np.concatenate([resolved for _, resolved in seen]))
+
+
+def clouds_at_once(count: int, n: int, d: int) -> int:
+    """Return how many clouds of n tokens in R^d one program moves."""
+    numbers = CHUNK_NUMBERS.get(jax.default_backend(), ELSEWHERE)
+    return max(1, min(count, numbers // (n * min(d, n))))
+
+
+@eqx.filter_jit
+def moved(
+    tokens: Tokens, field: Field, times: Any, recorders: Recorders, solver: Adaptive, varies: bool
+) -> tuple[dict[str, Any], Any]:
+    """Move a chunk of clouds; return what was recorded and which were resolved."""
+    record = {recorder.name: recorder.observable for recorder in recorders}
+
+    def one(tokens: Tokens, field: Field) -> tuple[dict[str, Any], Any]:
+        span = span_reduction(tokens, field)
+        short = tokens if span is None else span.lower(tokens)
+        path = flow(short, field, until=times[-1], save=times, record=record, keep="last", solver=solver)
+        return path.recorded, path.code == steps.RUNNING
+
+    return jax.vmap(one, in_axes=(0, 0 if varies else None))(tokens, field)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+import measureflow as mf
+from measureflow.flows import ensembles
+
+TIMES = [0.0, 1.0, 3.0]
+
+
+def clouds(count: int, n: int, d: int) -> mf.Tokens:
+    points = np.random.default_rng(0).normal(size=(count, n, d))
+    points /= np.linalg.norm(points, axis=-1, keepdims=True)
+    return jax.vmap(lambda x: mf.Tokens(mf.Sphere(d), points[0]).replace(points=x))(points)
+
+
+def one_by_one(tokens: mf.Tokens, fields: list[mf.Field]) -> np.ndarray:
+    seen = []
+    for k, field in enumerate(fields):
+        own = jax.tree.map(lambda leaf, k=k: leaf[k], tokens)
+        path = mf.flow(own, field, until=3.0, save=TIMES, record=["overlap"], solver=mf.Adaptive(1e-9, 1e-11))
+        seen.append(path.recorded["overlap"])
+    return np.array(seen)
+
+
+def test_clouds_move_as_each_would_alone_whatever_the_chunk(monkeypatch):
+    tokens, field = clouds(5, 3, 6), mf.SelfAttention(2.0)
+    whole = mf.flows.ensemble(tokens, field, save=TIMES, record="overlap")
+    assert whole.resolved.all()
+    np.testing.assert_array_equal(whole.times, TIMES)
+    np.testing.assert_allclose(whole.recorded["overlap"], one_by_one(tokens, [field] * 5), atol=1e-5)
+    monkeypatch.setattr(ensembles, "CHUNK_NUMBERS", {"cpu": 2 * 3 * 3})
+    assert ensembles.clouds_at_once(5, 3, 6) == 2
+    parts = mf.flows.ensemble(tokens, field, save=TIMES, record="overlap")
+    np.testing.assert_allclose(parts.recorded["overlap"], whole.recorded["overlap"], atol=1e-13)
+
+
+def test_each_cloud_may_have_a_field_of_its_own():
+    tokens, betas = clouds(3, 3, 3), np.array([0.0, 1.0, 5.0])
+    fields = jax.vmap(lambda beta: mf.SelfAttention(beta))(betas)
+    moved = mf.flows.ensemble(tokens, fields, save=TIMES, record="overlap", varies=True)
+    alone = one_by_one(tokens, [mf.SelfAttention(float(beta)) for beta in betas])
+    np.testing.assert_allclose(moved.recorded["overlap"], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"tokens": mf.equiangular(n=3, cosine=0.1)}, "a leading axis of clouds"),
+        ({"record": ()}, "record= is empty"),
+        ({"save": [1.0, 0.5]}, "strictly increasing"),
+    ],
+)
+def test_bad_ensembles_are_refused(options, said):
+    given = {"tokens": clouds(2, 3, 3), "field": mf.SelfAttention(1.0), "save": TIMES, "record": "overlap", **options}
+    with pytest.raises(mf.BadInput, match=said):
+        mf.flows.ensemble(given.pop("tokens"), given.pop("field"), **given)
