@@ -288,7 +288,7 @@ def uniform_tokens_start_slowly_unless_outputs_are_normalised(case: Case) -> Non
         because = (
             "the tokens' mean, to which all are drawn, has a length with relative fluctuations of 1/sqrt(2 d) = 3 %"
         )
-        case.compare(np.log(measured), np.log(predicted), within=0.15, because=because, name=f"log of speed, {name}")
+        case.compare(np.log(measured), np.log(predicted), within=0.25, because=because, name=f"log of speed, {name}")
 
 
 @uniform_tokens_start_slowly_unless_outputs_are_normalised.mutation("speed")
