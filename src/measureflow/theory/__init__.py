@@ -6,9 +6,7 @@ Everything here is plain NumPy and knows nothing of fields and flows: an indepen
 
 from __future__ import annotations
 
-from measureflow.theory.circle_clusters import (
-    eigenvalues_of_equal_clusters,
-)
+from measureflow.theory.circle_clusters import eigenvalues_of_equal_clusters
 from measureflow.theory.consensus import (
     contraction_of_a_layer,
     effective_rate_of_layers,
@@ -24,10 +22,7 @@ from measureflow.theory.counting import (
     expected_peaks_of_kernel_density,
     expected_strong_centres,
 )
-from measureflow.theory.emergence import (
-    emergence_time,
-    selected_peaks,
-)
+from measureflow.theory.emergence import emergence_time, selected_peaks
 from measureflow.theory.equiangular import (
     beta_of_clustering_time,
     clustering_time,
@@ -35,19 +30,9 @@ from measureflow.theory.equiangular import (
     gap_of_equiangular_tokens,
     speed_of_equiangular_tokens,
 )
-from measureflow.theory.gaussians import (
-    blow_up_time_of_gaussian,
-    covariance_of_gaussian,
-    limit_of_gaussian,
-)
-from measureflow.theory.gram import (
-    span_coordinates,
-    velocity_of_gram,
-)
-from measureflow.theory.invariants import (
-    cross_ratios,
-    growth_of_energy,
-)
+from measureflow.theory.gaussians import blow_up_time_of_gaussian, covariance_of_gaussian, limit_of_gaussian
+from measureflow.theory.gram import span_coordinates, velocity_of_gram
+from measureflow.theory.invariants import cross_ratios, growth_of_energy
 from measureflow.theory.long_context import (
     cosine_after_attention,
     critical_beta_of_nearest_key,
@@ -56,10 +41,7 @@ from measureflow.theory.long_context import (
     limit_of_cosine_after_attention,
     participation_of_keys,
 )
-from measureflow.theory.mean_shift import (
-    gradient_of_log_partition,
-    mean_shift_velocity,
-)
+from measureflow.theory.mean_shift import gradient_of_log_partition, mean_shift_velocity
 from measureflow.theory.noise import (
     cosine_of_brownian_motion,
     critical_kappa,
@@ -80,19 +62,13 @@ from measureflow.theory.normalisations import (
     speed_of_uniform_tokens,
     switch_for_cosine,
 )
-from measureflow.theory.ott_antonsen import (
-    order_parameter_of_poisson_density,
-)
+from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
 from measureflow.theory.phase_front import (
     error_of_phase_front,
     rates_of_overlap_fluctuations,
     width_of_phase_front,
 )
-from measureflow.theory.stability import (
-    distance_to_no_temperature,
-    dobrushin_constant,
-    growth_of_twins,
-)
+from measureflow.theory.stability import distance_to_no_temperature, dobrushin_constant, growth_of_twins
 from measureflow.theory.stationary_states import (
     Branch,
     StationaryState,
