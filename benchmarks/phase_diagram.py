@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -33,8 +35,8 @@ DIMENSIONS = (2, 8, 128, 512)
 TIMES = np.unique(np.round(np.linspace(0.0, UNTIL, 200) / STEP)) * STEP
 OURS = mf.Adaptive(rtol=1e-6, atol=1e-8, coarsen=False, dense=True)
 SHARP = mf.Adaptive(rtol=1e-11, atol=1e-13, coarsen=False, pair="dopri8")
-#: numbers in one call: few calls, since each operation has its cost, and what the stages hold stays near the core
-CHUNK_NUMBERS = 1 << 16
+#: numbers in one call: not so few that each operation's own cost counts, and what the stages hold stays near the core
+CHUNK_NUMBERS = 1 << 14
 
 
 def overlap(mu: mf.Tokens) -> jax.Array:
@@ -63,13 +65,15 @@ def ours(points: np.ndarray, beta: float, sharp: bool = False) -> tuple[np.ndarr
     """Flow all clouds, chunk by chunk."""
     run, size = program(points.shape[-1], sharp), chunk(points.shape[-1])
     chunks = [points[k : k + size] for k in range(0, len(points), size)]
-    out = [jax.tree.map(np.asarray, run(some, jnp.asarray(beta, float))) for some in chunks]
+    # a program for small clouds runs on one core: each core takes the next chunk, as torch shares its rows out
+    with ThreadPoolExecutor(os.cpu_count()) as cores:
+        out = list(cores.map(lambda some: jax.tree.map(np.asarray, run(some, jnp.asarray(beta, float))), chunks))
     return np.concatenate([overlaps for overlaps, _ in out]), np.concatenate([last for _, last in out])
 
 
 def chunk(d: int) -> int:
     """Return how many clouds run in one call."""
-    return min(256, CHUNK_NUMBERS // (N * min(d, N)))
+    return min(128, CHUNK_NUMBERS // (N * min(d, N)))
 
 
 def theirs(points: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import html
 import importlib.util
 import re
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import griffe
 from latex2mathml.converter import convert
@@ -66,9 +66,43 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if page.file.src_uri == "index.md":
         readme = (ROOT / "README.md").read_text("utf-8")
         return readme.replace("](docs/", "](").replace("[CITATION.cff](CITATION.cff)", "`CITATION.cff`")
+    if page.file.src_uri == "covered.md":
+        return markdown + "\n" + tables_of_what_is_covered()
     if page.file.src_uri == "bibliography.md" and BIBLIOGRAPHY.exists():
         return markdown + "\n" + list_of_papers(BIBLIOGRAPHY.read_text("utf-8"))
     return markdown
+
+
+def tables_of_what_is_covered() -> str:
+    """Return the tables of claims, figures and explorations, as the library has them."""
+    from measureflow import claims
+
+    def paper(one: Any) -> str:
+        return f"[{one.paper}](https://arxiv.org/abs/{one.paper}), {one.item}"
+
+    def table(head: list[str], rows: list[list[str]]) -> str:
+        lines = [head, ["---"] * len(head), *rows]
+        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+    checked = [
+        [", ".join(one.covers), one.title, paper(one), one.status, one.tier, f"`measureflow check {one.id}`"]
+        for one in claims.all()
+    ]
+    drawn = [[paper(one), one.title, f"`{one.command}`"] for one in claims.figures()]
+    open_ = [
+        [", ".join(one.covers), one.title, paper(one), f"`measureflow explore {one.id}`"]
+        for one in claims.explorations()
+    ]
+    return "\n\n".join(
+        [
+            "## Claims",
+            table(["covers", "claim", "source", "status", "tier", "command"], checked),
+            "## Figures",
+            table(["figure", "what it shows", "command"], drawn),
+            "## Open questions",
+            table(["covers", "question", "source", "command"], open_),
+        ]
+    )
 
 
 def list_of_papers(bibtex: str) -> str:

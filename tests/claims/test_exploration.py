@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from matplotlib.figure import Figure
 
 import measureflow as mf
 from measureflow.claims import exploration, explorations, explore
@@ -59,3 +60,7 @@ def test_every_exploration_of_the_library_finds_something(one):
     found = explore(one, seed=5)[0]
     assert found.found
     json.dumps(found.to_json())
+    if one.picture:
+        axes = Figure().subplots()
+        found.plot(axes)
+        assert axes.has_data()

@@ -13,6 +13,7 @@ from measureflow.claims import (
     p2501_18322,
     p2508_09628,
     p2512_01868,
+    traces,
 )
 from measureflow.claims.case import Case, Comparison
 from measureflow.claims.checking import check
@@ -58,4 +59,5 @@ __all__ = [
     "p2501_18322",
     "p2508_09628",
     "p2512_01868",
+    "traces",
 ]

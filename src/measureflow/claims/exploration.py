@@ -39,10 +39,10 @@ class Exploration:
     item: str
     covers: tuple[str, ...]
     study: Study
-    picture: list[Callable[[Case, Any], Any]]
+    picture: list[Callable[[Findings, Any], Any]]
 
-    def figure(self, draw: Callable[[Case, Any], Any]) -> Callable[[Case, Any], Any]:
-        """Register the picture of the study: a function `(case, ax)`."""
+    def figure(self, draw: Callable[[Findings, Any], Any]) -> Callable[[Findings, Any], Any]:
+        """Register the picture of the study: a function `(findings, ax)` that draws what was found."""
         self.picture[:] = [draw]
         return draw
 
@@ -75,10 +75,16 @@ class Findings:
     seconds: float
     seed: int
     tier: str
+    exploration: Exploration = dataclasses.field(repr=False, compare=False)
+
+    def plot(self, ax: Any) -> Any:
+        """Draw what was found on Matplotlib axes; `None` where the study has no picture."""
+        return self.exploration.picture[0](self, ax) if self.exploration.picture else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the findings as plain numbers, strings, lists and dictionaries."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        names = [field.name for field in dataclasses.fields(self) if field.name != "exploration"]
+        fields = {name: getattr(self, name) for name in names}
         return {**plain(fields), "verdict": "exploration"}
 
     def __str__(self) -> str:
@@ -174,7 +180,8 @@ def explore(
         found = dict(one.study(case))
         about = {name: getattr(one, name) for name in ("id", "title", "question", "paper", "item", "covers")}
         seconds = time.perf_counter() - began
-        findings.append(Findings(**about, found=found, instance=case.instance, seconds=seconds, seed=seed, tier=tier))
+        run = {"instance": case.instance, "seconds": seconds, "seed": seed, "tier": tier, "exploration": one}
+        findings.append(Findings(**about, found=found, **run))
         let_go()
     if progress is not None:
         progress(len(chosen), len(chosen), "")

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from measureflow.flows import segment as steps
+from measureflow.flows.hosts import agreed
 from measureflow.flows.log import Log
 from measureflow.flows.plan import Plan
 from measureflow.flows.progress import Progress
@@ -63,7 +64,7 @@ class CtrlC:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked: bool | int = False
 
     def __enter__(self) -> CtrlC:
         main = threading.current_thread() is threading.main_thread()
@@ -113,6 +114,8 @@ def reach(log: Log, target: float, bar: Progress, ctrl_c: CtrlC) -> int:
     """Run segments until `target` or until something happens; return the code."""
     attempts = 0
     while True:
+        if log.shared:
+            log.budget, ctrl_c.asked = agreed(log.budget, ctrl_c.asked)
         ctrl_c.check()
         before, tick = log.attempts, time.perf_counter()
         log.look_at_sums()

@@ -16,6 +16,7 @@ from measureflow.flows.coarsening import may_coarsen
 from measureflow.flows.conditions import Condition, checked_time, save_times
 from measureflow.flows.driver import drive
 from measureflow.flows.gaussian import gaussian_flow
+from measureflow.flows.hosts import gathered, spans_hosts
 from measureflow.flows.layers import check_field, checked_normalisation
 from measureflow.flows.mean_field import flow_of_density
 from measureflow.flows.memory import check_memory
@@ -107,6 +108,9 @@ def flow(
         raise BadInput(
             f"flow: a noisy run has no moment at which {until!r} is met once for all; give until= as a time."
         )
+    spread, tokens = tokens, gathered(tokens)  # what the host looks at, it has; the device keeps its share
+    if store is not None and spans_hosts(spread):
+        raise BadInput("flow: the tokens lie on several hosts, where there is no store=; use path.save after the run.")
     condition = until.ready(tokens) if isinstance(until, Condition) else None
     end = float(condition.cap) if condition is not None else checked_time(until)
     times = save_times(save, end)
@@ -118,7 +122,7 @@ def flow(
     check_memory("flow", tokens, len(wanted), size, len(times), cure)
     # noise leaves the span of the tokens
     span = span_reduction(tokens, field) if reduce and shaking is None else None
-    bare = (tokens if span is None else span.lower(tokens)).replace(labels=None)
+    bare = (spread if span is None else span.lower(tokens)).replace(labels=None)
     recipe = Recipe.of(
         "flow",
         tokens=tokens,
@@ -131,7 +135,7 @@ def flow(
         reduce=bool(reduce),
         **({} if shaking is None else {"noise": shaking.intensity, "key": fingerprint(shaking.key)}),
     )
-    coarsens = isinstance(solver, Adaptive) and solver.coarsen and may_coarsen(bare, field)
+    coarsens = isinstance(solver, Adaptive) and solver.coarsen and may_coarsen(gathered(bare), field)
     plan = Plan(
         problem=Problem(bare, field, solver, condition, sign, coarsens, shaking),
         tokens=tokens,

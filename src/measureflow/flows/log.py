@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from measureflow.errors import BadInput
 from measureflow.fields import sums_of
+from measureflow.flows.hosts import gathered, on_host, spans_hosts
 from measureflow.flows.plan import Plan, begin
 from measureflow.flows.roster import Roster
 from measureflow.flows.segment import SHRUNK, TOO_COARSE, Problem, State, energy_statistic
@@ -36,11 +37,13 @@ class Log:
         problem, roster: the rows that still move, summed as is best for them, and where the original tokens are
             among them.
         budget: how many attempts the next segment may make; one at first, since one may take long.
+        shared: whether the tokens lie on several hosts, which then must take the same way.
         finished: the path of a store that already holds the whole run.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.shared = spans_hosts(plan.problem)
         self.sums = Summing(plan.problem)
         self.problem: Problem = plan.problem
         self.roster = Roster.full(plan.problem.tokens.n)
@@ -71,7 +74,7 @@ class Log:
     def points(self) -> Array:
         """Return the points of all original tokens, in the solver's coordinates."""
         # through NumPy: an eager gather is one more program to compile
-        return jnp.asarray(np.asarray(self.state.x)[self.roster.rows])
+        return jnp.asarray(on_host(self.state.x)[self.roster.rows])
 
     def is_saved(self, at: float) -> bool:
         """Tell whether the last saved time is `at`."""
@@ -80,7 +83,7 @@ class Log:
 
     def begin(self) -> State:
         """Choose the sums, and return the state at the start."""
-        self.problem = self.sums.chosen(self.plan.problem, self.plan.problem.tokens)
+        self.problem = self.sums.chosen(self.plan.problem, gathered(self.plan.problem.tokens))
         self.sums.note(0.0, self.problem)
         return begin(self.problem)
 
@@ -95,7 +98,7 @@ class Log:
             self.sums.exact = True
         before = self.problem
         mu = self.problem.measure(self.state.x, self.state.cohorts.weights)
-        self.problem = self.sums.chosen(self.problem, mu)
+        self.problem = self.sums.chosen(self.problem, gathered(mu))
         self.sums.note(float(self.state.time), self.problem)
         self.state = renewed(self.problem, self.state, sums_of(before.field) != sums_of(self.problem.field))
 
@@ -226,7 +229,7 @@ class Log:
 def to_arrays(state: State) -> dict[str, np.ndarray]:
     """Return the solver's state as named arrays, bit by bit."""
     leaves = jax.tree.leaves(state)
-    return {f"state_{k}": np.asarray(leaf) for k, leaf in enumerate(leaves)}
+    return {f"state_{k}": on_host(leaf) for k, leaf in enumerate(leaves)}
 
 
 def from_arrays(arrays: dict[str, np.ndarray], like: State) -> State:

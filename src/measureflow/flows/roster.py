@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from measureflow.flows.coarsening import Cohorts
+from measureflow.flows.hosts import gathered, on_host
 from measureflow.flows.segment import Problem, State
 from measureflow.paths import Merges
 
@@ -51,18 +52,20 @@ class Roster:
     def noted(self, state: State) -> tuple[np.ndarray, np.ndarray]:
         """Return `since` and `partner` with the merges of the present rows added."""
         since, partner = self.since.copy(), self.partner.copy()
-        joined = np.flatnonzero(np.isfinite(np.asarray(state.cohorts.since)))
-        since[self.origin[joined]] = np.asarray(state.cohorts.since)[joined]
-        partner[self.origin[joined]] = self.origin[np.asarray(state.cohorts.partner)[joined]]
+        when, into = on_host(state.cohorts.since), on_host(state.cohorts.partner)
+        joined = np.flatnonzero(np.isfinite(when))
+        since[self.origin[joined]] = when[joined]
+        partner[self.origin[joined]] = self.origin[into[joined]]
         return since, partner
 
     def dropped(self, problem: Problem, state: State) -> tuple[Roster, Problem, State] | None:
         """Drop the rows that only follow others, where the run becomes at least a size smaller by it."""
-        into = np.asarray(state.cohorts.into)  # in NumPy: eager operations are programs to compile
-        moving = np.flatnonzero((into == np.arange(len(into))) & np.asarray(problem.tokens.present))
+        into = on_host(state.cohorts.into)  # in NumPy: eager operations are programs to compile
+        moving = np.flatnonzero((into == np.arange(len(into))) & on_host(problem.tokens.present))
         size = next((s for s in SIZES if s >= len(moving)), problem.tokens.n)
         if size >= problem.tokens.n or not problem.coarsens:
             return None
+        problem, state = gathered((problem, state))  # so few that every host has all of them from here on
         since, partner = self.noted(state)
         place = np.zeros(problem.tokens.n, int)
         place[moving] = np.arange(len(moving))

@@ -10,11 +10,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from measureflow.measures import Tokens
+from measureflow.spaces import Space, Sphere
 from measureflow.sums.exact import Exact
 from measureflow.sums.exponential import Exponential
 from measureflow.sums.sum import Kernel, Sum
 
 __all__ = ["Products"]
+
+#: how much of the exponents that a type has may lie between two weights
+ROOM = 0.8
 
 
 class Products(Sum):
@@ -24,7 +28,7 @@ class Products(Sum):
     separate clusters keep their digits however slow they are, and what is lost is the motion of tokens that have come
     within rounding of each other, which `Exact` resolves and a flow that coarsens has merged long before.
 
-    Softmax rows are divided last, and reductions run over the leading axis: that is what makes it fast on many small
+    Softmax rows are divided last, and what is summed over a row is a product: that is what makes it fast on many small
     clouds under `jax.vmap`. Memory is linear in the number of tokens, in blocks like those of `Exact`.
 
     Example:
@@ -95,22 +99,17 @@ def exponential_pull(
 ) -> tuple[Float[Array, "m d"], Float[Array, "m"]]:
     """Return pull and total weight of an exponential kernel; `own` are the queries' places among the atoms.
 
-    Queries run along the last axis, scales and masses go into the factors of the products: what is done to all pairs
-    is two products, a maximum and one exponential.
+    Scales and masses go into the factors of the products: what is done to all pairs is two products and one
+    exponential, on the sphere without a maximum.
     """
     c, cap = plain.number.astype(x.dtype), 0.9 * math.log(float(jnp.finfo(x.dtype).max))
     masses = jnp.where(mu.present, mu.weights, 0)
-    logits = (c * mu.points) @ x.T
-    top = plain.shift.astype(x.dtype)
-    if plain.normalised:
-        # an atom without mass must not set the shift: the others could underflow beside it
-        unseen = jnp.where(masses > 0, 0, -jnp.inf).astype(x.dtype)
-        top = jax.lax.stop_gradient(jnp.max(logits + unseen[:, None], axis=0, initial=-jnp.inf))
-        top = jnp.where(jnp.isfinite(top), top, 0)
-    raised = jnp.exp(jnp.minimum(logits - top, cap))
+    logits = (c * x) @ mu.points.T
+    top = tops(c, masses, logits, mu.space) if plain.normalised else plain.shift.astype(x.dtype)
+    raised = jnp.exp(jnp.minimum(logits - top[..., None], cap))
     if own is not None:
-        raised = jnp.where(jnp.arange(mu.n)[:, None] == own[None, :], 0, raised)
-    sums = raised.T @ (masses[:, None] * jnp.concatenate([mu.points, jnp.ones_like(mu.points[:, :1])], axis=1))
+        raised = jnp.where(own[:, None] == jnp.arange(mu.n)[None, :], 0, raised)
+    sums = raised @ (masses[:, None] * jnp.concatenate([mu.points, jnp.ones_like(mu.points[:, :1])], axis=1))
     pulled, total = sums[:, :-1] - sums[:, -1:] * x, sums[:, -1]
     if own is not None:
         self_logit = c * jnp.sum(mu.points[own] * x, axis=1)
@@ -119,3 +118,24 @@ def exponential_pull(
         return pulled, total
     some = total > 0
     return pulled / jnp.where(some, total, 1)[:, None], some.astype(x.dtype)
+
+
+def tops(
+    c: Float[Array, ""], masses: Float[Array, "n"], logits: Float[Array, "m n"], space: Space
+) -> Float[Array, "m"]:
+    """Return what to take off each query's logits, so that none is large and not all are small."""
+    c, logits = jax.lax.stop_gradient((c, logits))
+
+    def largest(logits: Array) -> Array:
+        # an atom without mass must not set the shift: the others could underflow beside it
+        unseen = jnp.where(masses > 0, 0, -jnp.inf).astype(logits.dtype)
+        top = jnp.max(logits + unseen, axis=1, initial=-jnp.inf)
+        return jnp.where(jnp.isfinite(top), top, 0)
+
+    if not isinstance(space, Sphere):
+        return largest(logits)
+    # a logit lies between -|c| and |c|: as long as e^(-2|c|) is far from underflow one shift serves all, and a pass
+    # over all pairs is saved
+    spread = 2 * jnp.abs(c)
+    room = -ROOM * math.log(float(jnp.finfo(logits.dtype).tiny))
+    return jax.lax.cond(spread <= room, lambda _: jnp.broadcast_to(jnp.abs(c), logits.shape[:1]), largest, logits)

@@ -1,4 +1,4 @@
-"""Chapter 4: the published claims, their verdicts, and the errors that the checks reject."""
+"""Chapter 5: the published claims, their verdicts, and the errors that the checks reject."""
 
 # %% [markdown]
 # ## Claims
@@ -10,12 +10,18 @@
 
 # %%
 import math
+import os
 
 import measureflow as mf
 from measureflow.report import settings, show, table
 
 now = settings()
-results = mf.check(tier=now.tier, seed=now.seed, progress=lambda done, total, title: now.progress(title or "drawn"))
+results = mf.check(
+    tier=now.tier,
+    seed=now.seed,
+    progress=lambda done, total, title: now.progress(title or "drawn"),
+    workers=os.cpu_count() or 1,
+)
 verdicts = [result.verdict for result in results]
 kinds = {"consistent": "good", "violated": "bad", "inconclusive": "open"}
 print(", ".join(f"{verdicts.count(kind)} {kind}" for kind in kinds if kind in verdicts))

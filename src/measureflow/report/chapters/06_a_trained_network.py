@@ -1,4 +1,4 @@
-"""Chapter 5: the tokens of a text on their way through a trained transformer."""
+"""Chapter 6: the tokens of a text on their way through a trained transformer."""
 
 # %% [markdown]
 # ## A trained network
@@ -13,6 +13,7 @@ import numpy as np
 import measureflow as mf
 from measureflow.errors import BadInput
 from measureflow.paths.depths import cosines_by_depth, ranks_by_depth, words_by_depth
+from measureflow.paths.style import figure, house
 from measureflow.report import settings, show, table
 
 TEXT = (
@@ -87,4 +88,26 @@ if model is not None:
     table(
         ("", *(f"layer {int(path.times[k])}" for k in chosen)),
         [(name, *(float(values[k]) for k in chosen)) for name, values in rows.items()],
+    )
+
+# %% [markdown]
+# ### Do clusters follow the meaning of words?
+#
+# The picture of clusters that extract meaning can be tested. A text is drawn in which words of five classes (animals,
+# cities, colours, tools, family) stand once each among words of grammar. Layer by layer the classes are compared with
+# clusters of the centred directions, with the cosines, and with the attention that each token receives (leaders), each
+# beside labels in random order and beside a network of the same shape with random weights.
+
+# %%
+if model is not None and model.name == "all-minilm-l6-v2":
+    now.progress("clusters and words")
+    (found,) = mf.explore("2305.05465/traces", seed=now.seed)
+    with house():
+        drawing = figure(11, 4.8)
+        found.plot(drawing.subplots())
+    show(
+        drawing,
+        name="words-and-clusters",
+        caption="How far clusters, cosines and leaders are from labels in random order, along depth. The classes are "
+        "in the embedding from the first layer on: depth keeps them, and a network with random weights has none.",
     )
