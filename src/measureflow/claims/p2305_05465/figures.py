@@ -147,10 +147,8 @@ def plane_across(axes: Any, normal: np.ndarray, level: float, size: float) -> No
         line = foot + np.outer([-2 * size, 2 * size], basis[0])
         axes.plot(*line.T, color=THEORY, ls=(0, (4, 3)), lw=1.4)
         return
-    sides = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 0.7 * size
-    from mpl_toolkits.mplot3d.art3d import Poly3DCollection
-
-    axes.add_collection3d(Poly3DCollection([foot + sides @ basis], facecolor=THEORY, alpha=0.15))
+    sides = 0.7 * size * np.array([[[-1, -1], [1, -1]], [[-1, 1], [1, 1]]])
+    axes.plot_surface(*np.moveaxis(foot + sides @ basis, -1, 0), color=THEORY, alpha=0.15)
 
 
 @figure(PAPER, "hyperplanes 2d", title="at most three lines")
