@@ -25,50 +25,15 @@ from measureflow.claims import (
     p2606_05140,
     traces,
 )
-from measureflow.claims.case import (
-    Case,
-    Comparison,
-)
-from measureflow.claims.checking import (
-    check,
-)
-from measureflow.claims.claim import (
-    Claim,
-    Mutation,
-    claim,
-)
-from measureflow.claims.exploration import (
-    Exploration,
-    Findings,
-    exploration,
-    explorations,
-    explore,
-)
-from measureflow.claims.figures import (
-    PublishedFigure,
-    draw_figure,
-    figure,
-    figures,
-    find_figures,
-)
-from measureflow.claims.mutants import (
-    MUTANTS,
-    Mutant,
-    MutantTable,
-    against_mutants,
-)
-from measureflow.claims.registry import (
-    all,
-    find,
-)
-from measureflow.claims.results import (
-    Rejection,
-    Result,
-    Results,
-)
-from measureflow.claims.tables import (
-    coverage,
-)
+from measureflow.claims.case import Case, Comparison
+from measureflow.claims.checking import check
+from measureflow.claims.claim import Claim, Mutation, claim
+from measureflow.claims.exploration import Exploration, Findings, exploration, explorations, explore
+from measureflow.claims.figures import PublishedFigure, draw_figure, figure, figures, find_figures
+from measureflow.claims.mutants import MUTANTS, Mutant, MutantTable, against_mutants
+from measureflow.claims.registry import all, find
+from measureflow.claims.results import Rejection, Result, Results
+from measureflow.claims.tables import coverage
 
 __all__ = [
     "MUTANTS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.special import expit
 
 from measureflow.claims.case import Case
@@ -39,7 +39,7 @@ def hessian(n: int, middle: float, width: float, turn: float) -> np.ndarray:
         step = 1.0 / (1.0 + np.exp(-(np.cos(apart) - middle) / width))
         return -(step * np.sin(apart)).sum(axis=1)
 
-    return np.stack([gradient(places + 1e-30j * np.eye(n)[j]).imag / 1e-30 for j in range(n)], axis=1)
+    return np.stack([np.imag(gradient(places + 1e-30j * row)) / 1e-30 for row in np.eye(n)], axis=1)
 
 
 @claim(
@@ -93,7 +93,7 @@ def how_soft_may_a_kernel_be_that_keeps_a_polygon(case: Case) -> dict[str, Any]:
             def top(width: float) -> float:
                 return float(rates_of_polygon(n, middle, width * gap).max())
 
-            return float(brentq(top, 1e-3, 2.0)) if top(1e-3) < 0 < top(2.0) else 0.0
+            return float(root_scalar(top, bracket=(1e-3, 2.0)).root) if top(1e-3) < 0 < top(2.0) else 0.0
 
         middles = near - (near - next_) * np.linspace(0.05, 0.95, 37)
         found = [largest(float(middle)) for middle in middles]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.special import ive
 
 import measureflow as mf
@@ -211,7 +211,7 @@ def branch_turns_back_beyond_one_beta(case: Case) -> None:
         rise = (branch.kappas[1:3] / theory.critical_kappa(beta=beta, d=d) - 1.0) / squares
         return float(rise[0] - squares[0] * (rise[1] - rise[0]) / (squares[1] - squares[0]))
 
-    measured = brentq(bend, 0.8, 3.5, xtol=1e-7)
+    measured = root_scalar(bend, bracket=(0.8, 3.5), xtol=1e-7).root
     because = "the bend at order parameters near 0.02 and 0.05, extrapolated to 0: terms of their fourth power"
     case.compare(measured, case.predict(d=d), within=1e-4, because=because)
 
@@ -220,13 +220,13 @@ def branch_turns_back_beyond_one_beta(case: Case) -> None:
 def one_half_in_every_dimension(*, d: int) -> float:
     """The circle's 1/2 stands for 1/d, and in its own place 1/3."""
     wanted = 0.5 if d > 2 else 1 / 3
-    return brentq(lambda beta: ive(d / 2 + 1, beta) / ive(d / 2, beta) - wanted, 0.1, 50.0)
+    return root_scalar(lambda beta: ive(d / 2 + 1, beta) / ive(d / 2, beta) - wanted, bracket=(0.1, 50.0)).root
 
 
 @branch_turns_back_beyond_one_beta.mutation
 def orders_one_too_low(*, d: int) -> float:
     """I_(d/2) / I_(d/2-1) is set equal to 1/d."""
-    return brentq(lambda beta: ive(d / 2, beta) / ive(d / 2 - 1, beta) - 1 / d, 0.1, 50.0)
+    return root_scalar(lambda beta: ive(d / 2, beta) / ive(d / 2 - 1, beta) - 1 / d, bracket=(0.1, 50.0)).root
 
 
 @claim(

@@ -5,19 +5,9 @@ from measureflow.fields.field import Field, Parallel, ranks_of
 from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.layer_norm import LayerNorm
 from measureflow.fields.masks import Causal, Mask
-from measureflow.fields.normalisations import (
-    NGPT,
-    Free,
-    MixLN,
-    Normalisation,
-    PeriLN,
-    PostLN,
-    PreLN,
-    Scheme,
-    SqrtLN,
-    default_normalisation,
-)
-from measureflow.fields.normalised import Normalised, normalised
+from measureflow.fields.normalisation import Free, Normalisation, Scheme
+from measureflow.fields.normalisations import NGPT, MixLN, PeriLN, PostLN, PreLN, SqrtLN, default_normalisation
+from measureflow.fields.normalised import Normalised, motion_under
 from measureflow.fields.paced import NearestPair, Pace, Paced, SpeedOfEnergy
 from measureflow.fields.perceptron import Perceptron
 from measureflow.fields.rescaled import RescaledAttention
@@ -62,7 +52,7 @@ __all__ = [
     "Weighting",
     "all_exact",
     "default_normalisation",
-    "normalised",
+    "motion_under",
     "ranks_of",
     "resolution",
     "settled",

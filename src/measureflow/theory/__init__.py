@@ -32,11 +32,7 @@ from measureflow.theory.equiangular import (
     gap_of_equiangular_tokens,
     speed_of_equiangular_tokens,
 )
-from measureflow.theory.gaussians import (
-    blow_up_time_of_gaussian,
-    covariance_of_gaussian,
-    limit_of_gaussian,
-)
+from measureflow.theory.gaussians import blow_up_time_of_gaussian, covariance_of_gaussian, limit_of_gaussian
 from measureflow.theory.gram import span_coordinates, velocity_of_gram
 from measureflow.theory.heads import HeadSpectra, spectra_of_heads
 from measureflow.theory.invariants import cross_ratios, growth_of_energy
@@ -76,9 +72,7 @@ from measureflow.theory.normalisations import (
     speed_of_uniform_tokens,
     switch_for_cosine,
 )
-from measureflow.theory.ott_antonsen import (
-    order_parameter_of_poisson_density,
-)
+from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
 from measureflow.theory.phase_front import (
     error_of_phase_front,
     rates_of_overlap_fluctuations,

@@ -15,8 +15,8 @@ def expected_modes_on_sphere(beta: float) -> float:
     $$ \mathbb E\,\#\text{modes} \approx \frac{\beta}{\sqrt3} $$
 
     for the kernel $e^{\beta\langle x,y\rangle}$: maxima of a plane Gaussian field of covariance $e^{-\beta r^2/4}$,
-    of density $\beta/(4\pi\sqrt3)$; relative error $O(1/\beta)$ from the sphere's curvature. Derived, beside
-    [arXiv:2412.09080](https://arxiv.org/abs/2412.09080) for the line; on the circle it is sqrt(3 beta/2).
+    of density $\beta/(4\pi\sqrt3)$; relative error $O(1/\beta)$ from the sphere's curvature. Derived, by the
+    count of peaks of such fields; the same count on the circle gives sqrt(3 beta/2).
 
     Raises:
         BadInput: beta is 0.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.special import ive
 
 from measureflow.errors import BadInput
@@ -68,7 +68,8 @@ def tricritical_beta(*, d: int) -> float:
         return float(ive(half + 1.0, beta) / ive(half, beta)) - 1.0 / d
 
     # Amos: the ratio lies above beta / (d/2 + 1 + sqrt((d/2 + 1)^2 + beta^2)), which is 1/d at this beta
-    return float(brentq(excess, 1e-3, 2.0 * (half + 1.0) * d / (d * d - 1.0) + 1e-9, xtol=1e-15, rtol=1e-15))
+    high = 2.0 * (half + 1.0) * d / (d * d - 1.0) + 1e-9
+    return float(root_scalar(excess, bracket=(1e-3, high), xtol=1e-15).root)
 
 
 def order_parameter_near_onset(kappa: float, *, beta: float) -> float:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.special import gammaln, logsumexp, roots_gegenbauer
 
 from measureflow.errors import BadInput
@@ -321,7 +321,8 @@ def between(gibbs: GibbsMap, low: np.ndarray, high: np.ndarray, zero: Callable[[
             raise BadInput(f"theory: a stationary state at beta {gibbs.beta:g} was lost between two of its neighbours.")
         return found
 
-    return at(float(brentq(lambda share: zero(at(float(share))), 0.0, 1.0, xtol=1e-13)))
+    found = root_scalar(lambda share: zero(at(float(share))), bracket=(0.0, 1.0), xtol=1e-13)
+    return at(float(found.root))
 
 
 def stationary_states(*, beta: float, kappa: float, d: int) -> tuple[StationaryState, ...]:

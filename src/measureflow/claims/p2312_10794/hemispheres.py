@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.optimize import brentq, linprog
+from scipy.optimize import linprog, root_scalar
 from scipy.sparse import block_diag, csr_array, hstack
 
 import measureflow as mf
@@ -129,7 +129,7 @@ def large_beta_of_the_circle_has_one_threshold(case: Case) -> None:
         tau = np.pi / (2 * (n - 1)) + 1e-30j
         return float((np.exp(beta * (np.cos(tau) - 1)) * np.sin(tau)).imag)
 
-    measured = brentq(bend, 1.0, 10.0 * n**2, rtol=1e-12)
+    measured = root_scalar(bend, bracket=(1.0, 10.0 * n**2)).root
     because = "the next term is 2/3 of one, beside a number above 9000"
     case.compare(measured, case.predict(n), within=2e-3, relative=True, because=because)
 

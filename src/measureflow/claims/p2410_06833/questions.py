@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import measureflow as mf
+from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import exploration
 from measureflow.claims.instances import normalised
@@ -25,23 +26,26 @@ def lifetimes_of_plateaus_from_uniform_tokens(case: Case) -> dict[str, Any]:
 
     The metastability theorem covers separated tokens only, which uniform ones on the circle are with probability at
     most c^(n-1) (claim 2410.06833/circle). SA on the circle and on S^2; a plateau is a stretch of one number of
-    clusters over which time grows tenfold. For comparison sqrt(3 beta/2), the peaks of a kernel density on the circle.
+    clusters over which time grows tenfold. For comparison the modes of a kernel density,
+    sqrt(3 beta/2) on the circle and beta/sqrt(3) on S^2.
     """
-    n, draws = {"smoke": (32, 6), "standard": (100, 40)}.get(case.tier, (200, 200))
+    n, draws = {"smoke": (12, 4), "standard": (100, 40)}.get(case.tier, (200, 200))
+    save = 50 if case.tier == "smoke" else 200
     found: dict[str, Any] = {"tokens": n, "draws": draws}
-    for d, betas in ((2, (4.0, 9.0, 16.0)), (3, (4.0, 9.0))):
-        for beta in betas[: 2 if case.tier == "smoke" else None]:
-            field = mf.SelfAttention(beta)
-            until = float(np.exp(1.5 * beta) * 100)
-            paths = [mf.flow(uniform(case, n, d, k), field, until=until, save=3) for k in range(draws)]
-            lasting = [mf.observe.plateaus(path, ratio=10.0).counts for path in paths]
-            lives = mf.observe.plateaus(paths, ratio=10.0)
-            name = f"d = {d}, beta = {beta:g}"
-            found[f"{name}: clusters of the first plateau"] = np.mean([counts[0] for counts in lasting if len(counts)])
-            found[f"{name}: sqrt(3 beta/2)"] = float(np.sqrt(1.5 * beta))
-            found[f"{name}: median lifetime by clusters"] = {
-                int(count): [float(value) for value in (median, low, high)]
-                for count, median, low, high in zip(lives.counts, lives.median, lives.low, lives.high, strict=True)
+    for d, betas in ((2, (4.0, 9.0)),) if case.tier == "smoke" else ((2, (4.0, 9.0, 16.0)), (3, (4.0, 9.0))):
+        for beta in betas:
+            field, until = mf.SelfAttention(beta), float(np.exp(1.5 * beta) * 100)
+            paths = [mf.flow(uniform(case, n, d, k), field, until=until, save=save) for k in range(draws)]
+            near = {"delta": 0.125 / beta, "ratio": 10.0}  # half of beta^(-1/2): merges are seen much later than that
+            first = [mf.observe.plateaus(path, **near).counts[:1] for path in paths]
+            lives = mf.observe.plateaus(paths, **near)
+            found[f"d = {d}, beta = {beta:g}"] = {
+                "clusters of the first plateau": float(np.concatenate(first).mean()),
+                "modes of a density": float(np.sqrt(1.5 * beta) if d == 2 else theory.expected_modes_on_sphere(beta)),
+                "median lifetime, from, to, by clusters": {
+                    int(count): [float(value) for value in row]
+                    for count, *row in zip(lives.counts, lives.median, lives.low, lives.high, strict=True)
+                },
             }
     return found
 
@@ -55,20 +59,20 @@ def staircase_of_the_unmodified_flow(case: Case) -> dict[str, Any]:
     takes a time of about beta^(-1/2)/log beta. Measured is the share of the time to one cluster in which the energy is
     not within 0.01 of a sum of squares of masses: it falls to 0 for a staircase.
     """
+    small = case.tier == "smoke"
     betas = {"smoke": (20.0, 80.0), "standard": (20.0, 80.0, 320.0)}.get(case.tier, (20.0, 80.0, 320.0, 1280.0))
     found: dict[str, Any] = {}
-    for d in (2, 3):
-        points = spread(d)
-        for name, weighting in (("SA", "softmax"), ("USA*", Unnormalised(shifted=True))):
-            for beta in betas:
-                field = Paced(mf.SelfAttention(beta, weighting=weighting), SpeedOfEnergy(beta))
-                path = mf.flow(mf.Tokens(mf.Sphere(d), points), field, until=30.0, save=np.linspace(0.0, 4.0, 401))
-                energy = np.asarray(mf.observe.energy(path, beta=beta))
-                times = np.asarray(path.times)
-                end = float(times[np.argmax(energy > 0.999)]) if energy.max() > 0.999 else float("inf")
-                between = np.abs(energy[:, None] - levels(len(points))).min(axis=1) > 0.01
-                inside = between[times <= end].mean()
-                found[f"d = {d}, {name}, beta = {beta:g}"] = {"one cluster at": end, "share between levels": inside}
+    models = (("SA", "softmax"), ("USA*", Unnormalised(shifted=True)))
+    for d, (name, weighting) in [(3, models[0]), (2, models[1]), (2, models[0]), (3, models[1])][: 2 if small else 4]:
+        for beta in betas:
+            field = Paced(mf.SelfAttention(beta, weighting=weighting), SpeedOfEnergy(beta))
+            tokens, save = mf.Tokens(mf.Sphere(d), spread(d)), np.linspace(0.0, 0.6, 121)
+            path = mf.flow(tokens, field, until=30.0, save=save)
+            energy, times = np.asarray(mf.observe.energy(path, beta=beta)), np.asarray(path.times)
+            end = float(times[np.argmax(energy > 0.999)]) if energy.max() > 0.999 else float("inf")
+            between = np.abs(energy[:, None] - levels(tokens.n)).min(axis=1) > 0.01
+            inside = float(between[times <= end].mean())
+            found[f"d = {d}, {name}, beta = {beta:g}"] = {"one cluster at": end, "share between levels": inside}
     return found
 
 
@@ -92,27 +96,21 @@ def levels(n: int) -> np.ndarray:
 def bands_of_the_energy(case: Case) -> dict[str, Any]:
     """Is a band of the energy metastable: does a flow from uniform tokens stay in it for a time exponential in beta?
 
-    For each draw, the longest time over which the energy stays within 1/50 of some value before the last band, as a
-    multiple of the time at which it came there; the median over draws against beta, on the circle and on S^2. A slope
-    of its logarithm in beta that does not fall off says yes, of this band width.
+    For each draw, the longest time that the energy takes through a band of width 1/50 which it also leaves; the median
+    over draws against beta, on the circle (and from the standard tier on S^2), and the slope of its logarithm. A slope
+    that does not fall off with beta speaks for metastability of bands of this width; two clusters of cosine u last
+    e^(beta (1 - u)).
     """
-    n, draws = {"smoke": (24, 5), "standard": (64, 24)}.get(case.tier, (128, 100))
+    n, draws = {"smoke": (12, 4), "standard": (64, 24)}.get(case.tier, (128, 100))
+    betas = (4.0, 9.0) if case.tier == "smoke" else (4.0, 8.0, 12.0, 16.0)
+    save = 50 if case.tier == "smoke" else 200
     found: dict[str, Any] = {"tokens": n, "draws": draws}
-    for d in (2, 3):
-        betas, medians = (4.0, 8.0, 12.0, 16.0), []
+    for d in (2,) if case.tier == "smoke" else (2, 3):
+        medians = []
         for beta in betas:
-            until = float(np.exp(2.0 * beta) * 100)
-            dwells = []
-            for k in range(draws):
-                path = mf.flow(
-                    uniform(case, n, d, k),
-                    mf.SelfAttention(beta),
-                    until=until,
-                    save=120,
-                    record=("energy",),
-                    keep="last",
-                )
-                dwells.append(longest_in_a_band(np.asarray(path.times), np.asarray(path.recorded["energy"]), 0.02))
+            field, until = mf.SelfAttention(beta), float(np.exp(2.0 * beta) * 100)
+            paths = [mf.flow(uniform(case, n, d, k), field, until=until, save=save) for k in range(draws)]
+            dwells = [longest_in_a_band(np.asarray(path.times), np.asarray(path.energy), 0.02) for path in paths]
             medians.append(float(np.median(dwells)))
         found[f"d = {d}: median of the longest dwell"] = dict(zip(map(str, betas), medians, strict=True))
         found[f"d = {d}: slope of its logarithm in beta"] = float(np.polyfit(betas, np.log(medians), 1)[0])

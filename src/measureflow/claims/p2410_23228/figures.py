@@ -29,7 +29,7 @@ def pull(modes: np.ndarray, beta: float, angles: np.ndarray) -> np.ndarray:
     total = np.zeros_like(turn)
     for weight in weights[::-1]:  # Horner's rule
         total = (total + 1j * weight) * turn
-    return total.real
+    return np.real(total)
 
 
 def modes_of(angles: np.ndarray, degree: int) -> np.ndarray:
