@@ -1,6 +1,6 @@
 """How depth runs: the discrete layer map, and the flow with controlled error. Knows nothing of what is predicted."""
 
-from measureflow.flows.conditions import Condition, Consensus, Overlap, Stationary, log_times
+from measureflow.flows.conditions import Condition, Consensus, Meeting, Overlap, Stationary, log_times
 from measureflow.flows.ensembles import Ensemble, ensemble
 from measureflow.flows.equiangular import Equiangular, equiangular
 from measureflow.flows.flow import flow
@@ -9,6 +9,7 @@ from measureflow.flows.layers import layers
 from measureflow.flows.noisy import Splitting
 from measureflow.flows.reduction import Span, span_reduction
 from measureflow.flows.solver import Adaptive
+from measureflow.flows.stairs import Stairs, stairs
 
 __all__ = [
     "Adaptive",
@@ -16,9 +17,11 @@ __all__ = [
     "Consensus",
     "Ensemble",
     "Equiangular",
+    "Meeting",
     "Overlap",
     "Span",
     "Splitting",
+    "Stairs",
     "Stationary",
     "ensemble",
     "equiangular",
@@ -27,4 +30,5 @@ __all__ = [
     "layers",
     "log_times",
     "span_reduction",
+    "stairs",
 ]

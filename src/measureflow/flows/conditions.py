@@ -16,8 +16,9 @@ from measureflow.errors import BadInput
 from measureflow.measures import Tokens
 from measureflow.paths import register
 from measureflow.spaces import Sphere
+from measureflow.sums import squared_distances
 
-__all__ = ["Condition", "Consensus", "Overlap", "Stationary", "checked_time", "log_times", "save_times"]
+__all__ = ["Condition", "Consensus", "Meeting", "Overlap", "Stationary", "checked_time", "log_times", "save_times"]
 
 
 #: more saved times than this are a slip
@@ -120,6 +121,28 @@ class Overlap(Condition):
         """Return how much is missing."""
         missing = self.value - jnp.sum(mu.points[self.i] * mu.points[self.j])
         return missing if self.rising else -missing
+
+
+@register
+class Meeting(Condition):
+    """Two tokens with mass are within `distance` of each other."""
+
+    distance: Float[Array, ""]
+
+    def __init__(self, distance: Any, cap: float = 1e12) -> None:
+        self.distance, self.cap = jnp.asarray(distance, float), checked_cap(cap)
+        if not self.distance > 0:
+            raise BadInput(f"Meeting: distance is {distance}; it must be > 0.")
+
+    def ready(self, tokens: Tokens) -> Condition:
+        """Return the condition: any two tokens may meet."""
+        return self
+
+    def margin(self, mu: Tokens, speed: Float[Array, ""]) -> Float[Array, ""]:
+        """Return how much nearer the nearest pair must come."""
+        massive = mu.present & (mu.weights > 0)
+        counts = massive[:, None] & massive[None, :] & ~jnp.eye(mu.n, dtype=bool)
+        return jnp.sqrt(jnp.min(jnp.where(counts, squared_distances(mu.points, mu.points), jnp.inf))) - self.distance
 
 
 def checked_cap(cap: Any) -> Array:

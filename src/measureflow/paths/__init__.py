@@ -2,7 +2,6 @@
 
 from measureflow.paths.certificate import Certificate
 from measureflow.paths.path import STATUSES, Merges, Path
-from measureflow.paths.plateaus import Plateaus
 from measureflow.paths.recipe import Recipe, describe, fingerprint, rebuild, register
 from measureflow.paths.store import PathStore, load, save
 
@@ -12,7 +11,6 @@ __all__ = [
     "Merges",
     "Path",
     "PathStore",
-    "Plateaus",
     "Recipe",
     "describe",
     "fingerprint",

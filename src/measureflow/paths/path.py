@@ -18,7 +18,6 @@ from measureflow.errors import BadInput
 from measureflow.fields import Field
 from measureflow.measures import Measure, Tokens
 from measureflow.paths.certificate import Certificate, compare
-from measureflow.paths.plateaus import Plateaus, plateaus_of
 from measureflow.paths.recipe import Recipe
 from measureflow.spaces import Space, Sphere, is_traced
 
@@ -207,9 +206,9 @@ class Path(eqx.Module):
         return observables.clusters(self).membership
 
     @property
-    def plateaus(self) -> Plateaus:
-        """How long the path has each number of clusters, see `mf.paths.Plateaus`."""
-        return plateaus_of(self)
+    def plateaus(self) -> observables.Plateaus:
+        """How long the path has each number of clusters, see `mf.observe.plateaus`."""
+        return observables.plateaus(self)
 
     def certify(self) -> Certificate:
         """Run again at a tenth of the tolerance (and of the merge distance) and say which conclusions hold.
@@ -286,6 +285,22 @@ class Path(eqx.Module):
         from measureflow.paths.plots import plot
 
         return plot(self, file)
+
+    def animate(self, file: str | os.PathLike[str], **options: Any) -> Any:
+        """Write the path as a GIF (`frames=80, seconds=8.0, dpi=90, progress=False`); return the file's path.
+
+        Frames are kept states at equal steps of depth, of its logarithm where the run spans decades; see
+        `mf.paths.animation.animate`.
+
+        Example:
+            >>> import measureflow as mf
+            >>> path = mf.flow(mf.uniform(mf.Sphere(3), n=12, seed=0), mf.SelfAttention(beta=4.0), until=1e3)
+            >>> path.animate("run.gif", frames=3, dpi=40).name
+            'run.gif'
+        """
+        from measureflow.paths.animation import animate
+
+        return animate(self, file, **options)
 
     def __repr__(self) -> str:
         from measureflow.paths.export import summary

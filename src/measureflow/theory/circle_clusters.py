@@ -2,13 +2,15 @@ r"""K equal clusters at the corners of a regular polygon: how fast that metastab
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_model
+from measureflow.theory.checks import as_beta, as_model, in_interval
 
-__all__ = ["eigenvalues_of_equal_clusters"]
+__all__ = ["eigenvalues_of_equal_clusters", "escape_time"]
 
 
 def eigenvalues_of_equal_clusters(k: int, *, beta: float, model: str = "softmax") -> Float[np.ndarray, "k-1"]:
@@ -44,3 +46,25 @@ def eigenvalues_of_equal_clusters(k: int, *, beta: float, model: str = "softmax"
         return -(bend @ g) / kernel.sum()
     with np.errstate(over="ignore"):
         return -(bend @ g) / k * np.exp(beta)
+
+
+def escape_time(k: int, *, beta: float, noise: float, model: str = "softmax") -> float:
+    r"""Return the time in which a perturbation of K equal clusters grows from the angle `noise` to the order of 1.
+
+    $$ t \approx \frac{1}{\max_j\sigma_j}\,\log\frac{1}{\text{noise}} $$
+
+    with the rates of `eigenvalues_of_equal_clusters`; `noise` is the amplitude along the fastest mode, and the time is
+    right up to a constant over the rate. Infinite where the clusters are stable. Derived from
+    [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5.
+
+    Raises:
+        BadInput: fewer than 2 clusters, beta < 0, a noise outside `(0, 1)`.
+
+    Example:
+        >>> from measureflow import theory
+        >>> round(theory.escape_time(3, beta=9.0, noise=1e-3) / 1e5, 3)
+        2.317
+    """
+    noise = in_interval("noise", noise, 0.0, 1.0)
+    fastest = float(np.max(eigenvalues_of_equal_clusters(k, beta=beta, model=model)))
+    return math.log(1.0 / noise) / fastest if fastest > 0 else math.inf

@@ -11,10 +11,13 @@ from measureflow.claims.p2312_10794 import (
     masses,
     mean_field,
     open_limits,
+    open_repulsion,
     phase_diagrams,
     phase_figures,
+    repulsion,
     saddles,
     stability,
+    thresholds,
 )
 
 __all__ = [
@@ -28,8 +31,11 @@ __all__ = [
     "masses",
     "mean_field",
     "open_limits",
+    "open_repulsion",
     "phase_diagrams",
     "phase_figures",
+    "repulsion",
     "saddles",
     "stability",
+    "thresholds",
 ]

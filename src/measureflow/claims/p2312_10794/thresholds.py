@@ -1,0 +1,38 @@
+"""Thresholds in beta on the circle: how large it must be for the proof that tokens never come to rest apart."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import brentq
+
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+
+
+@claim(
+    "2312.10794",
+    "Theorem 5.1 and Problem 3",
+    covers=["E12"],
+    id="2312.10794/E12-proof",
+    status="erratum",
+    states=lambda n: 4.0 * (n - 1.0) ** 2 / np.pi**2,
+)
+def threshold_of_the_proof_is_four_times_the_quoted_one(case: Case) -> None:
+    """The proof of Theorem 5.1 needs (n-1) tau < pi/2, beta sin^2 tau = cos tau: beta = 4 (n-1)^2/pi^2 in the plane."""
+    n = case.draw("tokens", 20, 200, integer=True)
+    tau = np.pi / (2.0 * (n - 1.0))
+    measured = brentq(lambda beta: np.cos(tau) - beta * np.sin(tau) ** 2, 0.0, 4.0 * n * n)
+    because = "an expansion in tau: the next term is tau^2/6, 0.41/(n-1)^2 of the first"
+    case.compare(measured, case.predict(n), within=1.0 / (n - 1.0) ** 2, relative=True, because=because)
+
+
+@threshold_of_the_proof_is_four_times_the_quoted_one.mutation
+def threshold_as_printed_in_the_problem(n: int) -> float:
+    """The printed form of Problem 3: n^2/pi^2."""
+    return n**2 / np.pi**2
+
+
+@threshold_of_the_proof_is_four_times_the_quoted_one.mutation
+def tokens_for_gaps(n: int) -> float:
+    """The n tokens are counted as n gaps."""
+    return 4.0 * n**2 / np.pi**2

@@ -1,0 +1,147 @@
+"""Which tokens are separated: mixtures of narrow Gaussians, frames in high dimension, and hardly any on the circle."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.instances import normalised
+
+
+@claim(
+    "2410.06833",
+    "uniform data on the circle",
+    covers=["P1"],
+    status="derived",
+    states=theory.chance_of_separation,
+    id="2410.06833/circle",
+)
+def uniform_tokens_on_the_circle_are_rarely_separated(case: Case) -> None:
+    """n uniform tokens on the circle are separated with probability at most c^(n-1), and two of them with c itself."""
+    beta, epsilon, draws = case.draw("beta", 12.0, 20.0), case.draw("epsilon", 0.006, 0.01), 200_000
+    for n in (2, 3, 4, 6):
+        angles = case.generator(f"angles {n}").uniform(0.0, 2 * np.pi, (draws if n == 2 else draws // 8, n))
+        found = case.measure(theory.are_separated_on_circle, angles, beta=beta, epsilon=epsilon)
+        stated = case.predict(n, beta=beta, epsilon=epsilon)
+        within = 6.0 * 0.5 / np.sqrt(len(angles))
+        because = f"six standard errors of a fraction of {len(angles):,} draws"
+        if n == 2:
+            case.compare(found.mean(), stated, within=within, because=because, name="two tokens")
+        else:
+            case.at_most(found.mean(), stated, within=within, because=because, name=f"{n} tokens")
+
+
+@uniform_tokens_on_the_circle_are_rarely_separated.mutation
+def one_of_the_two_arcs(n: int, *, beta: float, epsilon: float) -> float:
+    """A token forbids an arc on one side only."""
+    return (0.5 + 0.5 * theory.chance_of_separation(2, beta=beta, epsilon=epsilon)) ** (n - 1)
+
+
+@uniform_tokens_on_the_circle_are_rarely_separated.mutation
+def caps_may_touch(n: int, *, beta: float, epsilon: float) -> float:
+    """The margin is left out: caps may touch, and no arc is forbidden."""
+    return 1.0
+
+
+@claim(
+    "2410.06833",
+    "Gaussian mixtures",
+    covers=["V15"],
+    status="theorem",
+    states=theory.spread_of_projected_gaussians,
+    id="2410.06833/mixture",
+)
+def projected_gaussians_stay_in_their_caps(case: Case) -> None:
+    """n projected Gaussian tokens lie in caps of the stated size with probability at least 1 - 2 e^(-d)."""
+    d, n, noise = 16, case.draw("tokens", 4, 32, integer=True), case.draw("noise", 1e-4, 1e-3, log=True)
+    generator, repetitions = case.generator("gaussians"), 2000
+    centre = np.eye(d)[0]
+    drawn = normalised(centre + noise * generator.normal(size=(repetitions, n, d)))
+    off = 0.5 * ((drawn - centre) ** 2).sum(axis=-1).max(axis=1)  # 1 - cosine, from differences
+    measured = float((off <= case.predict(n, d=d, noise=noise)).mean())
+    because = f"fraction of {repetitions:,} draws where at most 2e-7 of them may fail"
+    case.at_least(measured, 1.0 - 2.0 * np.exp(-d), within=0.01, because=because)
+
+
+@projected_gaussians_stay_in_their_caps.mutation
+def one_coordinate(n: int, *, d: int, noise: float) -> float:
+    """The size is that of one coordinate's square."""
+    return 0.5 * noise**2
+
+
+@projected_gaussians_stay_in_their_caps.mutation
+def dimension_lost(n: int, *, d: int, noise: float) -> float:
+    """The dimension is lost: only the logarithm of n is left."""
+    return noise**2 * np.log(n)
+
+
+@claim(
+    "2410.06833",
+    "Gaussian mixtures, density",
+    covers=["E3"],
+    status="erratum",
+    states=lambda sigma, d: (2.0 * np.pi * sigma**2) ** (d / 2.0),
+)
+def density_of_the_mixture_has_mass_one(case: Case) -> None:
+    """The mixture of Gaussians in R^d is normalised by (2 pi sigma^2)^(d/2), for sigma > 0."""
+    d, sigma = case.choose("d", [2, 3]), case.draw("sigma", 0.2, 0.5)
+    case.require("sigma > 0", sigma > 0)
+    count, generator = 4, case.generator("centres")
+    centres = np.sqrt(count) * normalised(generator.normal(size=(count, d)))
+    line = np.linspace(-2.0 - 8.0 * sigma, 2.0 + 8.0 * sigma, 161 if d == 2 else 81)
+    grid = np.stack(np.meshgrid(*[line] * d, indexing="ij"), axis=-1).reshape(-1, d)
+    bumps = [np.exp(-((grid - centre) ** 2).sum(axis=1) / (2 * sigma**2)).sum() for centre in centres]
+    mass = (line[1] - line[0]) ** d * np.mean(bumps) / case.predict(sigma, d)
+    case.compare(mass, 1.0, within=1e-6, because="trapezoids of width below sigma, and tails beyond 8 sigma")
+
+
+@density_of_the_mixture_has_mass_one.mutation
+def one_dimensional_as_printed(sigma: float, d: int) -> float:
+    """The printed form: the normaliser of one dimension."""
+    return float(np.sqrt(2.0 * np.pi * sigma**2))
+
+
+@density_of_the_mixture_has_mass_one.mutation
+def sigma_not_squared(sigma: float, d: int) -> float:
+    """sigma stands where its square belongs."""
+    return (2.0 * np.pi * sigma) ** (d / 2.0)
+
+
+@claim(
+    "2410.06833",
+    "uniform data in high dimension, nearness to a frame",
+    covers=["E2"],
+    status="theorem",
+    states={
+        "distance": lambda d: np.sqrt(4.0 * np.log(d) / d),
+        "needed": lambda epsilon, beta, n: 4.0 * np.sqrt(epsilon) + 12.0 * epsilon + np.log(2 * n * n / epsilon) / beta,
+    },
+    id="2410.06833/frames",
+)
+def uniform_tokens_in_high_dimension_are_near_a_frame(case: Case) -> None:
+    """n << d uniform tokens are within sqrt(4 log d / d) of an orthonormal frame, and so separated where it says so."""
+    d, n = case.choose("d", [512, 1024, 2048]), 6
+    points = normalised(case.generator("uniform").normal(size=(n, d)))
+    left, _, right = np.linalg.svd(points, full_matrices=False)
+    frame = left @ right  # the nearest one
+    measured = np.linalg.norm(points - frame, axis=1)
+    case.at_most(measured, case.statement.distance(d), within=1e-3, because="rounding; the bound itself is random")
+    epsilon, beta = case.draw("epsilon", 1e-3, 1.5e-2), 1e4
+    overlap = theory.largest_overlap_of_caps(np.eye(n), epsilon)
+    margin = theory.margin_of_separation(n, beta=beta, epsilon=epsilon, overlap=overlap)
+    because = "rounding: the margin is at least what the condition leaves"
+    case.at_least(margin, 1.0 - case.statement.needed(epsilon, beta, n), within=1e-9, because=because, name="margin")
+
+
+@uniform_tokens_in_high_dimension_are_near_a_frame.mutation("distance")
+def root_lost(d: int) -> float:
+    """The distance is of the order 1/d."""
+    return float(np.sqrt(4.0 * np.log(d)) / d)
+
+
+@uniform_tokens_in_high_dimension_are_near_a_frame.mutation("needed")
+def squares_as_printed_in_the_proof(epsilon: float, beta: float, n: int) -> float:
+    """The overlap of the printed proof: epsilon^2 + 2 epsilon."""
+    return epsilon**2 + 14.0 * epsilon + np.log(2 * n * n / epsilon) / beta

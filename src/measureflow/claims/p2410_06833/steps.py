@@ -1,0 +1,236 @@
+"""The staircase: in the clock of the nearest pair, when pairs meet, how high the steps are, and which clock it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.integrate import simpson
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.instances import MAX_STEPS, speeds
+from measureflow.fields import NearestPair, Paced, Unnormalised
+from measureflow.flows import Meeting
+
+#: angles whose pairs meet one after the other, each long before the next
+ANGLES = np.array([0.0, 0.3, 1.1, 1.6, 2.9])
+SAVED = 8
+SOLVER = mf.Adaptive(rtol=1e-9, atol=1e-11, coarsen=False, max_steps=MAX_STEPS)
+
+
+def tokens_at(angles: Any, masses: Any = None, present: Any = None) -> mf.Tokens:
+    """Return tokens at angles on the circle."""
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return mf.Tokens(mf.Sphere(2), points, masses, present=present)
+
+
+def instance(case: Case) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return angles, masses and beta, well prepared: whoever is nearest meets alone."""
+    angles = ANGLES + case.generator("angles").uniform(-0.02, 0.02, 5)
+    masses = case.generator("masses").uniform(0.7, 1.3, 5)
+    return angles, masses / masses.sum(), case.draw("beta", 120.0, 200.0)
+
+
+def run(case: Case, tokens: mf.Tokens, beta: float) -> mf.flows.Stairs:
+    """Return the staircase of a run, remembered; one that broke off decides nothing."""
+    found = case.measure(mf.flows.stairs, tokens, beta, save=SAVED, solver=SOLVER)
+    case.require("all pairs met", found.status == "reached")
+    return found
+
+
+def lengths(angles: np.ndarray, masses: np.ndarray, beta: float) -> np.ndarray:
+    """Return the predicted lengths of the steps."""
+    return np.array([step.length for step in theory.staircase(angles, beta=beta, masses=masses)])
+
+
+@claim("2410.06833", "section 5, staircase", covers=["V16"], status="derived", states=lengths)
+def steps_have_the_lengths_of_their_pairs(case: Case) -> None:
+    """In the clock of the nearest pair each pair meets after 1/(2c) (1 + O(1/log beta)), c its mass."""
+    angles, masses, beta = instance(case)
+    rivalry = max(step.rivalry for step in theory.staircase(angles, beta=beta, masses=masses))
+    case.require("the nearest pair is so by far", rivalry < 2e-3)
+    found = run(case, tokens_at(angles, masses), beta)
+    because = "the other pairs pull by at most 2e-3 of the nearest one's pull; r_beta^2 is left out"
+    case.compare(found.lengths, case.predict(angles, masses, beta), within=1e-2, relative=True, because=because)
+
+
+@steps_have_the_lengths_of_their_pairs.mutation
+def limit_taken_for_the_value(angles: np.ndarray, masses: np.ndarray, beta: float) -> np.ndarray:
+    """The correction 1/log beta is left out."""
+    return np.array([step.limit for step in theory.staircase(angles, beta=beta, masses=masses)])
+
+
+@steps_have_the_lengths_of_their_pairs.mutation
+def masses_as_if_equal(angles: np.ndarray, masses: np.ndarray, beta: float) -> np.ndarray:
+    """Clusters are counted as one token each."""
+    steps = theory.staircase(angles, beta=beta, masses=masses)
+    return np.array([theory.length_of_a_step(beta=beta, start=step.angle, masses=(0.2, 0.2)) for step in steps])
+
+
+@steps_have_the_lengths_of_their_pairs.mutation
+def double_logarithm_lost(angles: np.ndarray, masses: np.ndarray, beta: float) -> np.ndarray:
+    """The collision radius is taken as beta^(-1/2)."""
+    steps = theory.staircase(angles, beta=beta, masses=masses)
+    return np.array([step.length - step.limit * np.log(np.log(beta)) / np.log(beta) for step in steps])
+
+
+@steps_have_the_lengths_of_their_pairs.figure
+def climbing(case: Case, ax: Any) -> Any:
+    """Draw the energy along the rescaled time over the predicted staircase."""
+    angles, masses = ANGLES, np.full(5, 0.2)
+    for beta, shade in ((50.0, "0.7"), (200.0, "0.4"), (400.0, "0.0")):
+        found = mf.flows.stairs(tokens_at(angles, masses), beta, save=40)
+        ax.plot(found.times, found.energy, color=shade, label=rf"$\beta={beta:g}$")
+    limits = theory.staircase(angles, beta=400.0, masses=masses)
+    ends = np.cumsum([0.0, *(step.length for step in limits)])
+    levels = (masses**2).sum() + np.cumsum([0.0, *(step.jump for step in limits)])
+    ax.step(np.append(ends, ends[-1] + 0.3), np.append(levels, levels[-1]), "--", where="post", color="0.5",
+            label=r"predicted, $\beta=400$")  # fmt: skip
+    ax.set(xlabel="rescaled time $s$", ylabel=r"energy $\bar E$")
+    ax.legend()
+    return ax
+
+
+def heights(angles: np.ndarray, masses: np.ndarray, beta: float) -> np.ndarray:
+    """Return the predicted heights of the steps."""
+    return np.array([step.jump for step in theory.staircase(angles, beta=beta, masses=masses)])
+
+
+@claim("2410.06833", "section 5, heights", covers=["V16", "E5"], status="erratum", states=heights, id="2410.06833/E5")
+def steps_have_the_heights_of_their_pairs(case: Case) -> None:
+    """When clusters of masses a and b meet, the energy in (0, 1] rises by 2ab (the printed one by O(1/beta))."""
+    angles, masses, beta = instance(case)
+    found = run(case, tokens_at(angles, masses), beta)
+    nearest = np.array([step.angle for step in theory.staircase(angles, beta=beta, masses=masses)]).min()
+    because = "before they meet, a pair has e^(-beta (1 - cos)) of its joint energy; fourfold, so as to have a margin"
+    within = 4.0 * np.exp(-beta * (1.0 - np.cos(nearest))) + 1e-6
+    case.compare(found.jumps, case.predict(angles, masses, beta), within=within, relative=True, because=because)
+
+
+@steps_have_the_heights_of_their_pairs.mutation
+def energy_as_printed(angles: np.ndarray, masses: np.ndarray, beta: float) -> np.ndarray:
+    """The printed energy, at most 1/(2 beta): in the limit there are no steps."""
+    return heights(angles, masses, beta) / (2.0 * beta)
+
+
+@steps_have_the_heights_of_their_pairs.mutation
+def pairs_counted_once(angles: np.ndarray, masses: np.ndarray, beta: float) -> np.ndarray:
+    """Each pair is counted once: half the height."""
+    return heights(angles, masses, beta) / 2.0
+
+
+@steps_have_the_heights_of_their_pairs.mutation
+def heights_of_single_tokens(angles: np.ndarray, masses: np.ndarray, beta: float) -> np.ndarray:
+    """Clusters are counted as one token each."""
+    return np.full(len(angles) - 1, 2.0 / len(angles) ** 2)
+
+
+@claim("2410.06833", "section 5, time-scale lemma", covers=["E4"], status="erratum", states=theory.crossing_time)
+def two_tokens_cross_in_half_the_inverse_rate(case: Case) -> None:
+    """Two clusters alone, of joint mass c, meet after 1/(2c) in the limit, with the stated correction before it."""
+    beta, start = case.draw("beta", 300.0, 600.0), case.draw("start", 0.6, 1.2)
+    masses = np.array([0.3, 0.7, 0.0, 0.0, 0.0])
+    tokens = tokens_at(np.array([0.0, start, 2.0, 2.5, 3.0]), masses, present=masses > 0)
+    found = run(case, tokens, beta)
+    because = "the chord stands for the angle at the collision radius: r_beta^2/24 of a logarithm of 2"
+    case.compare(found.lengths[0], case.predict(1.0, beta=beta, start=start), within=1e-4, relative=True,
+                 because=because)  # fmt: skip
+
+
+@two_tokens_cross_in_half_the_inverse_rate.mutation
+def two_over_the_rate_as_printed(rate: float, *, beta: float, start: float) -> float:
+    """The printed form, 2/c in place of 1/(2c)."""
+    return 4.0 * theory.crossing_time(rate, beta=beta, start=start)
+
+
+@two_tokens_cross_in_half_the_inverse_rate.mutation
+def limit_alone(rate: float, *, beta: float, start: float) -> float:
+    """The correction is left out."""
+    return 0.5 / rate
+
+
+@two_tokens_cross_in_half_the_inverse_rate.mutation
+def angle_for_its_half(rate: float, *, beta: float, start: float) -> float:
+    """sin u is replaced by u."""
+    return float(np.log(start / theory.collision_radius(beta)) / (rate * np.log(beta)))
+
+
+def pace_of_the_nearest(squares: np.ndarray, beta: float) -> np.ndarray:
+    """Return dt/ds for squared distances `(s, pairs)` of the pairs that have not met."""
+    return np.log(beta) * np.exp(0.5 * beta * squares.min(axis=-1))
+
+
+@claim("2410.06833", "section 5, reparametrisation", covers=["E6"], status="erratum", states=pace_of_the_nearest)
+def clock_is_that_of_the_nearest_pair(case: Case) -> None:
+    """The clock log beta min e^(beta (1 - cos)), along the rescaled path, adds up to the time of the flow itself."""
+    angles, masses, beta = instance(case)
+    tokens, field = tokens_at(angles, masses), mf.SelfAttention(beta, weighting=Unnormalised(shifted=True))
+    meeting, pace = Meeting(theory.collision_radius(beta)), NearestPair(beta, 0.5 * theory.collision_radius(beta))
+    own = case.measure(mf.flow, tokens, field, until=meeting, save=[0.0], solver=SOLVER, reduce=False)
+    case.require("the first pair met", own.status == "reached")
+    end = lengths(angles, masses, beta)[0]
+    times = np.linspace(0.0, 0.9 * end, 65)
+    paced = case.measure(mf.flow, tokens, Paced(field, pace), until=meeting, save=times, solver=SOLVER, reduce=False)
+    case.require("the rescaled flow met too", paced.status == "reached")
+    first, second = np.triu_indices(5, 1)
+    points = np.asarray(paced.points)
+    squares = ((points[:, first] - points[:, second]) ** 2).sum(axis=-1)
+    speed = case.predict(squares, beta)
+    rest = float(paced.times[-1] - paced.times[-2]) * speed[-2:].mean()
+    because = "Simpson's rule on 64 intervals, and one trapezoid over the last tenth, where the clock is slowest"
+    case.compare(simpson(speed[:-1], x=times) + rest, float(own.times[-1]), within=2e-2, relative=True, because=because)
+
+
+@clock_is_that_of_the_nearest_pair.mutation
+def maximum_as_printed(squares: np.ndarray, beta: float) -> np.ndarray:
+    """The printed form: the maximum over the pairs."""
+    return np.log(beta) * np.exp(0.5 * beta * squares.max(axis=-1))
+
+
+@clock_is_that_of_the_nearest_pair.mutation
+def at_the_start_only(squares: np.ndarray, beta: float) -> np.ndarray:
+    """The clock is that of the pair's first distance: it is not taken along the path."""
+    return np.full(len(squares), pace_of_the_nearest(squares, beta)[0])
+
+
+@clock_is_that_of_the_nearest_pair.mutation
+def log_beta_lost(squares: np.ndarray, beta: float) -> np.ndarray:
+    """The factor log beta is lost."""
+    return pace_of_the_nearest(squares, beta) / np.log(beta)
+
+
+def velocity_of_angles(angles: np.ndarray, beta: float) -> np.ndarray:
+    """Return the velocities of the angles, n^-2 sum_j e^(beta (cos - 1)) sin."""
+    apart = angles[None, :] - angles[:, None]
+    return (np.exp(beta * (np.cos(apart) - 1.0)) * np.sin(apart)).sum(axis=1) / len(angles) ** 2
+
+
+@claim("2410.06833", "circle equation", covers=["E7"], status="erratum", states=velocity_of_angles)
+def angles_move_with_one_over_n_squared(case: Case) -> None:
+    """The gradient of the energy by an angle, which is 1/n of the USA* velocity, has the factor 1/n^2."""
+    beta, angles = case.draw("beta", 1.0, 30.0), case.generator("angles").uniform(0.0, 2 * np.pi, 5)
+    field = mf.SelfAttention(beta, weighting=Unnormalised(shifted=True))
+    across = np.stack([-np.sin(angles), np.cos(angles)], axis=1)
+    measured = (speeds(case, field, tokens_at(angles)) * across).sum(axis=1) / len(angles)
+    stated = case.predict(angles, beta)
+    within = 1e-12 * np.abs(stated).max() + 1e-15
+    case.compare(measured, stated, within=within, because="rounding of five terms", name="USA* over n")
+    step = 1e-30j  # the imaginary part of a shifted energy is its derivative, without cancellation
+    shifted = angles + step * np.eye(5)
+    energy = np.exp(beta * (np.cos(shifted[:, :, None] - shifted[:, None, :]) - 1.0)).sum(axis=(1, 2)) / (50.0 * beta)
+    case.compare(energy.imag / 1e-30, stated, within=within, because="rounding of 25 terms", name="gradient")
+
+
+@angles_move_with_one_over_n_squared.mutation
+def one_over_n_squared_dropped_as_printed(angles: np.ndarray, beta: float) -> np.ndarray:
+    """The printed 'in other words': 1/n^2 is dropped."""
+    return velocity_of_angles(angles, beta) * len(angles) ** 2
+
+
+@angles_move_with_one_over_n_squared.mutation
+def one_over_n(angles: np.ndarray, beta: float) -> np.ndarray:
+    """1/n stands in place of 1/n^2: the velocity of USA*, not the gradient by one angle."""
+    return velocity_of_angles(angles, beta) * len(angles)

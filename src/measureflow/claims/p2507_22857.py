@@ -1,0 +1,88 @@
+"""Claims of arXiv:2507.22857, synchronisation on the circle, and the window of beta in which it is open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.exploration import exploration
+
+#: above it all but a null set of starts synchronises; below -2/3 three clusters are stable
+PROVED, REFUTED = -0.16, -2.0 / 3.0
+
+
+def apart(points: list[theory.CriticalPoint]) -> list[theory.CriticalPoint]:
+    """Return the critical points that are not one cluster."""
+    return [point for point in points if np.cos(point.angles).min() < 1.0 - 1e-6]
+
+
+@claim("2507.22857", "synchronisation for beta >= -0.16", covers=["E12"], status="theorem", states=lambda: PROVED)
+def tokens_apart_rest_on_saddles_only(case: Case) -> None:
+    """For beta >= -0.16 every critical point on the circle that is not one cluster has a direction of ascent."""
+    beta = case.predict()
+    options = {"beta": beta, "starts": 80, "seed": case.seed}
+    others = [one for n in (3, 5) for one in apart(case.measure(theory.critical_points_on_circle, n, **options))]
+    case.require("Newton's method finds critical points apart", len(others) > 0)
+    steepest = min(point.largest for point in others)
+    because = "Hessians below it in size would have been left out as degenerate"
+    case.at_least(steepest, 0.0, within=1e-4, because=because)
+
+
+@tokens_apart_rest_on_saddles_only.mutation
+def down_to_minus_one() -> float:
+    """All beta >= -1 synchronise."""
+    return -1.0
+
+
+@tokens_apart_rest_on_saddles_only.mutation
+def temperature_inverted() -> float:
+    """All beta >= -3/2 synchronise: the inverse of -2/3."""
+    return -1.5
+
+
+@exploration("2507.22857", "the window -2/3 < beta < -0.16", covers=["P3"])
+def stable_states_apart_in_the_open_window(case: Case) -> dict[str, Any]:
+    """Is there a stable state with tokens apart on the circle for some beta between -2/3 and -0.16?
+
+    For beta >= -0.16 there is none (a theorem), below -2/3 three equal clusters are one. Newton's method from uniform
+    starts, and the signs of the Hessian at what it finds, for n up to 12 tokens (8 at the smoke tier). What is not
+    found is no proof; a stable state found would be a counterexample.
+    """
+    most, starts, count = {"smoke": (8, 60, 4), "standard": (12, 300, 10)}.get(case.tier, (12, 2000, 25))
+    betas = np.linspace(REFUTED, PROVED, count + 2)[1:-1]
+    stable, saddles, flattest = [], 0, np.inf
+    for n in range(3, most + 1):
+        for beta in betas:
+            others = apart(
+                theory.critical_points_on_circle(n, beta=float(beta), starts=starts, seed=case.seed % 10_000)
+            )
+            saddles += len(others)
+            stable += [(n, float(beta), point.angles.tolist()) for point in others if point.largest < 0]
+            flattest = min([flattest, *(point.largest for point in others)])
+    return {
+        "betas": betas,
+        "tokens": f"3 .. {most}",
+        "critical points apart": saddles,
+        "stable ones": stable,
+        "smallest largest eigenvalue": flattest,
+    }
+
+
+@stable_states_apart_in_the_open_window.figure
+def window(case: Case, ax: Any) -> Any:
+    """Draw the largest eigenvalue of the Hessian at each critical point apart, against beta."""
+    for n, marker in ((3, "o"), (5, "s"), (6, "^"), (7, "x")):
+        for beta in np.linspace(-0.9, 0.1, 11):
+            others = apart(theory.critical_points_on_circle(n, beta=float(beta), starts=60, seed=case.seed % 10_000))
+            ax.plot([beta] * len(others), [point.largest for point in others], marker, color="0.2", ms=5, mfc="none",
+                    label=f"n = {n}" if beta < -0.85 else None)  # fmt: skip
+    ax.axhline(0.0, color="0.6", lw=1)
+    for beta in (REFUTED, PROVED):
+        ax.axvline(beta, color="0.6", ls="--", lw=1)
+    ax.set(xlabel=r"$\beta$", ylabel="largest eigenvalue of the Hessian")
+    ax.legend()
+    return ax

@@ -1,0 +1,142 @@
+"""Metastability, separated tokens, staircases and critical points, against numbers of the theory and by other ways."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from measureflow import BadInput, theory
+
+
+def test_the_instance_of_the_theory_has_its_numbers():
+    overlap = theory.largest_overlap_of_caps(np.eye(3)[:2], 0.005)
+    given = {"beta": 20.0, "epsilon": 0.005, "overlap": overlap}
+    assert overlap == pytest.approx(0.2793134, abs=1e-7)
+    assert theory.margin_of_separation(10, **given) == pytest.approx(0.1508549, abs=1e-7)
+    np.testing.assert_allclose(theory.bounds_of_collapse(10, **given), (1.51, 0.4137), rtol=2e-3)
+    np.testing.assert_allclose(theory.metastable_window(10, rate=0.3, **given), (216.18, 909.44), rtol=1e-4)
+
+
+def test_one_cap_overlaps_with_none_and_equal_ones_with_all():
+    assert theory.largest_overlap_of_caps([[1.0, 0.0]], 0.01) == 0.0
+    assert theory.largest_overlap_of_caps([[1.0, 0.0], [1.0, 0.0]], 0.01) == 1.0
+
+
+def centres_by_grid(angles, beta, epsilon, count=73):
+    """Whether centres on a fine grid separate the tokens: an exhaustive search."""
+    radius, n = np.arccos(1 - epsilon), len(angles)
+    grid = 2 * np.pi * np.arange(count) / count
+    near = np.abs(np.angle(np.exp(1j * (grid[:, None] - angles[None])))) <= radius
+    for k in range(1, n + 1):
+        for chosen in itertools.combinations(range(count), k):
+            if near[list(chosen)].any(axis=0).all():
+                centres = np.stack([np.cos(grid[list(chosen)]), np.sin(grid[list(chosen)])], axis=1)
+                overlap = theory.largest_overlap_of_caps(centres, epsilon)
+                if theory.margin_of_separation(n, beta=beta, epsilon=epsilon, overlap=overlap) > 0:
+                    return True
+    return False
+
+
+def test_the_decision_on_the_circle_is_that_of_an_exhaustive_search():
+    rng, seen = np.random.default_rng(1), []
+    for _ in range(60):
+        angles = rng.uniform(0, 2 * np.pi, 3)
+        decided = bool(theory.are_separated_on_circle(angles, beta=60.0, epsilon=0.05))
+        searched = centres_by_grid(angles, 60.0, 0.05)
+        assert decided or not searched  # a grid may miss centres that are there
+        seen.append((decided, searched))
+    decided, searched = np.array(seen).T
+    assert 10 < decided.sum() < 50
+    assert (decided != searched).sum() <= 6
+
+
+def test_hardly_any_uniform_tokens_are_separated():
+    assert theory.chance_of_separation(1, beta=50.0, epsilon=0.01) == 1.0
+    assert theory.chance_of_separation(100, beta=50.0, epsilon=0.01) < 1e-4
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, (4000, 5))
+    found = theory.are_separated_on_circle(angles, beta=50.0, epsilon=0.01).mean()
+    assert found <= theory.chance_of_separation(5, beta=50.0, epsilon=0.01) + 0.02
+
+
+def test_step_lengths_have_the_numbers_of_the_theory():
+    angles = [0.0, 0.3, 0.75, 1.4, 2.4]
+    for beta, stated in ((1e3, [5.834, 4.753, 8.159, 3.686]), (1e9, [6.443, 4.583, 7.218, 3.028])):
+        lengths = [5 * step.length for step in theory.staircase(angles, beta=beta)]
+        np.testing.assert_allclose(lengths, stated, atol=6e-4)
+    limits = [5 * step.limit for step in theory.staircase(angles, beta=1e3)]
+    np.testing.assert_allclose(limits, [6.25, 4.1667, 6.25, 2.5], atol=1e-4)
+
+
+def test_a_step_length_is_the_crossing_time_up_to_the_square_of_the_radius():
+    for beta in (1e2, 1e4):
+        exact = theory.crossing_time(0.4, beta=beta, start=0.7)
+        near = theory.length_of_a_step(beta=beta, start=0.7, masses=(0.2, 0.2))
+        assert near == pytest.approx(exact, rel=theory.collision_radius(beta) ** 2)
+
+
+def test_a_staircase_does_not_depend_on_where_the_circle_is_cut():
+    angles, masses = np.array([0.1, 0.5, 1.4, 2.9]), np.array([0.1, 0.2, 0.3, 0.4])
+    one = theory.staircase(angles, beta=80.0, masses=masses)
+    two = theory.staircase(angles - 1.0, beta=80.0, masses=masses)
+    np.testing.assert_allclose([s.length for s in one], [s.length for s in two])
+    assert sum(s.jump for s in one) == pytest.approx(1 - (masses**2).sum())
+
+
+def test_three_corners_are_found_and_change_their_signature_at_the_switch():
+    def corners(beta):
+        found = theory.critical_points_on_circle(3, beta=beta, starts=60)
+        return [p for p in found if np.allclose(p.angles, [0, 2 * np.pi / 3, 4 * np.pi / 3], atol=1e-6)]
+
+    (above,), (below,) = corners(-0.5), corners(-1.0)
+    assert above.signature == (0, 1, 2)
+    assert below.signature == (2, 1, 0)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_critical_points_rest_and_are_found_once(n):
+    found = theory.critical_points_on_circle(n, beta=1.0, starts=40)
+    for one in found:
+        apart = one.angles[None] - one.angles[:, None]
+        assert np.abs((np.exp(np.cos(apart)) * np.sin(apart)).sum(axis=1)).max() < 1e-9
+        assert sum(one.signature) == n
+    energies = np.array([one.energy for one in found])
+    assert len(np.unique(energies.round(6))) == len(found)
+    assert found[0].energy == pytest.approx(1.0)  # one cluster is the stable one
+
+
+def test_modes_on_the_sphere_are_counted_by_a_simulated_density():
+    rng, beta = np.random.default_rng(3), 20.0
+    z, turn = np.meshgrid(np.linspace(-0.97, 0.97, 60), np.linspace(0, 2 * np.pi, 120, endpoint=False), indexing="ij")
+    r = np.sqrt(1 - z**2)
+    grid = np.stack([r * np.cos(turn), r * np.sin(turn), z], axis=-1).reshape(-1, 3)
+    counts = []
+    for _ in range(24):
+        x = rng.normal(size=(1500, 3))
+        x /= np.linalg.norm(x, axis=1)[:, None]
+        density = np.exp(beta * (grid @ x.T - 1)).sum(axis=1).reshape(z.shape)
+        inner = density[1:-1]
+        rolled = [np.roll(np.roll(density, a, 0), b, 1)[1:-1] for a in (-1, 0, 1) for b in (-1, 0, 1) if a or b]
+        counts.append((inner > np.max(rolled, axis=0)).sum())
+    error = np.std(counts) / np.sqrt(len(counts))
+    # 1/beta of the curvature, and the two polar caps that the grid leaves out (3 % of the area)
+    assert np.mean(counts) == pytest.approx(theory.expected_modes_on_sphere(beta) * 0.97, abs=4 * error + 0.08 * 11.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: theory.margin_of_separation(0, beta=1.0, epsilon=0.1, overlap=0.0), "n is 0"),
+        (lambda: theory.metastable_window(3, beta=1.0, epsilon=0.01, overlap=0.0, rate=1.0), "beta is 1.0"),
+        (lambda: theory.largest_overlap_of_caps([[1.0, 1.0]], 0.1), "unit vectors"),
+        (lambda: theory.staircase([0.0], beta=9.0), "at least two"),
+        (lambda: theory.staircase([0.0, 0.0, 1.0], beta=9.0), "same angle"),
+        (lambda: theory.critical_points_on_circle(1, beta=1.0), "n is 1"),
+        (lambda: theory.escape_time(3, beta=9.0, noise=2.0), "noise is 2.0"),
+        (lambda: theory.crossing_time(1.0, beta=9.0, start=0.01), "start is 0.01"),
+    ],
+)
+def test_bad_arguments_are_refused(call, words):
+    with pytest.raises(BadInput, match=words):
+        call()
