@@ -14,7 +14,7 @@ from measureflow.claims.claim import claim
 from measureflow.claims.exploration import exploration
 
 #: places on the circle where a sample may fall (below their Nyquist frequency it makes no difference), and repetitions
-PLACES, REPETITIONS = 384, 3500
+PLACES, REPETITIONS = 384, 5000
 
 
 def peaks(counts: np.ndarray, beta: float) -> np.ndarray:
@@ -34,13 +34,13 @@ def peaks(counts: np.ndarray, beta: float) -> np.ndarray:
 )
 def kernel_density_of_uniform_samples_has_this_many_peaks(case: Case) -> None:
     """The density of many uniform samples with kernel e^(beta cos) has sqrt(S_4/S_2) peaks, some sqrt(3 beta/2)."""
-    beta, n = case.draw("beta", 120.0, 150.0), 4000
+    beta, n = case.draw("beta", 120.0, 150.0), 100_000
     generator = case.generator("samples")
     counts = generator.multinomial(n, np.full(PLACES, 1 / PLACES), REPETITIONS)
     found = case.measure(peaks, counts, beta)
     error = float(found.std() / np.sqrt(REPETITIONS))
-    because = f"six standard errors of {error:.2g}; n = 4000 samples are nearly a Gaussian field"
-    case.compare(found.mean(), case.predict(beta), within=6 * error, because=because)
+    because = f"seven standard errors of {error:.2g}; n = 100,000 samples are nearly a Gaussian field"
+    case.compare(found.mean(), case.predict(beta), within=7 * error, because=because)
 
 
 @kernel_density_of_uniform_samples_has_this_many_peaks.mutation

@@ -61,10 +61,10 @@ def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[s
     """Up to which beta does a density on the circle with a mean converge to one point, before any plateau?
 
     For |beta| < beta_0(mu_0) it does (USA), and for a large beta a circle has several clusters. The study takes
-    quantiles of 1 + 2R cos(theta), follows SA to t = 40 and finds the least beta with more than one cluster there:
+    quantiles of 1 + 2R cos(theta), follows SA to t = 20 and finds the least beta with more than one cluster there:
     an upper estimate of a beta_0 that has no closed form, and one time in place of all.
     """
-    n, until, found = 96, 40.0, []
+    n, until, found = 64, 20.0, []
     means = [0.1, 0.4] if case.tier == "smoke" else [0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49]
     shares = (np.arange(n) + 0.5) / n
     grid = np.linspace(-np.pi, np.pi, 20_001)
@@ -85,7 +85,7 @@ def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[s
             middle = float(np.sqrt(low * high))
             low, high = (low, middle) if several(middle) else (middle, high)
         found.append(high)
-    return {"R": means, "least beta with several clusters at t = 40": found}
+    return {"R": means, "least beta with several clusters at t = 20": found}
 
 
 def velocity_on_circle(theta: np.ndarray, beta: float) -> np.ndarray:

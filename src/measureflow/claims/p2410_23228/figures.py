@@ -128,7 +128,7 @@ def density_gathers_as_the_particles_do(case: Case) -> Any:
         def values(count: int, modes: np.ndarray = modes) -> np.ndarray:
             return np.fft.irfft(np.pad(modes, (0, count // 2 - 10)), count) * count
 
-        points = 256 if case.tier == "smoke" else 2048
+        points = 64 if case.tier == "smoke" else 2048
         density = mf.Density(mf.Sphere(2), values(points))
         field = mf.SelfAttention(beta, weighting="unnormalised")
         path = mf.flow(density, field, until=end, save=9, solver=mf.Adaptive(rtol=1e-5, atol=1e-7))
