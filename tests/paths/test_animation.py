@@ -28,7 +28,7 @@ def frames_in(file: Path) -> int:
     return file.read_bytes().count(b"\x21\xf9\x04")  # one graphic control block before each frame
 
 
-@pytest.mark.parametrize("space", [mf.Sphere(2), mf.Sphere(3), mf.Euclidean(2), mf.Sphere(5)], ids=repr)
+@pytest.mark.parametrize("space", [mf.Sphere(2), mf.Sphere(3), mf.Euclidean(3)], ids=repr)
 def test_every_space_moves(space):
     told = []
     file = walk(space).animate("run.gif", frames=4, dpi=30, progress=lambda done, total: told.append((done, total)))
@@ -39,7 +39,7 @@ def test_every_space_moves(space):
     assert list(Path.cwd().iterdir()) == [Path.cwd() / "run.gif"]
 
 
-@pytest.mark.parametrize(("d", "axis"), [(2, True), (3, True), (3, False)])
+@pytest.mark.parametrize(("d", "axis"), [(2, True), (3, False)])
 def test_a_density_moves(d, axis):
     about = {"axis": np.eye(d)[0]} if axis else {}
     start = mf.Density.of(mf.Sphere(d), lambda x: np.e ** (2.0 * x[:, 0]), **about)

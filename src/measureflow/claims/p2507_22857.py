@@ -9,7 +9,7 @@ import numpy as np
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 
 #: above it all but a null set of starts synchronises; below -2/3 three clusters are stable
 PROVED, REFUTED = -0.16, -2.0 / 3.0
@@ -73,11 +73,11 @@ def stable_states_apart_in_the_open_window(case: Case) -> dict[str, Any]:
 
 
 @stable_states_apart_in_the_open_window.figure
-def window(case: Case, ax: Any) -> Any:
+def window(findings: Findings, ax: Any) -> Any:
     """Draw the largest eigenvalue of the Hessian at each critical point apart, against beta."""
     for n, marker in ((3, "o"), (5, "s"), (6, "^"), (7, "x")):
         for beta in np.linspace(-0.9, 0.1, 11):
-            others = apart(theory.critical_points_on_circle(n, beta=float(beta), starts=60, seed=case.seed % 10_000))
+            others = apart(theory.critical_points_on_circle(n, beta=float(beta), starts=60, seed=findings.seed))
             ax.plot([beta] * len(others), [point.largest for point in others], marker, color="0.2", ms=5, mfc="none",
                     label=f"n = {n}" if beta < -0.85 else None)  # fmt: skip
     ax.axhline(0.0, color="0.6", lw=1)

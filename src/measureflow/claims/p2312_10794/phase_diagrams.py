@@ -18,7 +18,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 
 __all__ = ["DELTA", "clouds", "share_met", "shares", "stepped"]
 
@@ -265,7 +265,7 @@ def how_wide_is_the_front_in_dimension_d(case: Case) -> dict[str, Any]:
     n = {"smoke": SMALL}.get(case.tier, 32)
     beta = case.draw("beta", 2.0, 4.0)
     middle = float(theory.clustering_time(beta, n=n, delta=DELTA))
-    dims = [2**k for k in range(4, 13, 2 if case.tier == "smoke" else 1)]
+    dims = [2**k for k in range(4, 13, 4 if case.tier == "smoke" else 1)]
     measured = []
     for d in dims:
         times = around_front(beta, d, n, middle)
@@ -293,11 +293,11 @@ def quartile_width(times: np.ndarray, share: np.ndarray) -> float:
 
 
 @how_wide_is_the_front_in_dimension_d.figure
-def widths(case: Case, ax: Any) -> Any:
+def widths(findings: Findings, ax: Any) -> Any:
     """Draw the measured width over the dimension and the line of linear response."""
     from measureflow.paths.style import THEORY
 
-    found = how_wide_is_the_front_in_dimension_d.study(case)
+    found = findings.found
     ax.loglog(found["dimensions"], found["width"], "o", color="0.3", label="flows")
     ax.loglog(found["dimensions"], found["linear response"], "--", color=THEORY, label="linear response")
     ax.set(xlabel="dimension $d$", ylabel="width of the front", title=rf"$n={found['n']}$")
