@@ -103,7 +103,8 @@ def test_no_source_file_is_longer_than_a_sitting(root):
 def test_every_import_is_declared(project, root):
     def names(requirements: list[str]) -> set[str]:
         found = {re.match(r"[\w-]+", one)[0].lower().replace("-", "_") for one in requirements}
-        return found | {"markdown_it"} if "markdown_it_py" in found else found
+        within = {"markdown_it_py": "markdown_it", "matplotlib": "mpl_toolkits"}  # by the name of its distribution
+        return found | {module for distribution, module in within.items() if distribution in found}
 
     def used(paths: list[Path]) -> set[str]:
         found = {name.split(".")[0] for path in paths for name in imported(path)}

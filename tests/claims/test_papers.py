@@ -26,6 +26,10 @@ def test_the_mean_field_is_covered():
     assert {item for claim in CLAIMS for item in claim.covers} >= {"V10", "V11", "V13", "V14", "V30", "T14"}
 
 
+def test_normalisation_schemes_are_covered():
+    assert {item for claim in CLAIMS for item in claim.covers if claim.paper == "2510.22026"} == {"V17", "E9"}
+
+
 def test_the_first_twelve_predictions_are_covered():
     assert {item for claim in CLAIMS for item in claim.covers} >= FIRST
 

@@ -86,6 +86,6 @@ def test_zero_vector_has_no_direction_and_a_gradient():
 
 def test_overlap_is_the_cosine_of_the_first_two_tokens():
     tokens = mf.Tokens(mf.Euclidean(2), [[2.0, 0.0], [1.0, 1.0], [0.0, -3.0]])
-    assert float(observables.overlap(tokens)) == pytest.approx(np.sqrt(0.5), abs=1e-15)
+    assert float(observe.overlap(tokens)) == pytest.approx(np.sqrt(0.5), abs=1e-15)
     with pytest.raises(mf.BadInput, match="a pair needs two"):
-        observables.overlap(mf.Tokens(mf.Sphere(2), [[1.0, 0.0]]))
+        observe.overlap(mf.Tokens(mf.Sphere(2), [[1.0, 0.0]]))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import measureflow as mf
-from measureflow.fields import L2, Causal, Dot, Free, Softmax, Unnormalised
+from measureflow.fields import L2, Causal, Dot, Free, Hardmax, Linear, Softmax, Unnormalised
 from measureflow.paths import Recipe, describe, rebuild
 from measureflow.paths.recipe import REGISTERED
 from measureflow.sums import Exact
@@ -36,6 +36,8 @@ NOUNS = [
     Softmax(),
     Unnormalised(),
     Unnormalised(shifted=True),
+    Hardmax(tie=1e-9),
+    Linear(),
     Causal(),
     mf.PostLN(),
     mf.MixLN(switch=3.0),
@@ -44,6 +46,10 @@ NOUNS = [
     Free(),
     mf.SelfAttention(beta=0.1),
     mf.SelfAttention(beta=1 / 3, query=TURN, key=2.0, value=-1.0, score="l2", weighting="unnormalised", mask="causal"),
+    mf.SelfAttention(weighting="hardmax", value=-1.0),
+    mf.SelfAttention(0.3, weighting="linear", key=TURN),
+    mf.RescaledAttention(0.7, value=TURN, query=TURN, weighting="softmax", depth=2.5),
+    mf.RescaledAttention(weighting="hardmax"),
     mf.MultiHead([mf.SelfAttention(beta=1.0), mf.SelfAttention(beta=2.0, value=TURN)]),
     mf.Perceptron(TURN, 0.1 * TURN, bias=[1e-300, 0.3], activation="gelu"),
     mf.SelfAttention(beta=1.0) + mf.Perceptron(TURN, TURN),

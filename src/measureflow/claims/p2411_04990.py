@@ -10,7 +10,8 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.instances import cloud, follow, gaps, masses
+from measureflow.claims.exploration import exploration
+from measureflow.claims.instances import N, cloud, follow, gaps, masses, normalised
 
 
 @claim("2411.04990", "Theorem (V = I)", covers=["V27"], states=lambda points: points[0])
@@ -77,3 +78,208 @@ def share_of_all_tokens(masses: Any) -> Any:
 def rate_of_the_cosine(masses: Any) -> Any:
     """The rate of 1 - rho is given for that of the distance."""
     return 2.0 * theory.rates_at_causal_consensus(masses)
+
+
+#: repetitions of a text, and its tokens
+TEXTS, TOKENS = 600, 250
+
+
+def strong_centres(points: np.ndarray, cosine: float) -> np.ndarray:
+    """Return how many tokens of each text have none before them whose cosine with them is at least this."""
+    found = np.ones(len(points), int)
+    for i in range(1, points.shape[1]):
+        nearest = np.einsum("rjd,rd->rj", points[:, :i], points[:, i]).max(axis=1)
+        found += nearest < cosine
+    return found
+
+
+@claim(
+    "2411.04990",
+    "strong Rényi centres",
+    covers=["V21"],
+    status="derived",
+    states=lambda n, angle, d: theory.expected_strong_centres(n, angle=angle, d=d),
+)
+def strong_centres_are_as_many_as_caps_allow(case: Case) -> None:
+    """Of n independent tokens (1 - (1-p)^n)/p have none before them within an angle whose cap has mass p."""
+    d = case.choose("d", [2, 3])
+    angle = case.draw("angle", 0.1, 0.2) * (1.0 if d == 2 else 2.5)
+    points = normalised(case.generator("texts").normal(size=(TEXTS, TOKENS, d)))
+    found = case.measure(strong_centres, points, float(np.cos(angle)))
+    error = float(found.std() / np.sqrt(TEXTS))
+    because = f"six standard errors of {error:.2g} over {TEXTS} texts"
+    case.compare(found.mean(), case.predict(TOKENS, angle, d), within=6 * error, because=because)
+
+
+@strong_centres_are_as_many_as_caps_allow.mutation
+def half_a_cap(n: int, angle: float, d: int) -> float:
+    """Tokens on one side only count as near: half the mass."""
+    share = theory.cap_mass(angle, d=d) / 2
+    return (1 - (1 - share) ** n) / share
+
+
+@strong_centres_are_as_many_as_caps_allow.mutation
+def cap_of_the_radius_halved(n: int, angle: float, d: int) -> float:
+    """The angle is taken for the diameter of the cap."""
+    return theory.expected_strong_centres(n, angle=angle / 2, d=d)
+
+
+@strong_centres_are_as_many_as_caps_allow.mutation
+def centres_see_centres_only(n: int, angle: float, d: int) -> float:
+    """Ordinary Rényi centres: only centres, not all tokens before, keep a token from being one."""
+    return theory.expected_parked_centres(angle=angle) if d == 2 else 1.6 / theory.cap_mass(angle, d=d)
+
+
+def parked_centres(angles: np.ndarray, delta: float) -> np.ndarray:
+    """Return how many tokens of each text on the circle have no centre before them within an angle."""
+    places = np.full((len(angles), int(2 * np.pi / delta) + 1), np.inf)
+    found = np.zeros(len(angles), int)
+    for turn in angles.T:
+        gap = np.abs(places - turn[:, None])
+        near = (np.where(np.isinf(places), np.inf, np.minimum(gap, 2 * np.pi - gap)) < delta).any(axis=1)
+        rows = np.flatnonzero(~near)
+        places[rows, found[rows]] = turn[rows]
+        found[rows] += 1
+    return found
+
+
+@claim(
+    "2411.04990",
+    "Rényi centres",
+    covers=["V21"],
+    status="derived",
+    id="2411.04990/V21-parking",
+    states=lambda angle: theory.expected_parked_centres(angle=angle),
+)
+def ordinary_centres_park_on_the_circle(case: Case) -> None:
+    """A long text on the circle leaves 0.7476 * 2 pi / delta centres where centres alone keep others away."""
+    angle, texts, n = case.draw("angle", 0.18, 0.25), 300, 2500
+    turns = case.generator("turns").uniform(0, 2 * np.pi, (texts, n))
+    found = case.measure(parked_centres, turns, angle)
+    error = float(found.std() / np.sqrt(texts))
+    missing = 0.35 * (2 * np.pi / angle) ** 2 / n
+    because = f"five standard errors of {error:.2g}, and some {missing:.2g} gaps that n = {n} tokens have not found"
+    case.compare(found.mean(), case.predict(angle), within=5 * error + missing, because=because)
+
+
+@ordinary_centres_park_on_the_circle.mutation
+def packed_without_gaps(angle: float) -> float:
+    """Centres stand as close as they can: 2 pi / delta."""
+    return 2 * np.pi / angle
+
+
+@ordinary_centres_park_on_the_circle.mutation
+def strong_ones(angle: float) -> float:
+    """pi / delta: no token, rather than no centre, may stand before."""
+    return np.pi / angle
+
+
+@ordinary_centres_park_on_the_circle.mutation
+def cars_of_twice_the_length(angle: float) -> float:
+    """The angle is taken on both sides of a centre: half as many."""
+    return theory.expected_parked_centres(angle=2 * angle)
+
+
+def pull(angle: Any, beta: float) -> Any:
+    """Return h(x) = e^(beta (cos x - 1)) sin x, the pull of one token on another at an angle."""
+    return np.exp(beta * (np.cos(angle) - 1)) * np.sin(angle)
+
+
+@claim(
+    "2411.04990",
+    "metastability of strong centres",
+    covers=["7.1"],
+    id="2411.04990/frozen-centres",
+    states=lambda index, beta, c, epsilon: epsilon * c * beta**-0.5 / (index * pull(c * beta**-0.5, beta)),
+)
+def strong_centres_stay_for_an_exponential_time(case: Case) -> None:
+    """A strong centre s moves less than eps c beta^(-1/2) up to T with T s h(c beta^(-1/2)) < eps c beta^(-1/2)."""
+    beta, c, epsilon = case.draw("beta", 100.0, 400.0), case.draw("c", 2.5, 3.0), 0.05
+    reach = c * (1 + 2 * epsilon) * beta**-0.5
+    floor = np.sqrt(beta) * np.arccos((np.sqrt(4 * beta**2 + 1) - 1) / (2 * beta))
+    case.require("c lies beyond the maximum of h", c > floor)
+    # the closest that a strong centre may have others before it: on one side, all at the border of its reach
+    angles = 0.01 * np.arange(N) * beta**-0.5
+    angles[-1] = angles[-2] + 1.001 * reach
+    # on a great circle of S^2, where they stay
+    tokens = mf.Tokens(mf.Sphere(3), np.stack([np.cos(angles), np.sin(angles), np.zeros(N)], axis=1))
+    until = 0.999 * case.predict(N, beta, c, epsilon)
+    case.require("the time is finite", bool(np.isfinite(until)))
+    points = follow(case, tokens, mf.SelfAttention(beta, mask="causal"), np.array([until]), rtol=1e-8)[-1]
+    moved = abs(np.arctan2(points[-1, 1], points[-1, 0]) - angles[-1])
+    step = epsilon * c * beta**-0.5
+    case.at_most(moved, step, within=0.05 * step, because="a bound: the pull of the tokens before is overestimated")
+
+
+@strong_centres_stay_for_an_exponential_time.mutation
+def clock_of_the_log_density(index: int, beta: float, c: float, epsilon: float) -> float:
+    """beta times as long: the velocity is taken for (1/beta) of itself."""
+    return beta**0.5 * epsilon * c / (index * pull(c * beta**-0.5, beta))
+
+
+@strong_centres_stay_for_an_exponential_time.mutation
+def half_forgotten_in_the_exponent(index: int, beta: float, c: float, epsilon: float) -> float:
+    """h ~ e^(-c^2) in place of e^(-c^2/2)."""
+    return epsilon / (index * np.exp(-(c**2)))
+
+
+@claim(
+    "2411.04990",
+    "Conjecture 2",
+    covers=["E13"],
+    status="erratum",
+    states=lambda point, top: top @ point / np.linalg.norm(top @ point),
+)
+def causal_tokens_gather_at_the_first_ones_shadow_in_the_top_space(case: Case) -> None:
+    """With V = 1 on a plane L and less beyond, causal tokens gather at the direction of x_1's projection on L."""
+    tokens = cloud(case)
+    first = np.asarray(tokens.points)[0]
+    beside = normalised(np.cross(first, case.generator("axis").normal(size=3)))
+    axis = normalised(beside + case.draw("tilt of L", -1.0, 1.0) * first)
+    top = np.eye(3) - np.outer(axis, axis)
+    value = top + case.draw("lower value", -0.5, 0.3) * np.outer(axis, axis)
+    case.require("the first token is not near the axis of L", float(np.linalg.norm(top @ first)) > 0.2)
+    beta = case.draw("beta", 0.2, 1.0)
+    points = follow(case, tokens, mf.SelfAttention(beta, value=value, mask="causal"), np.array([400.0]), rtol=1e-10)[-1]
+    because = "deviations fall like e^(-t/2) or faster, after a wait that depends on the draw; a conjecture"
+    case.compare(points, case.predict(first, top), within=1e-6, because=because)
+
+
+@causal_tokens_gather_at_the_first_ones_shadow_in_the_top_space.mutation
+def projection_on_the_complement_as_printed(point: Any, top: Any) -> Any:
+    """The printed symbols: the projection on the complement of L."""
+    rest = point - top @ point
+    return rest / np.linalg.norm(rest)
+
+
+@causal_tokens_gather_at_the_first_ones_shadow_in_the_top_space.mutation
+def where_the_first_one_started(point: Any, top: Any) -> Any:
+    """x_1 itself, as for V = I."""
+    return point
+
+
+@exploration("2411.04990", "Conjecture 1", covers=["P13"])
+def do_causal_tokens_gather_at_the_top_eigenvector(case: Case) -> dict[str, Any]:
+    """With V of distinct positive eigenvalues, does every causal token converge to plus or minus its top eigenvector?
+
+    Conjectured, and proved for the first token alone. The study follows random starts with random Q, K and gives the
+    share of tokens that ended at +xi, at -xi and elsewhere, and the largest distance of the first kinds from +-xi.
+    """
+    draws = {"smoke": 5, "standard": 40, "full": 300}[case.tier]
+    ends = []
+    for k in range(draws):
+        one = Case(f"{case.name} {k}", {}, seed=case.seed)
+        axes, _ = np.linalg.qr(one.generator("axes").normal(size=(3, 3)))
+        value = axes @ np.diag([1.0, one.draw("second", 0.3, 0.8), one.draw("third", 0.05, 0.25)]) @ axes.T
+        field = mf.SelfAttention(one.draw("beta", 0.2, 2.0), value=value, mask="causal")
+        points = follow(one, cloud(one), field, np.array([400.0]), rtol=1e-8)[-1]
+        ends.append(points @ axes[:, 0])
+    heights = np.concatenate(ends)
+    there = np.abs(heights) > 1 - 1e-4
+    return {
+        "starts": draws,
+        "tokens at +xi": float((there & (heights > 0)).mean()),
+        "tokens at -xi": float((there & (heights < 0)).mean()),
+        "elsewhere": float((~there).mean()),
+        "starts with both signs": float(np.mean([row.min() * row.max() < 0 for row in ends])),
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 import measureflow as mf
@@ -87,3 +88,108 @@ def half_forgotten(points: Any, *, beta: float, masses: Any) -> Any:
 def towards_the_density_minimum(points: Any, *, beta: float, masses: Any) -> Any:
     """The sign is wrong: downhill."""
     return -theory.mean_shift_velocity(points, beta=beta, masses=masses)
+
+
+#: walkers of a sample
+WALKERS = 40_000
+
+
+class Rest(mf.Field):
+    """No drift: what moves is noise."""
+
+    def output(self, x: Any, mu: Any, positions: Any = None) -> Any:
+        """Return zero."""
+        return jnp.zeros_like(x)
+
+
+@claim(
+    "2512.01868",
+    "section 7, Fokker-Planck equation",
+    covers=["E8"],
+    status="erratum",
+    states=theory.cosine_of_brownian_motion,
+)
+def noise_spreads_tokens(case: Case) -> None:
+    """Noise alone takes E<x_t, x_0> down like e^(-(d-1)t/kappa): the law obeys d mu/dt = + Laplacian mu / kappa."""
+    kappa, until = case.draw("kappa", 1.0, 3.0), case.draw("t", 0.3, 0.6)
+    start = mf.Tokens(mf.Sphere(3), np.tile([0.0, 0.0, 1.0], (WALKERS, 1)))
+    options = {"until": until, "save": [0.0, until], "noise": 1 / kappa}
+    solver = mf.Splitting(step=0.05)
+    walked = case.measure(mf.flow, start, Rest(), seed=case.seed, solver=solver, **options)
+    heights = np.asarray(walked.points)[-1, :, 2]
+    predicted = case.predict([until], kappa=kappa, d=3)[0]
+    error = float(heights.std() / np.sqrt(WALKERS))
+    because = f"six standard errors of {error:.2g}; the splitting of steps 0.05 errs by 1e-5"
+    case.compare(heights.mean(), predicted, within=6 * error, because=because)
+
+
+@noise_spreads_tokens.mutation
+def laplacian_on_the_left_as_printed(times: Any, *, kappa: float, d: int) -> Any:
+    """The printed equation, with the Laplacian on the side of the time derivative: backward heat."""
+    return 1 / theory.cosine_of_brownian_motion(times, kappa=kappa, d=d)
+
+
+@noise_spreads_tokens.mutation
+def noise_without_its_root(times: Any, *, kappa: float, d: int) -> Any:
+    """sqrt(2/kappa) dW taken for sqrt(1/kappa) dW: the generator would be half the Laplacian."""
+    return theory.cosine_of_brownian_motion(times, kappa=2 * kappa, d=d)
+
+
+@noise_spreads_tokens.mutation
+def laplacian_of_the_space(times: Any, *, kappa: float, d: int) -> Any:
+    """d stands for d - 1."""
+    return theory.cosine_of_brownian_motion(times, kappa=kappa, d=d + 1)
+
+
+@claim(
+    "2512.01868",
+    "section 5, limits of large beta",
+    covers=["5.1"],
+    status="derived",
+    id="2512.01868/backward-heat",
+    states={"softmax": lambda f, slope: slope / f, "unnormalised": lambda f, slope: slope},
+)
+def attention_runs_heat_and_porous_media_backwards(case: Case) -> None:
+    """At large beta SA moves a density f at (1/beta) grad log f, and USA at (a_0/beta) grad f: uphill."""
+    size, half = 512, case.draw("half the inner beta", 100.0, 140.0)
+    angles = 2 * np.pi * np.arange(size) / size
+    shares, phases = case.generator("shares").uniform(0.1, 0.25, 3), case.generator("phases").uniform(0, 6, 3)
+    modes = np.outer([1, 2, 3], angles) + phases[:, None]
+    f, slope = 1 + shares @ np.cos(modes), -(shares * [1, 2, 3]) @ np.sin(modes)
+    tokens = mf.Tokens(mf.Sphere(2), np.stack([np.cos(angles), np.sin(angles)], axis=1), f / f.sum())
+    tangents = np.stack([-np.sin(angles), np.cos(angles)], axis=1)
+    for model in ("softmax", "unnormalised"):
+        scaled = []
+        for beta in (half, 2 * half):
+            scale = beta / theory.funk_hecke_coefficients(0, beta=beta, d=2) if model == "unnormalised" else beta
+            moved = speeds(case, mf.SelfAttention(beta, weighting=model), tokens)
+            scaled.append(scale * (moved * tangents).sum(axis=1))
+        limit = 2 * scaled[1] - scaled[0]
+        because = (
+            "two beta extrapolated to infinity: terms of order (k^2/beta)^2, k = 3; a sum over a fine grid is exact"
+        )
+        case.compare(limit, getattr(case.statement, model)(f, slope), within=0.008, because=because, name=model)
+
+
+@attention_runs_heat_and_porous_media_backwards.mutation("softmax")
+def heat_runs_forwards(f: Any, slope: Any) -> Any:
+    """The sign is wrong: mass would flow downhill."""
+    return -slope / f
+
+
+@attention_runs_heat_and_porous_media_backwards.mutation("softmax")
+def normalisation_forgotten(f: Any, slope: Any) -> Any:
+    """grad f in place of grad log f."""
+    return slope
+
+
+@attention_runs_heat_and_porous_media_backwards.mutation("unnormalised")
+def porous_medium_of_twice_the_rate(f: Any, slope: Any) -> Any:
+    """Laplacian of f^2 without the 1/2."""
+    return 2 * slope
+
+
+@attention_runs_heat_and_porous_media_backwards.mutation("unnormalised")
+def heat_for_porous_medium(f: Any, slope: Any) -> Any:
+    """Linear diffusion: grad log f."""
+    return slope / f

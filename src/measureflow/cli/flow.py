@@ -37,7 +37,7 @@ FLAGS: tuple[tuple[str, Any, str], ...] = (
     ("query", float, "query matrix, a multiple of the identity (matrices go in a recipe file)"),
     ("key", float, "key matrix, likewise"),
     ("value", float, "value matrix, likewise; -1 is repulsion"),
-    ("weighting", str, "softmax (default), unnormalised, or shifted (unnormalised, slowed by e^beta)"),
+    ("weighting", str, "softmax (default), unnormalised, shifted (unnormalised, slowed by e^beta), hardmax or linear"),
     ("mask", str, "causal, or nothing"),
     ("save", whole, "number of saved times, geometric in t (default 200)"),
     ("rtol", float, "relative tolerance of a step (default 1e-8)"),

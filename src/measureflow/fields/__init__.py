@@ -5,25 +5,16 @@ from measureflow.fields.field import Field, Parallel, ranks_of
 from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.layer_norm import LayerNorm
 from measureflow.fields.masks import Causal, Mask
-from measureflow.fields.normalisations import (
-    NGPT,
-    Free,
-    MixLN,
-    Normalisation,
-    PeriLN,
-    PostLN,
-    PreLN,
-    Scheme,
-    SqrtLN,
-    default_normalisation,
-)
-from measureflow.fields.normalised import Normalised, normalised
+from measureflow.fields.normalisation import Free, Normalisation, Scheme
+from measureflow.fields.normalisations import NGPT, MixLN, PeriLN, PostLN, PreLN, SqrtLN, default_normalisation
+from measureflow.fields.normalised import Normalised, motion_under
 from measureflow.fields.paced import NearestPair, Pace, Paced, SpeedOfEnergy
 from measureflow.fields.perceptron import Perceptron
+from measureflow.fields.rescaled import RescaledAttention
 from measureflow.fields.schedule import Schedule
 from measureflow.fields.scores import L2, Dot, Score
 from measureflow.fields.summing import all_exact, resolution, settled, sums_of, with_sums
-from measureflow.fields.weightings import Softmax, Unnormalised, Weighting
+from measureflow.fields.weightings import Hardmax, Linear, Softmax, Unnormalised, Weighting
 
 __all__ = [
     "L2",
@@ -33,7 +24,9 @@ __all__ = [
     "Dot",
     "Field",
     "Free",
+    "Hardmax",
     "LayerNorm",
+    "Linear",
     "Mask",
     "MixLN",
     "MultiHead",
@@ -47,6 +40,7 @@ __all__ = [
     "PeriLN",
     "PostLN",
     "PreLN",
+    "RescaledAttention",
     "Schedule",
     "Scheme",
     "Score",
@@ -58,7 +52,7 @@ __all__ = [
     "Weighting",
     "all_exact",
     "default_normalisation",
-    "normalised",
+    "motion_under",
     "ranks_of",
     "resolution",
     "settled",

@@ -19,7 +19,7 @@ from measureflow.fields.kernel import AttentionKernel, check_growth, check_shape
 from measureflow.fields.masks import Mask, as_mask
 from measureflow.fields.matrices import Matrix, apply, as_matrix, full, is_scalar, product
 from measureflow.fields.scores import L2, Dot, Score, as_score
-from measureflow.fields.weightings import Softmax, Unnormalised, Weighting, as_weighting
+from measureflow.fields.weightings import Hardmax, Linear, Softmax, Unnormalised, Weighting, as_weighting
 from measureflow.measures import Density, Gaussian, Measure, Tokens
 from measureflow.spaces import Sphere, is_traced
 from measureflow.sums import Automatic, Exact, Sum, squared_distances
@@ -37,18 +37,19 @@ class SelfAttention(Field):
     model of [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), (2.2) and (2.5).
 
     Main arguments:
-        beta: inverse temperature, >= 0.
+        beta: inverse temperature, >= 0. Hardmax has none; linear attention takes it as a factor, 1 by default.
         query, key: `(k, d)` matrices, or numbers for multiples of the identity; `None` is the identity.
         value: `(d, d)` matrix or number; `None` is the identity.
 
     Other arguments:
         score: `"dot"`, `"l2"` or a `Score` object.
-        weighting: `"softmax"`, `"unnormalised"` or a `Weighting` object.
+        weighting: `"softmax"`, `"unnormalised"`, `"hardmax"`, `"linear"` or a `Weighting` object.
         mask: `None`, `"causal"` or a `Mask` object.
         sum: how the pair sum is computed; `None` is `mf.sums.Automatic()`, which chooses by cost and error.
 
     Raises:
-        BadInput: beta negative, NaN or too large for the weighting; matrices of wrong shape; unknown names.
+        BadInput: beta missing, negative, NaN or too large for the weighting, or given to hardmax; matrices of wrong
+            shape; unknown names.
 
     Example:
         >>> import measureflow as mf
@@ -63,7 +64,7 @@ class SelfAttention(Field):
 
     def __init__(
         self,
-        beta: Any,
+        beta: Any = None,
         *,
         query: Any = None,
         key: Any = None,
@@ -91,8 +92,8 @@ class SelfAttention(Field):
 
     @property
     def beta(self) -> Float[Array, ""]:
-        """Inverse temperature."""
-        return self.kernel.beta
+        """Inverse temperature; infinite for hardmax."""
+        return jnp.asarray(jnp.inf) if isinstance(self.kernel.weighting, Hardmax) else self.kernel.beta
 
     def output(
         self, x: Float[Array, "m d"], mu: Measure, positions: Int[Array, "m"] | None = None
@@ -131,10 +132,15 @@ class SelfAttention(Field):
 
     def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
         """Return `b` and `B` of the velocity under a Gaussian, see `attention_on_gaussian`."""
+        if isinstance(self.kernel.weighting, Linear) and isinstance(self.kernel.score, Dot) and not self.positional:
+            query, key, value = (full(matrix, mu.d) for matrix in self.matrices)
+            # the second moment is all that linear attention sees
+            second = mu.cov + jnp.outer(mu.mean, mu.mean)
+            return jnp.zeros_like(mu.mean), self.beta * value @ second @ key.T @ query
         if not isinstance(self.kernel.weighting, Softmax) or self.kernel.mask is not None:
             raise BadInput(
-                f"{self!r} has no closed form under a Gaussian, which softmax attention without a mask has; "
-                f"draw tokens from it with gaussian.sample(n)."
+                f"{self!r} has no closed form under a Gaussian, which softmax and linear attention without a mask "
+                f"have; draw tokens from it with gaussian.sample(n)."
             )
         wide = (full(matrix, mu.d) for matrix in self.matrices)
         return attention_on_gaussian(mu, self.beta, *wide, squared=isinstance(self.kernel.score, L2))
@@ -242,7 +248,7 @@ class SelfAttention(Field):
 
     def __repr__(self) -> str:
         kernel = self.kernel
-        parts = [f"beta={show(kernel.beta)}"]
+        parts = [] if isinstance(kernel.weighting, Hardmax) else [f"beta={show(kernel.beta)}"]
         for name, matrix in (("query", kernel.query), ("key", kernel.key), ("value", self.value)):
             if matrix is not None:
                 parts.append(f"{name}={show(matrix)}")

@@ -15,7 +15,7 @@ from measureflow.errors import BadInput
 from measureflow.fields.masks import Causal, Mask
 from measureflow.fields.matrices import Matrix, apply, as_numbers, is_scalar, product
 from measureflow.fields.scores import Dot, Score
-from measureflow.fields.weightings import Softmax, Unnormalised, Weighting
+from measureflow.fields.weightings import Hardmax, Softmax, Unnormalised, Weighting
 from measureflow.measures import Tokens
 from measureflow.spaces import is_traced
 from measureflow.sums import Exponential, Kernel, Logits, Tilted
@@ -24,7 +24,10 @@ __all__ = ["AttentionKernel", "check_growth", "check_shapes", "checked_beta"]
 
 
 class AttentionKernel(Kernel):
-    r"""The weights $w(x, y_j)$ that a query puts on the atoms: score, `beta`, mask and weighting."""
+    r"""The weights $w(x, y_j)$ that a query puts on the atoms: score, `beta`, mask and weighting.
+
+    `beta` is 1 for a weighting that has none.
+    """
 
     beta: Float[Array, ""]
     query: Matrix
@@ -119,7 +122,14 @@ class AttentionLogits(Logits):
 
 
 def checked_beta(beta: Any, weighting: Weighting, largest_score: float = 1.0) -> Array:
-    """Return beta as an array; raise `BadInput` where it is no inverse temperature."""
+    """Return beta as an array; raise `BadInput` where it is no inverse temperature.
+
+    Where the weighting has none, `None` is 1, and hardmax has none.
+    """
+    if beta is None and not weighting.temperate:
+        return jnp.ones(())
+    if isinstance(weighting, Hardmax):
+        raise BadInput(f"beta is {beta!r} and hardmax has none: it is the limit of an infinite beta. Leave beta out.")
     array = as_numbers(beta, "beta", "a number >= 0")
     if array.ndim != 0:
         raise BadInput(f"beta has shape {array.shape}; it is one number (use jax.vmap for several).")

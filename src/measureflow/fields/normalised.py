@@ -10,10 +10,11 @@ from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
 from measureflow.fields.field import Field
-from measureflow.fields.normalisations import Free, Normalisation, PostLN, Scheme
+from measureflow.fields.normalisation import Free, Normalisation, Scheme
+from measureflow.fields.normalisations import PostLN
 from measureflow.measures import Tokens
 
-__all__ = ["Normalised", "normalised"]
+__all__ = ["Normalised", "motion_under"]
 
 
 class Normalised(Field):
@@ -101,7 +102,7 @@ class Normalised(Field):
         return f"{self.scheme!r} of {self.field!r}"
 
 
-def normalised(field: Field, scheme: Normalisation) -> Field:
+def motion_under(field: Field, scheme: Normalisation) -> Field:
     """Return the motion of states under a scheme: PostLN without parameters, and no norm, are the field's own.
 
     Raises:

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from measureflow.fields import Field
+from measureflow.fields import Field, Weighting
 from measureflow.measures import Tokens
 from measureflow.sums import Exact, squared_distances
 
-__all__ = ["Cohorts", "may_coarsen", "merge_distance", "merge_near"]
+__all__ = ["Cohorts", "is_continuous", "may_coarsen", "merge_distance", "merge_near"]
 
 #: tokens merge at this many tolerances: an explicit method hovers at about its tolerance, where nothing would ever meet
 MERGE_TOLERANCES = 30.0
@@ -55,9 +55,10 @@ def may_coarsen(tokens: Tokens, field: Field) -> bool:
     """Tell whether merging is exact up to its distance: the field joins tokens (see `Field.joins`), and sees weights.
 
     Under a mask coincident tokens see different prefixes and separate; a field of one's own that ignores the weights
-    would move differently once they are joined, and is found out on a few tokens here.
+    would move differently once they are joined, and is found out on a few tokens here. Under hardmax a joint token
+    stands a little aside of a leader that would never have moved, and another may lead there.
     """
-    if not field.joins or tokens.n < 2:
+    if not field.joins or tokens.n < 2 or not is_continuous(field):
         return False
     return is_ours(field) or sees_weights(tokens, field)
 
@@ -68,6 +69,15 @@ def is_ours(part: Any) -> bool:
         home = type(part).__module__
         return home.startswith(("measureflow.fields", "measureflow.sums")) and all(map(is_ours, vars(part).values()))
     return all(map(is_ours, part)) if isinstance(part, (tuple, list)) else True
+
+
+def is_continuous(part: Any) -> bool:
+    """Tell whether no weighting in the field jumps with its logits."""
+    if isinstance(part, Weighting):
+        return part.continuous
+    if isinstance(part, (tuple, list)):
+        return all(map(is_continuous, part))
+    return not isinstance(part, eqx.Module) or all(map(is_continuous, vars(part).values()))
 
 
 def sees_weights(tokens: Tokens, field: Field) -> bool:

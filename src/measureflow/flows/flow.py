@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from measureflow.errors import BadInput
-from measureflow.fields import Field, Normalisation, Normalised, Scheme, all_exact, normalised
+from measureflow.fields import Field, Normalisation, Normalised, Scheme, all_exact, motion_under
 from measureflow.flows.coarsening import may_coarsen
 from measureflow.flows.conditions import Condition, Stationary, checked_time, save_times
 from measureflow.flows.driver import drive
@@ -195,7 +195,7 @@ def checked(
 def moved_by(tokens: Tokens, field: Field, normalisation: Any, noisy: bool) -> Field:
     """Return what moves the states of the tokens: the field under its normalisation."""
     scheme = checked_normalisation("flow", normalisation, tokens.space)
-    motion = normalised(field, scheme)
+    motion = motion_under(field, scheme)
     scheme = motion.scheme if isinstance(motion, Normalised) else scheme
     if noisy and not scheme.shakes:
         raise BadInput(f"flow: noise has no meaning under {scheme!r}; use PostLN() on a sphere, or no norm.")

@@ -14,6 +14,7 @@ from jaxtyping import Array
 from measureflow.errors import BadInput
 from measureflow.fields import Field
 from measureflow.flows import segment as steps
+from measureflow.flows.coarsening import is_continuous
 from measureflow.flows.conditions import save_times
 from measureflow.flows.dense import read_off
 from measureflow.flows.noisy import Noise, Splitting
@@ -52,7 +53,12 @@ def traced_flow(
         solver,
         None,
         sign,
-        isinstance(solver, Adaptive) and solver.coarsen and noise is None and field.joins and tokens.n > 1,
+        isinstance(solver, Adaptive)
+        and solver.coarsen
+        and noise is None
+        and field.joins
+        and tokens.n > 1
+        and is_continuous(field),
         noise,
     )
     if isinstance(solver, Adaptive) and solver.dense and count > 1:

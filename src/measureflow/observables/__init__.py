@@ -1,5 +1,14 @@
 """What is seen: functionals of a measure, or of a measure and a field, at one depth or along a path."""
 
+from measureflow.observables.attending import (
+    Unscaled,
+    attention,
+    eigenfunctionals,
+    leaders,
+    levels,
+    numerical_rank,
+    unscaled,
+)
 from measureflow.observables.clusters import Clusters, clusters
 from measureflow.observables.cosines import (
     Histogram,
@@ -11,6 +20,7 @@ from measureflow.observables.cosines import (
     smallest_cosine,
 )
 from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
+from measureflow.observables.hulls import Hull, distance_to_hull, hull
 from measureflow.observables.jacobians import jacobian, jacobian_product
 from measureflow.observables.lyapunov import Spectrum, lyapunov
 from measureflow.observables.plateaus import Lifetimes, Plateaus, plateaus
@@ -21,20 +31,29 @@ __all__ = [
     "NAMED",
     "Clusters",
     "Histogram",
+    "Hull",
     "Lifetimes",
     "Plateaus",
     "Spectrum",
+    "Unscaled",
+    "attention",
     "clusters",
     "cosine",
     "cosine_histogram",
     "cosines",
     "dissipation",
+    "distance_to_hull",
     "effective_rank",
+    "eigenfunctionals",
     "energy",
+    "hull",
     "jacobian",
     "jacobian_product",
+    "leaders",
+    "levels",
     "lyapunov",
     "named",
+    "numerical_rank",
     "order_parameter",
     "overlap",
     "participation",
@@ -43,4 +62,5 @@ __all__ = [
     "raw_dissipation",
     "raw_energy",
     "smallest_cosine",
+    "unscaled",
 ]

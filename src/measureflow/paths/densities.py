@@ -16,7 +16,7 @@ from measureflow.paths.spheres import net, note, viewpoint
 from measureflow.paths.style import ACCENT, FAINT, INK, MAP, MUTED, caption, figure, number
 from measureflow.paths.timelines import depth_axis, energy_of, in_pi, is_logarithmic, symbol
 
-__all__ = ["density_picture"]
+__all__ = ["density_picture", "directions", "globe", "scale", "seen", "timeline"]
 
 #: pixels across a globe
 PIXELS = 320
@@ -114,18 +114,22 @@ def globe(axes: Any, mu: Density, rotation: np.ndarray, norm: Any) -> Any:
     """Draw one globe coloured by a density on a grid of the whole sphere."""
     from matplotlib.patches import Circle as Disc
 
-    line = np.linspace(-1, 1, PIXELS)
-    x, y = np.meshgrid(line, line)
-    directions = np.stack([x, y, np.sqrt(np.clip(1 - x * x - y * y, 0, None))], axis=-1) @ rotation
     outline = Disc((0, 0), 1.0, facecolor="none", edgecolor=MUTED, linewidth=0.9, zorder=3)
     axes.add_patch(outline)
     shade = axes.imshow(
-        seen(mu, directions), extent=(-1, 1, -1, 1), origin="lower", zorder=0, interpolation="bilinear", cmap=MAP,
-        norm=norm,
+        seen(mu, directions(rotation)), extent=(-1, 1, -1, 1), origin="lower", zorder=0, interpolation="bilinear",
+        cmap=MAP, norm=norm,
     )  # fmt: skip
     shade.set_clip_path(outline)
     net(axes, rotation, colour="#ffffff40")
     return shade
+
+
+def directions(rotation: np.ndarray) -> np.ndarray:
+    """Return the direction `(p, p, 3)` that each pixel of a globe shows."""
+    line = np.linspace(-1, 1, PIXELS)
+    x, y = np.meshgrid(line, line)
+    return np.stack([x, y, np.sqrt(np.clip(1 - x * x - y * y, 0, None))], axis=-1) @ rotation
 
 
 def seen(mu: Density, directions: np.ndarray) -> np.ndarray:

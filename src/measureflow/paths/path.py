@@ -286,6 +286,22 @@ class Path(eqx.Module):
 
         return plot(self, file)
 
+    def animate(self, file: str | os.PathLike[str], **options: Any) -> Any:
+        """Write the path as a GIF (`frames=80, seconds=8.0, dpi=90, progress=False`); return the file's path.
+
+        Frames are kept states at equal steps of depth, of its logarithm where the run spans decades; see
+        `mf.paths.animation.animate`.
+
+        Example:
+            >>> import measureflow as mf
+            >>> path = mf.flow(mf.uniform(mf.Sphere(3), n=12, seed=0), mf.SelfAttention(beta=4.0), until=1e3)
+            >>> path.animate("run.gif", frames=3, dpi=40).name
+            'run.gif'
+        """
+        from measureflow.paths.animation import animate
+
+        return animate(self, file, **options)
+
     def __repr__(self) -> str:
         from measureflow.paths.export import summary
 

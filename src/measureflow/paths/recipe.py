@@ -17,7 +17,7 @@ import numpy as np
 
 from measureflow import fields, measures, spaces, sums
 from measureflow.errors import BadInput
-from measureflow.fields import SelfAttention
+from measureflow.fields import RescaledAttention, SelfAttention
 from measureflow.measures import Measure, Tokens
 
 __all__ = ["Recipe", "describe", "fingerprint", "rebuild", "register"]
@@ -61,7 +61,7 @@ def arguments(noun: Any) -> dict[str, Any]:
     if isinstance(noun, SelfAttention):
         kernel = noun.kernel
         return {
-            "beta": kernel.beta,
+            "beta": None if isinstance(kernel.weighting, fields.Hardmax) else kernel.beta,
             "query": kernel.query,
             "key": kernel.key,
             "value": noun.value,
@@ -70,6 +70,10 @@ def arguments(noun: Any) -> dict[str, Any]:
             "mask": kernel.mask,
             "sum": noun.sum,
         }
+    if isinstance(noun, RescaledAttention):
+        names = ("beta", "value", "query", "key", "weighting", "bounded", "depth")
+        hard = isinstance(noun.weighting, fields.Hardmax)
+        return {name: None if hard and name == "beta" else getattr(noun, name) for name in names}
     return {field.name: getattr(noun, field.name) for field in dataclasses.fields(noun)}
 
 

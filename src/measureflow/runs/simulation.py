@@ -39,7 +39,7 @@ class Simulation:
         law: `"uniform"`, `"cap"` (angle=), `"von_mises_fisher"` (kappa=), `"equiangular"` (cosine=) or `"gaussian"`
             (covariance=, a number).
         beta, query, key, value, weighting, mask: of `mf.SelfAttention`; matrices are lists of rows. `weighting` may
-            be `"shifted"` too, the unnormalised model with its clock slowed by e^beta.
+            be `"shifted"` too, the unnormalised model with its clock slowed by e^beta. Hardmax looks at no beta.
         until, save, record: of `mf.flow`.
         rtol, atol: of `mf.Adaptive`.
     """
@@ -146,8 +146,9 @@ class Simulation:
             BadInput: what `mf.SelfAttention` says.
         """
         weighting = Unnormalised(shifted=True) if self.weighting == "shifted" else self.weighting
+        beta = None if self.weighting == "hardmax" else self.beta
         return SelfAttention(
-            self.beta, query=self.query, key=self.key, value=self.value, weighting=weighting, mask=self.mask, sum=sum
+            beta, query=self.query, key=self.key, value=self.value, weighting=weighting, mask=self.mask, sum=sum
         )
 
     def check(self) -> None:

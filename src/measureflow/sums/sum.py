@@ -15,7 +15,7 @@ __all__ = ["Kernel", "Sum"]
 
 
 class Kernel(eqx.Module):
-    """Non-negative weights `w(x, y_j)` from queries to the atoms of a measure."""
+    """Weights `w(x, y_j)` from queries to the atoms of a measure; only those of linear attention may be negative."""
 
     @abc.abstractmethod
     def weights(self, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens) -> Float[Array, "m n"]:

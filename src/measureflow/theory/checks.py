@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from measureflow.errors import BadInput
 
-__all__ = ["as_beta", "as_masses", "as_model", "as_times", "in_interval"]
+__all__ = ["as_beta", "as_count", "as_dimension", "as_masses", "as_model", "as_times", "in_interval"]
 
 MODELS = ("softmax", "unnormalised")
 
@@ -30,6 +30,20 @@ def as_beta(beta: Any) -> float:
     if not (math.isfinite(beta) and beta >= 0):
         raise BadInput(f"theory: beta is {beta}; it is an inverse temperature and must be finite and >= 0.")
     return beta
+
+
+def as_count(name: str, value: Any, least: int = 1) -> int:
+    """Return a whole number that is at least `least`."""
+    if int(value) != value or value < least:
+        raise BadInput(f"theory: {name} is {value}; give a whole number, at least {least}.")
+    return int(value)
+
+
+def as_dimension(d: Any) -> int:
+    """Return the dimension of the space around a sphere."""
+    if int(d) != d or d < 2:
+        raise BadInput(f"theory: d is {d}; the sphere of R^d needs d >= 2.")
+    return int(d)
 
 
 def as_model(model: str, models: tuple[str, ...] = MODELS) -> str:

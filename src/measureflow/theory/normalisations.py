@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from scipy.integrate import quad, solve_ivp
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from measureflow.errors import BadInput
 from measureflow.theory.checks import as_beta, as_model, as_times, in_interval
@@ -361,4 +361,4 @@ def switch_for_cosine(target: float, *, depth: float, n: int, beta: float, start
             f"theory: target is {target}; at depth {depth:g} Mix-LN has cosines from {reached[0]:.6g} (switch 0) to "
             f"{reached[1]:.6g} (switch {depth:g})."
         )
-    return float(brentq(gap, 0.0, float(depth), xtol=1e-12, rtol=1e-14))
+    return float(root_scalar(gap, bracket=(0.0, float(depth)), method="brentq", xtol=1e-12, rtol=1e-14).root)

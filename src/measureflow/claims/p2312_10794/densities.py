@@ -13,7 +13,9 @@ from measureflow.claims.claim import claim
 from measureflow.claims.instances import cloud, masses, speeds
 
 
-@claim("2312.10794", "(3.7)", covers=["V28"], status="erratum", states=theory.gradient_of_log_partition)
+@claim(
+    "2312.10794", "(3.7) and (3.15)", covers=["V28", "E10"], status="erratum", states=theory.gradient_of_log_partition
+)
 def velocity_is_a_gradient_of_the_log_partition(case: Case) -> None:
     """With V = Q^T K the SA velocity is (1/beta) grad log Z, the 1/beta in front and not inside the logarithm."""
     beta, weights = case.draw("beta", 1.5, 6.0), masses(case)

@@ -46,7 +46,7 @@ def share_met(mu: Any) -> Any:
     """Return the share of pairs whose cosine is at least 1 - DELTA, from differences."""
     first, second = np.triu_indices(mu.n, 1)
     gap = 0.5 * jnp.sum((mu.points[first] - mu.points[second]) ** 2, axis=1)
-    return jnp.mean(gap <= DELTA)
+    return jnp.mean((gap <= DELTA).astype(float))
 
 
 @eqx.filter_jit

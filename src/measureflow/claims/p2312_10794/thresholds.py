@@ -13,6 +13,7 @@ from measureflow.claims.claim import claim
     "2312.10794",
     "Theorem 5.1 and Problem 3",
     covers=["E12"],
+    id="2312.10794/E12-proof",
     status="erratum",
     states=lambda n: 4.0 * (n - 1.0) ** 2 / np.pi**2,
 )

@@ -1,4 +1,4 @@
-"""Claims of arXiv:2410.23228, emergence of meta-stable clustering in mean-field transformer models."""
+"""The linear phase: rates of the modes around the uniform law, which one is selected, and when it shows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,13 @@ def instance(case: Case, d: int) -> dict[str, Any]:
     return {"beta": case.draw("beta", 2.0, 8.0), "d": d, "model": model, "kappa": case.draw("kappa", 20.0, 60.0)}
 
 
-@claim("2410.23228", "linear phase, d = 2", covers=["V11"], status="erratum", states=theory.growth_rates_around_uniform)
+@claim(
+    "2410.23228",
+    "linear phase, d = 2",
+    covers=["V11", "E8", "E11"],
+    status="erratum",
+    states=theory.growth_rates_around_uniform,
+)
 def fourier_modes_grow_at_their_rate(case: Case) -> None:
     """Near uniform on the circle mode k grows at k^2 (I_k/beta - 1/kappa), in the SA model with I_k/I_0."""
     arguments, size = instance(case, 2), 64
@@ -146,3 +152,67 @@ def laplacian_of_a_plane(count: int, *, d: int) -> Any:
 def degree_too_low(count: int, *, d: int) -> Any:
     """The switch from k - 1 to k is given for that from k to k + 1."""
     return np.concatenate([[0.1], theory.switching_betas(count, d=d)[:-1]])
+
+
+#: modes of a start, and the amplitude of the fastest at which it is still alone in what it does
+FIRST, REACHED = 5, 0.01
+
+
+@claim(
+    "2410.23228",
+    "onset of clusters",
+    covers=["V12"],
+    status="derived",
+    states={
+        "time": lambda n, beta: theory.emergence_time(amplitude=n**-0.5, beta=beta, d=2, model="unnormalised"),
+        "peak": lambda phase, degree: -phase / degree,
+    },
+)
+def clusters_show_after_half_log_n_foldings(case: Case) -> None:
+    """Fluctuations n^(-1/2) of the uniform law grow to clusters at t* ~ log n / (2 lambda), with the phase they had."""
+    beta, n = case.draw("beta", 4.5, 5.5), case.draw("n", 1e6, 1e9, log=True)
+    degree, angles = theory.dominant_degree(beta=beta, d=2), 2 * np.pi * np.arange(64) / 64
+    degrees = np.arange(1, FIRST + 1)
+    generator = case.generator("fluctuations")
+    sizes, phases = generator.rayleigh(0.5**0.5, FIRST), generator.uniform(0, 2 * np.pi, FIRST)
+    sizes[degree - 1] = 1.0  # the mean square of each: so the fastest mode is a typical one
+    waves = np.cos(np.outer(angles, degrees) + phases)
+    density = mf.Density(mf.Sphere(2), 1 + 2 * n**-0.5 * (waves @ sizes))
+    rate = theory.growth_rates_around_uniform([degree], beta=beta, d=2, model="unnormalised")[0]
+    end = np.log(REACHED * n**0.5) / rate
+    solver = mf.Adaptive(rtol=1e-8, atol=1e-10, max_steps=5000)
+    field = mf.SelfAttention(beta, weighting="unnormalised")
+    path = case.measure(mf.flow, density, field, until=end, save=[0.0, end], solver=solver)
+    case.require("the flow ran to its end", path.status == "reached")
+    mode = np.fft.rfft(np.asarray(path.values)[-1])[degree] / len(angles)
+    measured = end + np.log(1 / np.abs(mode)) / rate  # the rest of the way, at the rate of the linear phase
+    because = "products of modes of amplitude 0.01 and less, beside a growth by n^(1/2)"
+    case.compare(measured, case.statement.time(n, beta), within=0.03, relative=True, because=because, name="t*")
+    turned = (-np.angle(mode) / degree - case.statement.peak(phases[degree - 1], degree)) % (2 * np.pi / degree)
+    apart = min(turned, 2 * np.pi / degree - turned)
+    because = "the phase that products of two other modes give, beside the gap 2 pi / k of the peaks"
+    case.compare(apart, 0.0, within=0.02 * np.pi / degree * 2, because=because, name="peaks")
+
+
+@clusters_show_after_half_log_n_foldings.mutation("time")
+def half_forgotten(n: float, beta: float) -> float:
+    """log n / lambda: an amplitude 1/n, as of a grid."""
+    return 2 * theory.emergence_time(amplitude=n**-0.5, beta=beta, d=2, model="unnormalised")
+
+
+@clusters_show_after_half_log_n_foldings.mutation("time")
+def rate_smaller_by_pi(n: float, beta: float) -> float:
+    """The rate of the paper's notebook, too small by pi."""
+    return np.pi * theory.emergence_time(amplitude=n**-0.5, beta=beta, d=2, model="unnormalised")
+
+
+@clusters_show_after_half_log_n_foldings.mutation("peak")
+def troughs(phase: float, degree: int) -> float:
+    """Half a period off: clusters where the density was least."""
+    return (np.pi - phase) / degree
+
+
+@clusters_show_after_half_log_n_foldings.mutation("peak")
+def sign_of_the_phase(phase: float, degree: int) -> float:
+    """arg without its minus, shifted by a quarter of the period so that no phase hides it."""
+    return (np.pi / 2 - phase) / degree

@@ -1,0 +1,100 @@
+"""Hulls of rescaled tokens shrink, to a polytope; eigen-functionals stay between their extremes."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+import measureflow as mf
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.instances import follow
+
+#: the common shape of the claims on rescaled tokens
+TOKENS, D = 8, 3
+
+
+def box(case: Case, *, paired: bool = False) -> mf.Tokens:
+    """Draw tokens of the cube [-1, 1]^3; `paired`, each second one is nearly opposite to another."""
+    points = case.generator("tokens").uniform(-1, 1, (TOKENS, D))
+    if paired:  # so that no side of the cube is left empty by chance
+        half = TOKENS // 2
+        points[half:] = -points[:half] + 0.05 * points[half:]
+    return mf.Tokens(mf.Euclidean(D), points)
+
+
+def form(case: Case, definite: bool) -> np.ndarray:
+    """Draw a query-key form: any, or a positive definite one of condition up to 36."""
+    generator = case.generator("form")
+    if not definite:
+        return generator.normal(size=(D, D))
+    axes, _ = np.linalg.qr(generator.normal(size=(D, D)))
+    return (axes * generator.uniform(0.25, 3.0, D)) @ axes.T
+
+
+@claim(
+    "2305.05465",
+    "convex hulls, V = I",
+    covers=["V24", "P2.a"],
+    states={"value": lambda: 1.0, "coordinates": lambda z, t: z},
+    id="2305.05465/hulls",
+)
+def hulls_of_rescaled_tokens_are_nested(case: Case) -> None:
+    """With V = I the convex hulls of the rescaled tokens decrease, for any query-key form and at all times."""
+    times = np.linspace(0.0, 6.0, 7)
+    field = mf.RescaledAttention(value=case.statement.value(), query=form(case, definite=False).T)
+    z = follow(case, box(case), field, times, rtol=1e-10)
+    seen = np.stack([case.statement.coordinates(points, t) for points, t in zip(z, times, strict=True)])
+    excess = [mf.observe.distance_to_hull(later, earlier).max() for earlier, later in itertools.pairwise(seen)]
+    because = "rtol 1e-10 a step, of tokens of size 1"
+    case.at_most(np.max(excess), 0.0, within=1e-7, because=because, name="how far a hull sticks out of the one before")
+
+
+@hulls_of_rescaled_tokens_are_nested.mutation("value")
+def repulsion() -> float:
+    """The sign of V is wrong: hulls grow."""
+    return -1.0
+
+
+@hulls_of_rescaled_tokens_are_nested.mutation("coordinates")
+def tokens_not_rescaled(z: np.ndarray, t: float) -> np.ndarray:
+    """The hulls are those of the tokens x = e^t z themselves."""
+    return np.exp(t) * z
+
+
+@claim(
+    "2305.05465",
+    "Theorem 3.1",
+    covers=["T3.1", "V24"],
+    states={"size": lambda z, b: (z @ b * z).sum(axis=1), "largest": lambda z, b: (z @ b @ z.T).max(axis=1)},
+    id="2305.05465/T3.1",
+)
+def tokens_end_on_a_polytope_where_they_look_at_themselves(case: Case) -> None:
+    """With V = I and A^T A = Q^T K > 0 each token ends at a z with |Az|^2 = max_j <Az, A v_j> over the vertices."""
+    b = form(case, definite=True)
+    before, z = follow(
+        case, box(case, paired=True), mf.RescaledAttention(value=1.0, query=b.T), np.array([24.0, 32.0]), rtol=1e-9
+    )
+    case.compare(z, before, within=1e-6, because="tokens come to rest like e^-t, and e^-24 is 4e-11", name="rest")
+    because = "rtol 1e-9 a step over 32 units of time, of tokens of size 1 under a form of size 3"
+    size, largest = case.statement.size(z, b), case.statement.largest(z, b)
+    case.compare(size, largest, within=1e-5, because=because, name="|Az|^2 and max <Az, A v_j>")
+
+
+@tokens_end_on_a_polytope_where_they_look_at_themselves.mutation("largest")
+def longest_vertex(z: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Every token reaches the largest |A v_j|^2, wherever it looks."""
+    return np.full(len(z), (z @ b * z).sum(axis=1).max())
+
+
+@tokens_end_on_a_polytope_where_they_look_at_themselves.mutation("largest")
+def mean_vertex(z: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The mean over the tokens stands for the maximum, as if attention stayed uniform."""
+    return (z @ b @ z.T).mean(axis=1)
+
+
+@tokens_end_on_a_polytope_where_they_look_at_themselves.mutation("size")
+def form_on_one_side_only(z: np.ndarray, _b: np.ndarray) -> np.ndarray:
+    """A is forgotten on one side: |z|^2."""
+    return (z * z).sum(axis=1)

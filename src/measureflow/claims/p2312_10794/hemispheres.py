@@ -1,0 +1,146 @@
+"""Tokens in one hemisphere: how likely it is, how slowly they may collapse, and what large beta must exceed."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from scipy.optimize import linprog, root_scalar
+from scipy.sparse import block_diag, csr_array, hstack
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.instances import N, normalised, speeds
+
+#: independent clouds of one count, and how many of them a linear program looks at too
+CLOUDS, SOLVED = 80_000, 60
+
+
+def by_linear_program(points: np.ndarray) -> np.ndarray:
+    """Return which clouds lie in an open hemisphere: one linear program for all, whose blocks do not touch."""
+    count, n, d = points.shape
+    # find w and the depth s of each cloud: <x_i, w> >= s, |w| <= 1 entry by entry, and the sum of depths largest
+    heights = block_diag(list(points), format="csr")
+    depth = csr_array((np.ones(count * n), (np.arange(count * n), np.repeat(np.arange(count), n))))
+    bounds = [(-1.0, 1.0)] * (count * d) + [(0.0, 1.0)] * count
+    goal = np.append(np.zeros(count * d), -np.ones(count))
+    solved = linprog(goal, A_ub=hstack([-heights, depth]), b_ub=np.zeros(count * n), bounds=bounds, method="highs")
+    return solved.x[count * d :] > 1e-9
+
+
+def by_planes(points: np.ndarray) -> np.ndarray:
+    """Return which clouds lie in an open hemisphere: then some plane through d - 1 of them has the rest on one side."""
+    n, d = points.shape[1:]
+    found = np.zeros(len(points), bool)
+    for on in itertools.combinations(range(n), d - 1):
+        if d == 2:
+            normal = points[:, on[0]] @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+        else:
+            normal = np.cross(points[:, on[0]], points[:, on[1]])
+        sides = np.einsum("cnd,cd->cn", np.delete(points, on, axis=1), normal)
+        found |= (sides > 0).all(axis=1) | (sides < 0).all(axis=1)
+    return found
+
+
+@claim(
+    "2312.10794",
+    "Theorem 6.7 (Wendel)",
+    covers=["V22", "Thm 6.7"],
+    states=lambda n, d: theory.chance_of_a_common_hemisphere(n, d=d),
+)
+def common_hemisphere_has_the_chance_of_wendel(case: Case) -> None:
+    """n independent uniform tokens lie in an open hemisphere with chance 2^-(n-1) sum_(k<d) binom(n-1, k)."""
+    d = case.choose("d", [2, 3])
+    n = case.draw("n", 2 * d - 1, 2 * d, integer=True)
+    clouds = normalised(case.generator("clouds").normal(size=(CLOUDS, n, d)))
+    found = case.measure(by_planes, clouds)
+    solved = case.measure(by_linear_program, clouds[:SOLVED])
+    case.require("a linear program finds the same hemispheres", bool((solved == found[:SOLVED]).all()))
+    because = f"six standard errors of a coin over {CLOUDS:,} clouds"
+    case.compare(found.mean(), case.predict(n, d), within=3 / np.sqrt(CLOUDS), because=because)
+
+
+@common_hemisphere_has_the_chance_of_wendel.mutation
+def one_token_too_many(n: int, d: int) -> float:
+    """n stands where n - 1 belongs."""
+    return theory.chance_of_a_common_hemisphere(n + 1, d=d)
+
+
+@common_hemisphere_has_the_chance_of_wendel.mutation
+def last_term_included(n: int, d: int) -> float:
+    """The sum runs to k = d."""
+    return theory.chance_of_a_common_hemisphere(n, d=d + 1)
+
+
+@common_hemisphere_has_the_chance_of_wendel.mutation
+def a_given_hemisphere(n: int, d: int) -> float:
+    """All tokens on one side of a plane that was there before them, or on the other."""
+    return 2.0 ** -(n - 1)
+
+
+@claim(
+    "2312.10794",
+    "(6.8), proof of Lemma 6.4",
+    covers=["E10"],
+    status="erratum",
+    states=theory.hemisphere_rate,
+)
+def slowest_collapse_in_a_hemisphere_has_twice_the_exponent(case: Case) -> None:
+    """Once <x_i, x*> >= 1/2 it grows at least at the rate 1/(2n e^(2 beta)), and may grow slower than 1/(2n e^beta)."""
+    beta = case.draw("beta", 9.0, 14.0)
+    angles = np.pi / 3 * np.where(np.arange(N) < N // 2, 1.0, -1.0)
+    frame, _ = np.linalg.qr(case.generator("frame").normal(size=(3, 3)))
+    points = np.stack([np.cos(angles), np.sin(angles), np.zeros(N)], axis=1) @ frame
+    tokens = mf.Tokens(mf.Sphere(3), points)
+    growth = speeds(case, mf.SelfAttention(beta), tokens) @ frame[0]
+    because = "rounding of an exponential of beta"
+    rate = float(growth.min() / (1 - np.cos(np.pi / 3)))
+    bound = case.predict(N, beta=beta)
+    case.at_least(np.log(rate), np.log(bound), within=0.02, because=because, name="log of the rate")
+
+
+@slowest_collapse_in_a_hemisphere_has_twice_the_exponent.mutation
+def exponent_as_printed(n: int, *, beta: float, norm: float = 1.0) -> float:
+    """The printed (6.8): e^beta where e^(2 beta) belongs."""
+    return theory.hemisphere_rate(n, beta=beta / 2)
+
+
+@slowest_collapse_in_a_hemisphere_has_twice_the_exponent.mutation
+def local_rate(n: int, *, beta: float, norm: float = 1.0) -> float:
+    """The rate near consensus is given from the start on."""
+    return theory.rate_at_consensus(beta=beta)
+
+
+@claim(
+    "2312.10794",
+    "Theorem 5.1 and Problem 3",
+    covers=["E12"],
+    status="erratum",
+    states=lambda n: 4 * (n - 1) ** 2 / np.pi**2,
+)
+def large_beta_of_the_circle_has_one_threshold(case: Case) -> None:
+    """On the circle the proof of Theorem 5.1 asks for beta ~ 4(n-1)^2/pi^2: tokens may then not be spread all round."""
+    n = case.draw("n", 150, 400, integer=True)
+
+    def bend(beta: float) -> float:
+        # the derivative of the pull of a pair at the gap of a chain over half the circle, by a complex step
+        tau = np.pi / (2 * (n - 1)) + 1e-30j
+        return float((np.exp(beta * (np.cos(tau) - 1)) * np.sin(tau)).imag)
+
+    measured = root_scalar(bend, bracket=(1.0, 10.0 * n**2)).root
+    because = "the next term is 2/3 of one, beside a number above 9000"
+    case.compare(measured, case.predict(n), within=2e-3, relative=True, because=because)
+
+
+@large_beta_of_the_circle_has_one_threshold.mutation
+def threshold_of_problem_3_as_printed(n: int) -> float:
+    """The printed form of the other place, n^2/pi^2: a quarter."""
+    return n**2 / np.pi**2
+
+
+@large_beta_of_the_circle_has_one_threshold.mutation
+def whole_circle(n: int) -> float:
+    """The chain is taken to go all round: the gap is 2 pi / n."""
+    return n**2 / (4 * np.pi**2)

@@ -1,0 +1,161 @@
+"""Repulsion on the sphere: tokens that flee each other end as simplices and sharp configurations; hardmax at a tie."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import measureflow as mf
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.instances import cloud, follow, gram
+
+#: tokens of every instance: those beyond the first have no mass, so that all instances are of one shape
+TOKENS, D = 12, 3
+#: the golden ratio
+GOLDEN = (1 + 5**0.5) / 2
+
+
+def repelled(case: Case, n: int, beta: float, until: float, draw: int = 0) -> np.ndarray:
+    """Return where n tokens end that flee each other under SA with V = -I, from a uniform start."""
+    points = np.asarray(cloud(case, d=D, n=TOKENS * (draw + 1)).points)[TOKENS * draw :]
+    masses = np.where(np.arange(TOKENS) < n, 1.0 / n, 0.0)
+    start = mf.Tokens(mf.Sphere(D), points, masses)
+    return follow(case, start, mf.SelfAttention(beta, value=-1.0), np.array([until]), rtol=1e-9)[0][:n]
+
+
+def energy(points: np.ndarray, beta: float) -> float:
+    """Return the energy of tokens of equal mass."""
+    return float(np.exp(beta * (gram(points) - 1.0)).mean())
+
+
+def sharp_configuration(n: int) -> np.ndarray:
+    """Return the simplex, the cross-polytope or the icosahedron on S²."""
+    if n <= D + 1:
+        simplex = np.eye(n) - 1.0 / n
+        basis = np.linalg.svd(simplex)[2][: n - 1]
+        points = np.pad(simplex @ basis.T, ((0, 0), (0, D - n + 1)))
+    elif n == 2 * D:
+        points = np.concatenate([np.eye(D), -np.eye(D)])
+    else:
+        edges = np.array([[0.0, s, t * GOLDEN] for s in (-1, 1) for t in (-1, 1)])
+        points = np.concatenate([np.roll(edges, k, axis=1) for k in range(3)])
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def angles_of(points: np.ndarray) -> np.ndarray:
+    """Return the inner products of different tokens, in order."""
+    return np.sort(gram(points)[np.triu_indices(len(points), 1)])
+
+
+@claim(
+    "2312.10794",
+    "section 9.2, repulsive V",
+    covers=["V23"],
+    status="numerical",
+    states=lambda n: -1.0 / (n - 1),
+)
+def repelled_tokens_form_a_simplex(case: Case) -> None:
+    """Under V = -I, n <= d + 1 tokens converge from a random start to a regular simplex, of cosine -1/(n - 1)."""
+    n, beta = case.choose("n", [2, 3, 4]), case.draw("beta", 0.5, 2.0)
+    ends = repelled(case, n, beta, until=60.0 * float(np.exp(beta * n / (n - 1))))
+    because = "rtol 1e-9 a step, and 60 times e^(beta (1 + 1/(n - 1))), the time scale of so small weights"
+    case.compare(angles_of(ends), case.predict(n), within=1e-6, because=because)
+
+
+@repelled_tokens_form_a_simplex.mutation
+def one_token_too_many(n: int) -> float:
+    """-1/n stands for -1/(n - 1)."""
+    return -1.0 / n
+
+
+@repelled_tokens_form_a_simplex.mutation
+def orthogonal_tokens(_n: int) -> float:
+    """Tokens end orthogonal to each other, as if they did not see the other side."""
+    return 0.0
+
+
+def design_defect(points: np.ndarray) -> float:
+    """Return how far tokens are from sharp: with m inner products they must average degree 2m - 1 like the sphere."""
+    from scipy.special import eval_legendre
+
+    m = len(mf.observe.levels(angles_of(points), within=1e-3))
+    cosines = gram(points)
+    # sum over all pairs of a zonal harmonic is 0 exactly where all harmonics of that degree average to 0
+    return float(max(abs(eval_legendre(k, cosines).mean()) for k in range(1, 2 * m)))
+
+
+@claim(
+    "2312.10794",
+    "Theorem 9.2",
+    covers=["E14"],
+    status="erratum",
+    states={"least": lambda n, beta: energy(sharp_configuration(n), beta), "sharp": lambda n: float(n != 5)},
+)
+def sharp_configurations_are_minimisers_and_not_all_minimisers_are_sharp(case: Case) -> None:
+    """A sharp configuration minimises the energy at every beta; of five tokens the minimiser is not sharp.
+
+    Sharp: m inner products between different tokens, and a spherical design of strength 2m - 1. On S² the simplex,
+    the octahedron (n = 6) and the icosahedron (n = 12) are. The lesser of two flows with V = -I stands for the
+    minimiser.
+    """
+    beta = case.draw("beta", 1.0, 2.0)
+    for n in (6, 12, 5):
+        ends = [repelled(case, n, beta, until=4000.0, draw=k) for k in range(2)]
+        found = min(ends, key=lambda points: energy(points, beta))
+        if n != 5:
+            least = case.statement.least(n, beta)
+            because = "energies are quadratic in the distance of 1e-6 from a minimum"
+            case.compare(energy(found, beta), least, within=1e-9, because=because, name=f"energy, n = {n}")
+        sharp = float(design_defect(found) < 1e-4)
+        because = "yes or no"
+        case.compare(sharp, case.statement.sharp(n), within=0.05, because=because, name=f"sharp, n = {n}")
+
+
+@sharp_configurations_are_minimisers_and_not_all_minimisers_are_sharp.mutation("sharp")
+def converse(_n: int) -> float:
+    """The printed converse: every minimiser is sharp."""
+    return 1.0
+
+
+@sharp_configurations_are_minimisers_and_not_all_minimisers_are_sharp.mutation("least")
+def uniform_measure(_n: int, beta: float) -> float:
+    """The energy of the uniform measure is reached by so few tokens."""
+    return float((1 - np.exp(-2 * beta)) / (2 * beta))
+
+
+def followers(points: np.ndarray, off: tuple[float, float], times: np.ndarray, case: Case) -> np.ndarray:
+    """Return where a token near 0 goes under hardmax."""
+    start = mf.Tokens(mf.Euclidean(2), np.concatenate([points, [off]]))
+    field = mf.RescaledAttention(weighting="hardmax", value=1.0)
+    return follow(case, start, field, times, rtol=1e-10)[:, 2]
+
+
+@claim(
+    "2312.10794",
+    "section 9.3, non-uniqueness of hardmax dynamics",
+    covers=["HARD"],
+    states={"goal": lambda points, which: points[which].mean(axis=0), "left": lambda t: np.exp(-t)},
+    id="2312.10794/HARD",
+)
+def hardmax_dynamics_are_not_unique_at_a_tie(case: Case) -> None:
+    """From z_3 = 0 between leaders z_1, z_2 hardmax leads to z_1, to z_2 or to their mean: starts 1e-9 apart decide."""
+    points = np.array([[1.0, 1.0], [-1.0, 1.0]])
+    times, off = np.array([0.5, 2.0, 4.0]), case.draw("off", 1e-10, 1e-8, log=True)
+    because = "the start is off by 1e-8, and rtol is 1e-10"
+    for which, start in (([0], (off, 0.0)), ([1], (-off, 0.0)), ([0, 1], (0.0, off))):
+        z = followers(points, start, times, case)
+        goal = case.statement.goal(points, which)
+        expected = goal * (1 - case.statement.left(times))[:, None]
+        case.compare(z, expected, within=1e-6, because=because, name=f"towards {[k + 1 for k in which]}")
+
+
+@hardmax_dynamics_are_not_unique_at_a_tie.mutation("goal")
+def always_the_mean(points: np.ndarray, _which: list[int]) -> np.ndarray:
+    """The mean of the tied tokens is the one solution."""
+    return points.mean(axis=0)
+
+
+@hardmax_dynamics_are_not_unique_at_a_tie.mutation("left")
+def itself_shares(t: np.ndarray) -> np.ndarray:
+    """The token itself stays tied: it moves at two thirds of the speed."""
+    return np.exp(-2 * t / 3)

@@ -1,0 +1,147 @@
+"""How far two runs drift apart: bounds that do not know how many tokens there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linprog
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.instances import N, cloud, follow, masses, normalised
+
+TIMES = np.linspace(0.0, 3.0, 7)
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the largest distance between a token and its twin, at each time."""
+    return np.linalg.norm(one - other, axis=-1).max(axis=-1)
+
+
+@claim(
+    "2312.10794",
+    "section 4, stability",
+    covers=["V26"],
+    status="derived",
+    states=lambda beta: theory.growth_of_twins(beta=beta),
+)
+def twin_runs_part_at_a_bounded_rate(case: Case) -> None:
+    """Two runs of SA part no faster than e^((3 + 2 beta)t) in the largest distance, for any number of tokens."""
+    beta = case.draw("beta", 4.0, 10.0)
+    # a light token half-way between two opposite clusters is where twins part fastest that we know of: at the rate beta
+    frame, _ = np.linalg.qr(case.generator("frame").normal(size=(3, 3)))
+    signs = np.where(np.arange(N) % 2 == 0, 1.0, -1.0)
+    points = signs[:, None] * frame[0]
+    points[-1] = frame[1]
+    twin = points.copy()
+    twin[-1] = normalised(frame[1] + 1e-6 * frame[0])
+    shares = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
+    shares[-2] = 1e-9
+    shares[-1] = 1e-9
+    times = TIMES * (3.0 / beta)
+    field = mf.SelfAttention(beta)
+    law = [mf.Tokens(mf.Sphere(3), start, shares / shares.sum()) for start in (points, twin)]
+    one, other = (follow(case, tokens, field, times) for tokens in law)
+    grown = np.log(apart(one, other) / apart(one, other)[0])
+    because = "rtol 1e-12 over distances of 1e-6"
+    case.at_most(grown, case.predict(beta) * times, within=1e-3, because=because, name="log of the growth")
+
+
+@twin_runs_part_at_a_bounded_rate.mutation
+def rate_that_knows_no_beta(beta: float) -> float:
+    """A rate of 1.1, the largest that random starts had shown up to beta = 8."""
+    return 1.1
+
+
+@twin_runs_part_at_a_bounded_rate.mutation
+def nothing_grows(beta: float) -> float:
+    """The flow would bring all runs together: no rate."""
+    return 0.0
+
+
+@twin_runs_part_at_a_bounded_rate.mutation
+def contraction(beta: float) -> float:
+    """The sign is wrong."""
+    return -(3 + 2 * beta)
+
+
+def transport(one: np.ndarray, other: np.ndarray, given: np.ndarray, taken: np.ndarray) -> float:
+    """Return W_1 of the chord between two weighted clouds of N points, by linear programming."""
+    cost = np.linalg.norm(one[:, None] - other[None], axis=-1).ravel()
+    rows = np.kron(np.eye(N), np.ones(N))
+    columns = np.kron(np.ones(N), np.eye(N))
+    solved = linprog(cost, A_eq=np.vstack([rows, columns]), b_eq=np.concatenate([given, taken]), method="highs")
+    return float(solved.fun)
+
+
+@claim(
+    "2312.10794",
+    "section 3, Dobrushin's estimate",
+    covers=["1.7"],
+    status="derived",
+    id="2312.10794/dobrushin",
+    states=lambda beta: theory.dobrushin_constant(beta=beta),
+)
+def measures_part_at_a_bounded_rate(case: Case) -> None:
+    """Two measures under SA part in W_1 no faster than e^(Ct), C = beta + 2 + (1 + 2 beta) e^(2 beta)."""
+    beta = case.draw("beta", 0.2, 1.0)
+    axis = normalised(case.generator("axis").normal(size=3))
+    signs = np.where(np.arange(N) % 2 == 0, 1.0, -1.0)
+    clouds = [normalised(signs[:, None] * axis + 0.1 * case.generator(f"near {k}").normal(size=(N, 3))) for k in (0, 1)]
+    # which pole is the heavier one decides where each measure ends: they part
+    shares = [np.where(signs > 0, 0.5 + lean, 0.5 - lean) / (N // 2) for lean in (0.02, -0.02)]
+    field = mf.SelfAttention(beta)
+    paths = [
+        follow(case, mf.Tokens(mf.Sphere(3), cloud, share), field, np.array([0.0, 0.5, 4.0]))
+        for cloud, share in zip(clouds, shares, strict=True)
+    ]
+    times = np.array([0.0, 0.5, 4.0])
+    distances = np.array([case.measure(transport, one, other, *shares) for one, other in zip(*paths, strict=True)])
+    grown = np.log(distances / distances[0])
+    because = "a linear program to 1e-9 and rtol 1e-12"
+    case.at_most(grown, case.predict(beta) * times, within=1e-3, because=because, name="log of the growth")
+
+
+@measures_part_at_a_bounded_rate.mutation
+def measures_never_part(beta: float) -> float:
+    """No rate: the flow would not increase the distance."""
+    return 0.0
+
+
+@measures_part_at_a_bounded_rate.mutation
+def contraction_of_measures(beta: float) -> float:
+    """The sign is wrong."""
+    return -theory.dobrushin_constant(beta=beta)
+
+
+@claim(
+    "2312.10794",
+    "section 4, small beta",
+    covers=["1.7", "Thm 4.2"],
+    status="derived",
+    id="2312.10794/small-beta",
+    states=lambda times, beta: theory.distance_to_no_temperature(times, beta=beta),
+)
+def small_beta_is_near_no_temperature(case: Case) -> None:
+    """From one start SA at beta stays within beta (e^(3t) - 1)/3 of SA at 0: for any n, d and masses."""
+    beta, weights = case.draw("beta", 1e-4, 0.5, log=True), masses(case)
+    tokens = cloud(case, weights=weights)
+    moved, still = (follow(case, tokens, mf.SelfAttention(value), TIMES) for value in (beta, 0.0))
+    distances = apart(moved, still)[1:]
+    bound = case.predict(TIMES[1:], beta)
+    case.at_most(distances / beta, bound / beta, within=1e-6, because="rtol 1e-12 over beta of at least 1e-4")
+
+
+@small_beta_is_near_no_temperature.mutation
+def second_order_in_beta(times: Any, beta: float) -> Any:
+    """beta^2 in place of beta."""
+    return theory.distance_to_no_temperature(times, beta=beta**2 / 50)
+
+
+@small_beta_is_near_no_temperature.mutation
+def sign_of_the_exponent(times: Any, beta: float) -> Any:
+    """e^(-3t) in place of e^(3t)."""
+    return beta * np.expm1(-3 * np.asarray(times)) / 3

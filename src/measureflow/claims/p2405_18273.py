@@ -1,0 +1,102 @@
+"""Claims of arXiv:2405.18273, synchronisation on circles and spheres with nonlinear interactions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import root_scalar
+from scipy.special import expit
+
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.exploration import exploration
+
+
+def logistic(cosine: Any, middle: float, width: float) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return $\phi'$ and $\phi''$ of a real-analytic interaction that is increasing and convex: a smooth step."""
+    step = expit((np.asarray(cosine) - middle) / width)
+    return step, step * (1.0 - step) / width
+
+
+def rates_of_polygon(n: int, middle: float, width: float) -> np.ndarray:
+    r"""Return the Hessian's eigenvalues of $\frac12\sum_{ij}\phi(\cos(\theta_i-\theta_j))$ at a regular polygon.
+
+    With $g(x) = \phi'\cos x - \phi''\sin^2 x$: $-\sum_m g(2\pi m/n)(1-\cos(2\pi jm/n))$, j = 1..n-1.
+    """
+    angles, modes = 2 * np.pi * np.arange(1, n) / n, np.arange(1, n)
+    slope, bend = logistic(np.cos(angles), middle, width)
+    g = slope * np.cos(angles) - bend * np.sin(angles) ** 2
+    return -(1 - np.cos(np.outer(modes, angles))) @ g
+
+
+def hessian(n: int, middle: float, width: float, turn: float) -> np.ndarray:
+    """Return the Hessian of the energy at a regular polygon by a complex step and a central difference."""
+    places = turn + 2 * np.pi * np.arange(n) / n
+
+    def gradient(theta: np.ndarray) -> np.ndarray:
+        apart = theta[:, None] - theta[None]
+        step = 1.0 / (1.0 + np.exp(-(np.cos(apart) - middle) / width))
+        return -(step * np.sin(apart)).sum(axis=1)
+
+    return np.stack([np.imag(gradient(places + 1e-30j * row)) / 1e-30 for row in np.eye(n)], axis=1)
+
+
+@claim(
+    "2405.18273",
+    "the circle",
+    covers=["3.3"],
+    status="theorem",
+    id="2405.18273/spurious-maximum",
+    states=lambda n, middle, width: np.sort(np.append(rates_of_polygon(n, middle, width), 0.0)),
+)
+def convex_interactions_may_keep_a_polygon_on_the_circle(case: Case) -> None:
+    """On the circle an increasing, convex, analytic interaction can make a polygon of n >= 5 tokens a local maximum."""
+    n = case.choose("n", [5, 6, 8])
+    # the step of phi' lies between the cosines of nearest and next tokens: only neighbours pull, and they hold
+    middle = 0.5 * float(np.cos(2 * np.pi / n) + np.cos(4 * np.pi / n))
+    width = case.draw("width", 0.02, 0.03) * float(np.cos(2 * np.pi / n) - np.cos(4 * np.pi / n))
+    measured = np.sort(np.linalg.eigvalsh(hessian(n, middle, width, case.draw("turn", 0.0, 6.0))))
+    because = "rounding of sums of n terms of size 1"
+    case.compare(measured, case.predict(n, middle, width), within=1e-12 / width, because=because)
+    case.at_most(case.predict(n, middle, width)[:-1], -0.1, within=1e-3, because="a maximum up to rotations")
+
+
+@convex_interactions_may_keep_a_polygon_on_the_circle.mutation
+def bend_forgotten(n: int, middle: float, width: float) -> Any:
+    """g = phi' cos x, without the term of phi''."""
+    angles = 2 * np.pi * np.arange(1, n) / n
+    g = logistic(np.cos(angles), middle, width)[0] * np.cos(angles) + 1e-3
+    return np.sort(np.append(-(1 - np.cos(np.outer(np.arange(1, n), angles))) @ g, 0.0))
+
+
+@convex_interactions_may_keep_a_polygon_on_the_circle.mutation
+def always_a_saddle(n: int, middle: float, width: float) -> Any:
+    """As on spheres of higher dimension, where such an interaction brings all tokens together."""
+    return np.sort(np.append(-rates_of_polygon(n, middle, width), 0.0))
+
+
+@exploration("2405.18273", "open: kernels with spurious maxima", covers=["P20"])
+def how_soft_may_a_kernel_be_that_keeps_a_polygon(case: Case) -> dict[str, Any]:
+    """For which increasing convex interactions on the circle are there local maxima other than consensus?
+
+    Exponential kernels have none (2507.22857). For phi' a logistic step of width w, placed as well as possible, this
+    finds the largest width at which the regular polygon of n tokens is still a local maximum, in units of the gap of
+    the cosines of nearest and next tokens. It says nothing about other maxima or kernels.
+    """
+    sizes = list(range(5, 9 if case.tier == "smoke" else 25))
+    widths, places = [], []
+    for n in sizes:
+        near, next_ = np.cos(2 * np.pi / n), np.cos(4 * np.pi / n)
+
+        def largest(middle: float, n: int = n, gap: float = near - next_) -> float:
+            def top(width: float) -> float:
+                return float(rates_of_polygon(n, middle, width * gap).max())
+
+            return float(root_scalar(top, bracket=(1e-3, 2.0)).root) if top(1e-3) < 0 < top(2.0) else 0.0
+
+        middles = near - (near - next_) * np.linspace(0.05, 0.95, 37)
+        found = [largest(float(middle)) for middle in middles]
+        widths.append(max(found))
+        places.append(float((near - middles[int(np.argmax(found))]) / (near - next_)))
+    return {"n": sizes, "largest width over gap": widths, "place of the step in the gap": places}

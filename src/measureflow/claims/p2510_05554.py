@@ -1,0 +1,164 @@
+"""Claims of arXiv:2510.05554, critical attention scaling: one layer on a long context, at beta = gamma log n."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.exploration import exploration
+from measureflow.paths.style import THEORY, shades
+
+#: tokens of the layer that is computed; the formula takes any number
+TOKENS = 32
+
+output = eqx.filter_jit(lambda field, mu: field.output(mu.points, mu))
+
+
+@claim(
+    "2510.05554",
+    "equiangular inputs, finite n",
+    covers=["V18"],
+    status="derived",
+    states=theory.cosine_after_attention,
+)
+def a_layer_on_equiangular_tokens_keeps_them_equiangular(case: Case) -> None:
+    """One softmax layer takes equiangular tokens to equiangular outputs, whose cosine is known exactly."""
+    rho = case.draw("cosine", 0.1, 0.8)
+    gamma = case.draw("gamma / gamma_c", 0.6, 1.4) * theory.critical_gamma(cosine=rho)
+    tokens = mf.equiangular(n=TOKENS, cosine=rho)
+    outputs = np.asarray(case.measure(output, mf.SelfAttention(gamma * np.log(TOKENS)), tokens))
+    directions = outputs / np.linalg.norm(outputs, axis=1, keepdims=True)
+    cosines = (directions @ directions.T)[~np.eye(TOKENS, dtype=bool)]
+    because = "rounding of the logits, times n in the products"
+    case.compare(cosines, case.predict(n=TOKENS, cosine=rho, gamma=gamma), within=1e-12, because=because)
+
+
+@a_layer_on_equiangular_tokens_keeps_them_equiangular.mutation
+def limit_for_finitely_many(*, n: float, cosine: float, gamma: float) -> float:
+    """The limit of large n is given for n."""
+    return theory.limit_of_cosine_after_attention(cosine=cosine, gamma=gamma)
+
+
+@a_layer_on_equiangular_tokens_keeps_them_equiangular.mutation
+def one_token_too_many(*, n: float, cosine: float, gamma: float) -> float:
+    """n stands where n - 1 belongs, at the same beta."""
+    return theory.cosine_after_attention(n=n + 1, cosine=cosine, beta=gamma * np.log(n))
+
+
+@a_layer_on_equiangular_tokens_keeps_them_equiangular.mutation
+def weights_of_one_output(*, n: float, cosine: float, gamma: float) -> float:
+    """Both outputs are taken to attend to the same token: a^2 + (n-1) c^2 for 2ac + (n-2) c^2."""
+    others = (n - 1) * n ** (-gamma * (1 - cosine))
+    own, each = 1 / (1 + others), others / (1 + others) / (n - 1)
+    return float((cosine + (1 - cosine) * 2 * own * each) / (cosine + (1 - cosine) * (own**2 + (n - 1) * each**2)))
+
+
+@claim(
+    "2510.05554",
+    "phase transition at gamma_c",
+    covers=["V18", "E8"],
+    status="erratum",
+    id="2510.05554/V18-limit",
+    states={
+        "limit": theory.limit_of_cosine_after_attention,
+        "exponent": lambda cosine, gamma: (
+            (2.0 if gamma < theory.critical_gamma(cosine=cosine) else 1.0) * -abs(gamma * (1 - cosine) - 1)
+        ),
+    },
+)
+def long_contexts_average_below_one_gamma_and_copy_above(case: Case) -> None:
+    """As n grows with beta = gamma log n the cosine tends to 1, 4 rho/(1+3 rho) or rho: below, at and above gamma_c."""
+    rho = case.draw("cosine", 0.2, 0.7)
+    critical = theory.critical_gamma(cosine=rho)
+    for share in (case.draw("below", 0.6, 0.8), 1.0, case.draw("above", 1.2, 1.5)):
+        gamma = share * critical
+        reached = theory.cosine_after_attention(n=1e200, cosine=rho, gamma=gamma)
+        because = "n = 1e200, where n^-0.2 is 1e-40"
+        case.compare(reached, case.statement.limit(cosine=rho, gamma=gamma), within=1e-9, because=because)
+        if share == 1.0:
+            continue
+        gaps = [theory.gap_after_attention(n=n, cosine=rho, gamma=gamma) for n in (1e20, 1e25)]
+        if share > 1.0:
+            gaps = [1.0 - rho - gap for gap in gaps]
+        slope = np.log(gaps[1] / gaps[0]) / np.log(1e5)
+        because = "the next term, smaller by n^-0.2 = 1e-4, over log 1e5; rounding of a gap above 1e-13"
+        case.compare(slope, case.statement.exponent(rho, gamma), within=2e-3, because=because, name="exponent")
+
+
+@long_contexts_average_below_one_gamma_and_copy_above.figure
+def cosine_over_gamma(case: Case, ax: Any) -> Any:
+    """Draw the cosine after a layer over gamma, for longer and longer contexts."""
+    rho = case.instance["cosine"]
+    critical = theory.critical_gamma(cosine=rho)
+    gammas = np.linspace(0.0, 2.0 * critical, 400)
+    sizes = (1e2, 1e4, 1e6, 1e12)
+    for n, shade in zip(sizes, shades(len(sizes)), strict=True):
+        curve = [theory.cosine_after_attention(n=n, cosine=rho, gamma=gamma) for gamma in gammas]
+        ax.plot(gammas, curve, color=shade, label=rf"$n=10^{{{np.log10(n):.0f}}}$")
+    limit = [theory.limit_of_cosine_after_attention(cosine=rho, gamma=gamma) for gamma in gammas]
+    ax.plot(gammas, limit, "--", lw=1.2, color=THEORY, label=r"$n\to\infty$")
+    ax.plot([critical], [4 * rho / (1 + 3 * rho)], "o", color=THEORY, label=r"$4\rho/(1+3\rho)$ at $\gamma_c$")
+    ax.set(xlabel=r"$\gamma=\beta/\log n$", ylabel="cosine of two outputs", title=rf"$\rho={rho:.2f}$")
+    ax.legend()
+    return ax
+
+
+@long_contexts_average_below_one_gamma_and_copy_above.mutation("limit")
+def value_between_the_phases(*, cosine: float, gamma: float) -> float:
+    """At gamma_c the mean of the two phases, (1 + rho)/2."""
+    at = np.isclose(gamma, theory.critical_gamma(cosine=cosine))
+    return (1 + cosine) / 2 if at else theory.limit_of_cosine_after_attention(cosine=cosine, gamma=gamma)
+
+
+@long_contexts_average_below_one_gamma_and_copy_above.mutation("limit")
+def critical_value_misplaced(*, cosine: float, gamma: float) -> float:
+    """The critical gamma is 1, whatever the cosine."""
+    return 1.0 if gamma < 1 else cosine
+
+
+@long_contexts_average_below_one_gamma_and_copy_above.mutation("exponent")
+def one_exponent_on_both_sides(cosine: float, gamma: float) -> float:
+    """n^-|gamma(1-rho)-1| on both sides, as printed in our notes: below gamma_c the gap is of second order."""
+    return -abs(gamma * (1 - cosine) - 1)
+
+
+@exploration("2510.05554", "several layers", covers=["P15"])
+def how_many_layers_until_a_long_context_collapses(case: Case) -> dict[str, Any]:
+    """What does beta = gamma log n do over many layers?
+
+    For equiangular inputs the map of one layer is exact, and so is its iteration. Above gamma_c a layer copies, but
+    gamma_c = 1/(1-rho) rises with the cosine, so that every gamma collapses in the end: after some
+    n^(gamma (1-rho) - 1) layers. The study counts layers up to rho = 0.99 and fits that power of n, with and without a
+    residual connection x + y (in directions). Inputs that are not equiangular, and the best gamma per layer, stay open.
+    """
+    rho = case.draw("cosine", 0.2, 0.4)
+    critical = theory.critical_gamma(cosine=rho)
+    shares = [0.8, 1.0, 1.2, 1.4]
+    sizes = [10.0**e for e in (range(4, 11, 2) if case.tier == "smoke" else range(4, 17, 2))]
+
+    def layers(n: float, gamma: float, residual: bool) -> int:
+        cosine = rho
+        for depth in range(1, 200_000):
+            beta = gamma * np.log(n)
+            others = (n - 1) * np.exp(-beta * (1 - cosine))
+            own, each = 1 / (1 + others), others / (1 + others) / (n - 1)
+            own = own + 1 if residual else own
+            total = own + (n - 1) * each
+            square = (1 - cosine) * (own**2 + (n - 1) * each**2) + cosine * total**2
+            cosine = 1 - (1 - cosine) * (own - each) ** 2 / square
+            if cosine > 0.99:
+                return depth
+        return 200_000
+
+    found: dict[str, Any] = {"gamma / gamma_c": shares, "predicted power": [max(s - 1, 0.0) for s in shares]}
+    for name, residual in (("plain", False), ("residual", True)):
+        depths = [[layers(n, share * critical, residual) for n in sizes] for share in shares]
+        found[f"layers, {name}, at n = {sizes[-1]:.0e}"] = [row[-1] for row in depths]
+        found[f"power, {name}"] = [float(np.polyfit(np.log(sizes[-3:]), np.log(row[-3:]), 1)[0]) for row in depths]
+    return found

@@ -1,0 +1,7 @@
+"""Claims of arXiv:2510.22026, where the layer norm stands and what that does to speeds, rates and ends."""
+
+from __future__ import annotations
+
+from measureflow.claims.p2510_22026 import schedules, schemes
+
+__all__ = ["schedules", "schemes"]

@@ -1,0 +1,45 @@
+"""What the claims on normalisations share: schemes by name, states with a radius, and a run under a scheme."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import measureflow as mf
+from measureflow.claims.case import Case
+from measureflow.claims.instances import follow, normalised
+
+#: the depth at which Mix-LN of every instance goes over to Pre-LN: a jump is part of a program
+SWITCH = 2.0
+RADIAL = ("pre", "mix", "peri")
+
+
+def scheme_of(name: str, alpha: float) -> Any:
+    """Return the scheme of a name of `theory.SCHEMES`."""
+    made = {"post": mf.PostLN, "pre": mf.PreLN, "peri": mf.PeriLN, "sqrt": mf.SqrtLN}
+    return mf.MixLN(SWITCH) if name == "mix" else mf.NGPT(alpha) if name == "ngpt" else made[name]()
+
+
+def at_radius(name: str, tokens: mf.Tokens, radius: float = 1.0) -> mf.Tokens:
+    """Return tokens of the sphere as states of a scheme: those with a radius live in Euclidean space."""
+    if name not in RADIAL:
+        return tokens
+    return mf.Tokens(mf.Euclidean(tokens.d), radius * np.asarray(tokens.points))
+
+
+def run(case: Case, name: str, alpha: float, tokens: mf.Tokens, beta: float, times: Any) -> tuple[Any, Any]:
+    """Return directions and radii of a flow under a scheme."""
+    field, scheme = mf.SelfAttention(beta), scheme_of(name, alpha)
+    states = follow(case, at_radius(name, tokens), field, np.asarray(times, float), normalisation=scheme)
+    return normalised(states), np.linalg.norm(states, axis=-1)
+
+
+TITLES = {
+    "post": "Post-LN",
+    "pre": "Pre-LN",
+    "mix": "Mix-LN",
+    "peri": "Peri-LN",
+    "ngpt": "nGPT",
+    "sqrt": "sqrt-scaling",
+}

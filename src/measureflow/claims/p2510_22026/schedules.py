@@ -1,0 +1,108 @@
+"""The schemes at work: a random transformer, and schedules made for a wanted cosine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.exploration import exploration
+from measureflow.claims.figures import figure
+from measureflow.claims.instances import N, normalised
+from measureflow.claims.p2510_22026.instances import TITLES, at_radius, run, scheme_of
+
+#: the figure's sizes by tier: dimension, tokens, layers, networks
+SIZES = {"smoke": (32, 16, 12, 1), "standard": (128, 64, 64, 4), "full": (512, 256, 128, 4)}
+
+
+@figure("2512.01868", "normalisation figure")
+def mean_cosine_through_a_random_transformer(case: Case) -> Any:
+    """Mean cosine of the tokens against the layer, with the band that holds 90 % of the pairs, for every scheme.
+
+    One head, d = 512, beta = sqrt d, n < d uniform tokens, query, key and value of every layer drawn anew with entries
+    N(0, 1/d) (Kaiming, gain 1), step 1. Our source does not say n, the depth, alpha and the switch: n = 256, 128
+    layers, alpha = 0.3, a switch after a sixteenth of the depth (after a quarter all have met). Post-LN ends first;
+    Peri-LN and nGPT start at once; Pre-LN and Mix-LN have slow tails.
+    """
+    import matplotlib.pyplot as plt
+
+    d, n, depth, networks = SIZES[case.tier]
+    drawing, panels = plt.subplots(2, 3, figsize=(9.0, 5.4), sharex=True, sharey=True, layout="constrained")
+    for name, ax in zip(theory.SCHEMES, panels.flat, strict=True):
+        scheme = mf.MixLN(depth / 16) if name == "mix" else scheme_of(name, 0.3)
+        cosines = np.concatenate([pair_cosines(case, name, scheme, d, n, depth, k) for k in range(networks)], axis=1)
+        low, high = np.quantile(cosines, (0.05, 0.95), axis=1)
+        layers = np.arange(depth + 1)
+        ax.fill_between(layers, low, high, color="0.85", lw=0, label="90 % of pairs")
+        ax.plot(layers, cosines.mean(axis=1), color="black", label="mean")
+        ax.set(title=TITLES[name], ylim=(-0.25, 1.03))
+    for ax in panels[1]:
+        ax.set_xlabel("layer")
+    for ax in panels[:, 0]:
+        ax.set_ylabel(r"cosine $\rho$")
+    panels[0, 0].legend(loc="lower right")
+    drawing.suptitle(rf"random transformer, $d={d}$, $n={n}$, $\beta=\sqrt{{d}}$, networks: {networks}")
+    return drawing
+
+
+def pair_cosines(case: Case, name: str, scheme: Any, d: int, n: int, depth: int, network: int) -> np.ndarray:
+    """Return the cosines of all pairs after each layer of one random network."""
+    generator = case.generator(f"network {network}")
+    tokens = at_radius(name, mf.Tokens(mf.Sphere(d), normalised(generator.normal(size=(n, d)))))
+    drawn = (generator.normal(size=(3, d, d)) / np.sqrt(d) for _ in range(depth))
+    blocks = [mf.SelfAttention(np.sqrt(d), query=query, key=key, value=value) for query, key, value in drawn]
+    path = mf.layers(tokens, blocks, step=1.0, normalisation=scheme)
+    points = np.asarray(path.on_sphere().points)
+    return np.stack([(x @ x.T)[np.triu_indices(n, 1)] for x in points])
+
+
+@exploration("2510.22026", "choice of alpha and of the switch; open problem", covers=["P14"])
+def schedules_that_reach_a_wanted_cosine(case: Case) -> dict[str, Any]:
+    """Which alpha_t of nGPT, or which switch of Mix-LN, gives a wanted cosine at a wanted depth, and does a choice made
+    for equiangular tokens serve others?
+
+    For equiangular tokens both are answered: any rising curve rho(t) has its alpha_t in closed form, and the cosine at
+    depth L grows with the switch. Here the curve 1 - rho = e^(-ct) is wanted, both schedules are made for the cosine 0
+    from which uniform tokens start on average, and are run on such tokens. Open: schedules for other starts, and what
+    radii that differ across tokens do to metastable states under Pre-LN.
+    """
+    depth, beta = 12.0, case.draw("beta", 0.5, 2.0)
+    starts = {"smoke": 3, "standard": 40, "full": 400}[case.tier]
+    given = {"n": N, "beta": beta, "start": 0.0}
+    slow, fast = (
+        1 - theory.gap_and_radius_of_normalised_tokens([depth], scheme=name, **given)[0][0] for name in ("pre", "post")
+    )
+    # between what Pre-LN and Post-LN reach, in the middle of the logarithms
+    target = 1 - (1 - slow) ** 0.75 * (1 - fast) ** 0.25
+    rate = -np.log1p(-target) / depth
+
+    def alpha(t: float) -> float:
+        rho = -np.expm1(-rate * t)
+        return float(theory.alpha_for_cosine(rho, rate * (1 - rho), n=N, beta=beta))
+
+    made, _ = theory.gap_and_radius_of_normalised_tokens([depth], scheme="ngpt", alpha=alpha, **given)
+    switch = theory.switch_for_cosine(target, depth=depth, **given)
+    clock = float(theory.clock_of_normalisation(depth, scheme="ngpt", alpha=alpha))
+    clouds = [mf.Tokens(mf.Sphere(N), normalised(case.rng.normal(size=(N, N)))) for _ in range(starts)]
+    under_ngpt = [1 - mean_cosine(run(case, "ngpt", 1.0, tokens, beta, [clock])[0][-1]) for tokens in clouds]
+    under_mix = []
+    for tokens in clouds:  # Mix-LN is Post-LN, and then Pre-LN
+        first = mf.Tokens(mf.Sphere(N), run(case, "post", 1.0, tokens, beta, [switch])[0][-1])
+        under_mix.append(1 - mean_cosine(run(case, "pre", 1.0, first, beta, [depth - switch])[0][-1]))
+    return {
+        "wanted gap at depth 12": 1 - target,
+        "gaps that switches of Mix-LN reach": [1 - slow, 1 - fast],
+        "alpha at 0, 6, 12": [alpha(0.0), alpha(6.0), alpha(12.0)],
+        "switch": switch,
+        "equiangular, nGPT: gap over the wanted one": made[0] / (1 - target),
+        "uniform tokens, nGPT: least, middle, largest ratio": np.quantile(under_ngpt, (0, 0.5, 1)) / (1 - target),
+        "uniform tokens, Mix-LN: least, middle, largest ratio": np.quantile(under_mix, (0, 0.5, 1)) / (1 - target),
+    }
+
+
+def mean_cosine(points: np.ndarray) -> float:
+    """Return the mean cosine of pairs."""
+    return float((points @ points.T)[np.triu_indices(len(points), 1)].mean())

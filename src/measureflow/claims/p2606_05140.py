@@ -1,0 +1,265 @@
+"""Claims of arXiv:2606.05140, phase transitions of the noisy transformer model in arbitrary dimension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.interpolate import CubicHermiteSpline
+from scipy.optimize import root_scalar
+from scipy.special import ive
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.paths.style import INK, THEORY, shades
+
+#: angles of every density on the circle, and heights on S^2: as in the linear phase, so that programs are shared
+SIZE = {2: 64, 3: 24}
+ANGLES = 2 * np.pi * np.arange(SIZE[2]) / SIZE[2]
+#: a polarised state is narrower than what the linear phase needs
+FINE = 2 * np.pi * np.arange(128) / 128
+TINY = 1e-7
+#: a lone mode of a density near uniform moves as long as this at the most, in e-foldings
+FOLDINGS = 0.7
+
+
+def onset(case: Case, beta: float, d: int) -> float:
+    """Return the kappa at which the first harmonic neither grows nor falls: its rate is linear in 1/kappa."""
+    heights, weights = (np.cos(ANGLES), 1 / SIZE[2]) if d == 2 else np.polynomial.legendre.leggauss(SIZE[3])
+    density = mf.Density(mf.Sphere(d), 1.0 + TINY * heights)
+    noises, rates = np.array([0.1, 0.4]), []
+    end = FOLDINGS / (4.0 * (d - 1))
+    for noise in noises:
+        solver = mf.Adaptive(rtol=1e-13, atol=1e-15, max_steps=5000)
+        field = mf.SelfAttention(beta, weighting="unnormalised")
+        path = case.measure(mf.flow, density, field, until=end, save=[0.0, end], noise=noise, solver=solver)
+        case.require("the flow ran to its end", path.status == "reached")
+        first, last = np.asarray(path.values) @ (weights * heights)
+        rates.append(np.log(last / first) / end)
+    slope = (rates[1] - rates[0]) / (noises[1] - noises[0])
+    return float(-slope / (rates[0] - slope * noises[0]))
+
+
+@claim("2606.05140", "linear stability", covers=["V19"], states=theory.critical_kappa)
+def uniform_law_gives_way_at_the_first_harmonic(case: Case) -> None:
+    """The uniform law is stable under USA with noise up to kappa_# = beta / a_1(beta)."""
+    d, beta = case.choose("d", [2, 3]), case.draw("beta", 0.5, 2.5)
+    because = "terms of second order, amplitude 1e-7, and the solver at rtol 1e-13 over less than one e-folding"
+    predicted = case.predict(beta=beta, d=d)
+    case.compare(onset(case, beta, d), predicted, within=1e-6, relative=True, because=because)
+
+
+@uniform_law_gives_way_at_the_first_harmonic.mutation
+def coupling_of_unit_noise(*, beta: float, d: int) -> float:
+    """K_# of unit Brownian noise, half of kappa_#."""
+    return theory.critical_kappa(beta=beta, d=d) / 2
+
+
+@uniform_law_gives_way_at_the_first_harmonic.mutation
+def order_of_the_partition_function(*, beta: float, d: int) -> float:
+    """I_(d/2-1) stands for I_(d/2): the mean of the kernel for its first harmonic."""
+    return float(beta / theory.funk_hecke_coefficients(0, beta=beta, d=d))
+
+
+@uniform_law_gives_way_at_the_first_harmonic.mutation
+def temperature_lost(*, beta: float, d: int) -> float:
+    """The limit of Kuramoto, d, at every beta."""
+    return float(d)
+
+
+def at_rest(case: Case, beta: float, kappa: float, concentration: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the density on the circle where the noisy flow from a von Mises law comes to rest, and its cosines."""
+    start = np.exp(concentration * (np.cos(FINE) - 1))
+    density = mf.Density(mf.Sphere(2), start / start.mean())
+    solver = mf.Adaptive(rtol=1e-9, atol=1e-11, max_steps=20_000)
+    field = mf.SelfAttention(beta, weighting="unnormalised")
+    end = 40.0 * kappa
+    options = {"until": end, "save": [0.0, end], "keep": "last", "noise": 1.0 / kappa, "solver": solver}
+    path = case.measure(mf.flow, density, field, **options)
+    case.require("the flow ran to its end", path.status in ("reached", "stationary"))
+    values = np.asarray(path.values)[-1]
+    return values, (np.fft.rfft(values).real / len(values))[1:7]
+
+
+@claim(
+    "2606.05140",
+    "free energy",
+    covers=["V19"],
+    id="2606.05140/V19-states",
+    states=lambda beta, kappa: list(theory.stationary_states(beta=beta, kappa=kappa, d=2)),
+)
+def noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map(case: Case) -> None:
+    """Attention with noise settles at a fixed point of mu ~ exp(kappa/beta int e^(beta<x,y>) dmu)."""
+    bistable = case.choose("beyond beta_*", [True, False])
+    beta = case.draw("beta", 3.8, 4.2) if bistable else case.draw("small beta", 1.3, 1.9)
+    share = case.draw("kappa / kappa_#", 0.965, 0.985) if bistable else case.draw("kappa over kappa_#", 1.3, 2.0)
+    kappa = share * theory.critical_kappa(beta=beta, d=2)
+    stated = [state.moments[:6] for state in case.predict(beta, kappa) if state.stable]
+    polarised = at_rest(case, beta, kappa, 3.0)[1]
+    because = "after a time 40 kappa the slowest mode, of rate above 0.3 / kappa, has fallen to 1e-5 of its start"
+    case.compare(polarised, stated[-1], within=1e-4, because=because)
+
+
+@noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map.figure
+def branches(case: Case, ax: Any) -> Any:
+    """Draw the polarised branches of three beta over the noise, and what the noisy flow found."""
+    beta = case.instance.get("beta", 4.0)
+    for value, shade in zip((1.0, theory.tricritical_beta(d=2), beta, 6.0), shades(4), strict=True):
+        onset = theory.critical_kappa(beta=value, d=2)
+        branch = theory.branch_of_stationary_states(beta=value, d=2, top=0.93)
+        share, order, stable = branch.kappas / onset, branch.order_parameters, branch.stable
+        ax.plot(share, np.where(stable, order, np.nan), color=shade, label=rf"$\beta={value:.3g}$")
+        ax.plot(share, np.where(stable, np.nan, order), ":", color=shade)
+    found = theory.transition(beta=beta, d=2)
+    marks = {r"$\kappa_\#$": found.onset, r"$\kappa_c$": found.coexistence, "spinodal": found.spinodal}
+    for (name, kappa), line in zip(marks.items(), ("-", "--", ":"), strict=True):
+        label = rf"{name} at $\beta={beta:.3g}$"
+        ax.axvline(kappa / found.onset, ls=line, lw=1.0, color=THEORY, label=label, zorder=0)
+    if "beta" in case.instance:
+        share = case.instance["kappa / kappa_#"]
+        order = at_rest(case, beta, share * found.onset, 3.0)[1][0]
+        ax.plot([share], [order], "o", color=INK, label="noisy flow at rest")
+    ax.set(xlabel=r"$\kappa/\kappa_\#$", ylabel=r"order parameter $m_1$", xlim=(0.8, 1.3), ylim=(0, 1))
+    ax.legend(loc="lower right")
+    return ax
+
+
+def states_at(beta: float, kappa: float) -> list[theory.StationaryState]:
+    """Return the states, the uniform law alone where there is no other."""
+    return list(theory.stationary_states(beta=beta, kappa=kappa, d=2))
+
+
+@noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map.mutation
+def noise_of_unit_strength(beta: float, kappa: float) -> Any:
+    """sqrt(2/kappa) dW is read as sqrt(1/kappa) dW."""
+    return states_at(beta, 2 * kappa)
+
+
+@noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map.mutation
+def beta_lost_in_the_exponent(beta: float, kappa: float) -> Any:
+    """The exponent is kappa int e^(beta<x,y>), without the 1/beta."""
+    return states_at(beta, beta * kappa)
+
+
+@noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map.mutation
+def sign_of_the_laplacian_as_printed(beta: float, kappa: float) -> Any:
+    """With the Laplacian on the printed side the exponent has the other sign, and only the uniform law is left."""
+    return states_at(beta, 1e-3)[:1]
+
+
+def weight_of_polarisation(values: np.ndarray, beta: float, kappa: float) -> tuple[float, float]:
+    """Return the free energy of a density on the circle, less that of the uniform law, and its slope in kappa."""
+    modes = np.abs(np.fft.fft(values)) ** 2 / len(values) ** 2
+    kernel = np.fft.fft(np.exp(beta * np.cos(FINE))).real / len(FINE)
+    pull = float((kernel * modes)[1:].sum()) / (2 * beta)
+    return float((values * np.log(values)).mean() - kappa * pull), -pull
+
+
+@claim(
+    "2606.05140",
+    "discontinuous transition",
+    covers=["V19"],
+    tier="standard",
+    id="2606.05140/V19-coexistence",
+    states=lambda beta: theory.transition(beta=beta, d=2).coexistence / theory.critical_kappa(beta=beta, d=2),
+)
+def polarised_state_wins_before_the_uniform_one_fails(case: Case) -> None:
+    """Beyond beta_* the polarised state has the lower free energy from some kappa_c < kappa_# on."""
+    beta = case.draw("beta", 3.9, 4.3)
+    onset = theory.critical_kappa(beta=beta, d=2)
+    kappas = onset * np.array([0.96, 0.99])
+    states = [at_rest(case, beta, float(kappa), 3.0)[0] for kappa in kappas]
+    case.require("both states are polarised", all(values.max() > 2.0 for values in states))
+    energies, slopes = np.transpose(
+        [weight_of_polarisation(*one) for one in zip(states, [beta] * 2, kappas, strict=True)]
+    )
+    curve = CubicHermiteSpline(kappas, energies, slopes)
+    roots = curve.roots(extrapolate=True) / onset
+    measured = float(roots[np.abs(roots - 0.95).argmin()])
+    because = "a cubic through free energies and slopes at two kappa, the root within the width of their interval"
+    case.compare(measured, case.predict(beta), within=5e-4, because=because)
+
+
+@polarised_state_wins_before_the_uniform_one_fails.mutation
+def continuous_transition(beta: float) -> float:
+    """kappa_# itself: no jump, as for beta below beta_*."""
+    return 1.0
+
+
+@polarised_state_wins_before_the_uniform_one_fails.mutation
+def where_the_polarised_state_begins(beta: float) -> float:
+    """The spinodal, where the polarised state is first there, is given for where it wins."""
+    return theory.transition(beta=beta, d=2).spinodal / theory.critical_kappa(beta=beta, d=2)
+
+
+@polarised_state_wins_before_the_uniform_one_fails.mutation
+def energy_counted_twice(beta: float) -> float:
+    """Without the 1/2 of the free energy's double integral."""
+    return 0.5 * theory.transition(beta=beta, d=2).coexistence / theory.critical_kappa(beta=beta, d=2)
+
+
+@claim("2606.05140", "beta_*", covers=["V19"], id="2606.05140/V19-tricritical", states=theory.tricritical_beta)
+def branch_turns_back_beyond_one_beta(case: Case) -> None:
+    """The polarised branch leaves the uniform law towards larger kappa up to beta_*, and towards smaller beyond."""
+    d = case.choose("d", [2, 3, 5, 8])
+
+    def bend(beta: float) -> float:
+        branch = case.measure(theory.branch_of_stationary_states, beta=beta, d=d, top=0.05)
+        squares = branch.order_parameters[1:3] ** 2
+        rise = (branch.kappas[1:3] / theory.critical_kappa(beta=beta, d=d) - 1.0) / squares
+        return float(rise[0] - squares[0] * (rise[1] - rise[0]) / (squares[1] - squares[0]))
+
+    measured = root_scalar(bend, bracket=(0.8, 3.5), xtol=1e-7).root
+    because = "the bend at order parameters near 0.02 and 0.05, extrapolated to 0: terms of their fourth power"
+    case.compare(measured, case.predict(d=d), within=1e-4, because=because)
+
+
+@branch_turns_back_beyond_one_beta.mutation
+def one_half_in_every_dimension(*, d: int) -> float:
+    """The circle's 1/2 stands for 1/d, and in its own place 1/3."""
+    wanted = 0.5 if d > 2 else 1 / 3
+    return root_scalar(lambda beta: ive(d / 2 + 1, beta) / ive(d / 2, beta) - wanted, bracket=(0.1, 50.0)).root
+
+
+@branch_turns_back_beyond_one_beta.mutation
+def orders_one_too_low(*, d: int) -> float:
+    """I_(d/2) / I_(d/2-1) is set equal to 1/d."""
+    return root_scalar(lambda beta: ive(d / 2, beta) / ive(d / 2 - 1, beta) - 1 / d, bracket=(0.1, 50.0)).root
+
+
+@claim(
+    "2606.05140",
+    "normal form on the circle",
+    covers=["V19"],
+    status="derived",
+    id="2606.05140/V19-normal-form",
+    states=theory.order_parameter_near_onset,
+)
+def order_parameter_grows_like_a_root(case: Case) -> None:
+    """Just beyond kappa_# on the circle the order parameter is the root of kappa/kappa_# - 1, with a known factor."""
+    beta, excess = case.draw("beta", 0.5, 1.5), case.draw("excess", 1e-4, 3e-4, log=True)
+    kappa = (1 + excess) * theory.critical_kappa(beta=beta, d=2)
+    measured = case.measure(theory.stationary_states, beta=beta, kappa=kappa, d=2)[-1].order_parameter
+    because = "terms of relative order excess, times up to 3"
+    case.compare(measured, case.predict(kappa, beta=beta), within=2e-3, relative=True, because=because)
+
+
+@order_parameter_grows_like_a_root.mutation
+def law_of_kuramoto(kappa: float, *, beta: float) -> float:
+    """m^2 = 2 (1 - kappa_#/kappa): the second harmonic is left out."""
+    return float(np.sqrt(2 * (1 - theory.critical_kappa(beta=beta, d=2) / kappa)))
+
+
+@order_parameter_grows_like_a_root.mutation
+def linear_in_the_excess(kappa: float, *, beta: float) -> float:
+    """The exponent is 1 in place of 1/2."""
+    return kappa / theory.critical_kappa(beta=beta, d=2) - 1
+
+
+@order_parameter_grows_like_a_root.mutation
+def field_for_the_order_parameter(kappa: float, *, beta: float) -> float:
+    """h_1 = c_1 m_1, the field, is given for m_1."""
+    first = 2 * kappa / theory.critical_kappa(beta=beta, d=2)
+    return first * theory.order_parameter_near_onset(kappa, beta=beta)

@@ -1,0 +1,64 @@
+"""Long contexts: printed cosines, the plain formula, the limits, and the Poisson process of nearest keys."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from measureflow import BadInput, theory
+
+
+@pytest.mark.parametrize(
+    ("share", "cosines"),
+    [
+        (1.0, {1e2: 0.731477, 1e4: 0.727315}),
+        (0.8, {1e2: 0.89633, 1e4: 0.97273, 1e6: 0.99474, 1e9: 0.99964}),
+        (1.2, {1e2: 0.56816, 1e4: 0.47223, 1e6: 0.42970, 1e9: 0.40757}),
+    ],
+)
+def test_cosines_are_the_printed_ones(share, cosines):
+    for n, cosine in cosines.items():
+        found = theory.cosine_after_attention(n=n, cosine=0.4, gamma=share * theory.critical_gamma(cosine=0.4))
+        assert found == pytest.approx(cosine, abs=6e-6)
+
+
+@pytest.mark.parametrize(("n", "rho", "beta"), [(2, -0.5, 1.0), (7, 0.3, 4.0), (50, 0.9, 0.0)])
+def test_cosine_is_that_of_the_sums_written_out(n, rho, beta):
+    gram = np.where(np.eye(n, dtype=bool), 1.0, rho)
+    weights = np.exp(beta * gram)
+    weights /= weights.sum(axis=1, keepdims=True)
+    outputs = weights @ gram @ weights.T
+    exact = outputs[0, 1] / outputs[0, 0]
+    assert theory.cosine_after_attention(n=n, cosine=rho, beta=beta) == pytest.approx(exact, abs=1e-14)
+
+
+def test_gap_keeps_its_digits_and_falls_twice_as_fast_below_the_transition():
+    gaps = [theory.gap_after_attention(n=n, cosine=0.4, gamma=1.0) for n in (1e60, 1e70)]
+    assert np.log10(gaps[1] / gaps[0]) == pytest.approx(-2 * 0.4 * 10, abs=1e-6)
+
+
+def test_participation_of_many_keys_is_that_of_averages():
+    # far below the transition numerator and denominator do not fluctuate: 2^-a c^a / Gamma(a + 1), a = (d-1)/2 = 1
+    assert theory.participation_of_keys(0.01, d=3) == pytest.approx(0.005, rel=0.02)
+    assert theory.participation_of_keys(1e3, d=3) > 0.99
+
+
+def test_critical_beta_has_one_key_within_reach():
+    n, d = 1e6, 4
+    beta = theory.critical_beta_of_nearest_key(n=n, d=d)
+    assert n * theory.cap_mass(float(np.arccos(1 - 1 / beta)), d=d) == pytest.approx(1.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: theory.cosine_after_attention(n=1, cosine=0.4, gamma=1.0), "n is 1"),
+        (lambda: theory.cosine_after_attention(n=4, cosine=0.4), "one of beta= and gamma="),
+        (lambda: theory.cosine_after_attention(n=4, cosine=-0.9, beta=1.0), "cosine is -0.9"),
+        (lambda: theory.limit_of_cosine_after_attention(cosine=1.0, gamma=1.0), "cosine is 1.0"),
+        (lambda: theory.participation_of_keys(0.0, d=3), "scale is 0.0"),
+    ],
+)
+def test_bad_input_names_the_value_and_the_cure(call, message):
+    with pytest.raises(BadInput, match=message):
+        call()
