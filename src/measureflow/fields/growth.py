@@ -54,13 +54,15 @@ class Growth(eqx.Module):
         roots, vectors = np.linalg.eigh(value) if symmetric else np.linalg.eig(value)
         # real eigenvalues are no other program than complex ones
         roots, vectors = roots.astype(complex), vectors.astype(complex)
-        kept = np.where(roots.real >= 0, roots, 0) if growing else roots
-        rate = float(kept.real.max())
+        kept = np.where(np.real(roots) >= 0, roots, 0) if growing else roots
+        rate = float(np.real(kept).max())
         if not symmetric and np.linalg.cond(vectors) > CONDITION and not growing:
             return cls(jnp.asarray(rate), None, jnp.asarray(value - rate * np.eye(len(value))), None)
         inverse = vectors.T if symmetric else np.linalg.inv(vectors)
-        left = jnp.asarray(((vectors * (roots - kept)) @ inverse).real) if growing else None
-        return cls(jnp.asarray(rate), tuple(map(jnp.asarray, (vectors, inverse, kept - rate))), None, left)
+        left = jnp.asarray(np.real((vectors * (roots - kept)) @ inverse)) if growing else None
+        return cls(
+            jnp.asarray(rate), (jnp.asarray(vectors), jnp.asarray(inverse), jnp.asarray(kept - rate)), None, left
+        )
 
     def shape(self, t: Any) -> Matrix:
         """Return `E_t`; `None` where it is the identity."""

@@ -120,8 +120,8 @@ def eigenfunctionals(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     roots, columns = np.linalg.eig(matrix.T)
     order = np.argsort(-np.abs(roots), kind="stable")
     roots, rows = roots[order], columns[:, order].T
-    real = np.isrealobj(roots) or not np.any(roots.imag)
-    return (roots.real, rows.real) if real else (roots, rows)
+    real = np.isrealobj(roots) or not np.any(np.imag(roots))
+    return (np.real(roots), np.real(rows)) if real else (roots, rows)
 
 
 def levels(values: Any, within: float) -> list[float]:

@@ -281,7 +281,7 @@ def globe_scene(path: Path, axes: Any, chosen: np.ndarray) -> tuple[Update, list
         dots.set_edgecolors(np.where(front[:, None], [1.0, 1.0, 1.0, 1.0], 0.0))
         if len(colours) <= TRAILED:
             behind.set_segments(list(trail(turned[..., :2], k, chosen)[order]))
-            behind.set_color(shown * [1, 1, 1, 0.45])
+            behind.set_color(list(map(tuple, shown * [1, 1, 1, 0.45])))
 
     return show, [behind, dots]
 

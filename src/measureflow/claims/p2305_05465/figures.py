@@ -147,10 +147,8 @@ def plane_across(axes: Any, normal: np.ndarray, level: float, size: float) -> No
         line = foot + np.outer([-2 * size, 2 * size], basis[0])
         axes.plot(*line.T, color=THEORY, ls=(0, (4, 3)), lw=1.4)
         return
-    sides = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 0.7 * size
-    from mpl_toolkits.mplot3d.art3d import Poly3DCollection
-
-    axes.add_collection3d(Poly3DCollection([foot + sides @ basis], facecolor=THEORY, alpha=0.15))
+    sides = 0.7 * size * np.array([[[-1, -1], [1, -1]], [[-1, 1], [1, 1]]])
+    axes.plot_surface(*np.moveaxis(foot + sides @ basis, -1, 0), color=THEORY, alpha=0.15)
 
 
 @figure(PAPER, "hyperplanes 2d", title="at most three lines")
@@ -217,17 +215,19 @@ def attention_loses_its_rank(case: Case) -> Any:
 
     Attention moves the tokens here. The published script moves them by x' = V x and never applies the attention that
     it plots; what that gives is drawn dashed. It runs to T = 11, where tokens are of size e^1000; all is over at
-    25/lambda_1, about 0.25, and beyond 36/lambda_1 tokens that look alike differ by less than a rounding.
+    25/lambda_1, about 0.25, and beyond 36/lambda_1 tokens that look alike differ by less than a rounding. At tier
+    smoke n = d = 24.
     """
+    n, d = (24, 24) if case.tier == "smoke" else (40, 80)
     generator = case.generator("matrices")
-    root = generator.uniform(-1, 1, (80, 80))
+    root = generator.uniform(-1, 1, (d, d))
     value = root @ root.T
-    start = generator.uniform(-1, 1, (40, 80))
+    start = generator.uniform(-1, 1, (n, d))
     until = 25.0 / float(np.linalg.eigvalsh(value)[-1])
     times = np.concatenate([[0.0], np.geomspace(until / 300, until, 30)])
-    field = mf.RescaledAttention(value=value)
+    field = mf.RescaledAttention(value=value, bounded=True)
     solver = mf.Adaptive(rtol=1e-5, atol=1e-7)
-    path = mf.flow(mf.Tokens(mf.Euclidean(80), start), field, until=until, save=times, solver=solver)
+    path = mf.flow(mf.Tokens(mf.Euclidean(d), start), field, until=until, save=times, solver=solver)
     seen = np.asarray(path.times)
     matrices = np.asarray(mf.observe.attention(path))
     alone = [weights_at(field, np.asarray(t), path[0]) for t in seen]

@@ -43,7 +43,7 @@ def form(case: Case, definite: bool) -> np.ndarray:
 def hulls_of_rescaled_tokens_are_nested(case: Case) -> None:
     """With V = I the convex hulls of the rescaled tokens decrease, for any query-key form and at all times."""
     times = np.linspace(0.0, 6.0, 7)
-    field = mf.RescaledAttention(value=case.statement.value(), query=form(case, definite=False).T)
+    field = mf.RescaledAttention(value=case.statement.value() * np.eye(D), query=form(case, definite=False).T)
     z = follow(case, box(case), field, times, rtol=1e-10)
     seen = np.stack([case.statement.coordinates(points, t) for points, t in zip(z, times, strict=True)])
     excess = [mf.observe.distance_to_hull(later, earlier).max() for earlier, later in itertools.pairwise(seen)]
@@ -73,9 +73,8 @@ def tokens_not_rescaled(z: np.ndarray, t: float) -> np.ndarray:
 def tokens_end_on_a_polytope_where_they_look_at_themselves(case: Case) -> None:
     """With V = I and A^T A = Q^T K > 0 each token ends at a z with |Az|^2 = max_j <Az, A v_j> over the vertices."""
     b = form(case, definite=True)
-    before, z = follow(
-        case, box(case, paired=True), mf.RescaledAttention(value=1.0, query=b.T), np.array([24.0, 32.0]), rtol=1e-9
-    )
+    field, times = mf.RescaledAttention(value=np.eye(D), query=b.T), np.array([24.0, 32.0])
+    before, z = follow(case, box(case, paired=True), field, times, rtol=1e-9)
     case.compare(z, before, within=1e-6, because="tokens come to rest like e^-t, and e^-24 is 4e-11", name="rest")
     because = "rtol 1e-9 a step over 32 units of time, of tokens of size 1 under a form of size 3"
     size, largest = case.statement.size(z, b), case.statement.largest(z, b)

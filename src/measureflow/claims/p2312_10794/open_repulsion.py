@@ -8,7 +8,7 @@ import numpy as np
 
 import measureflow as mf
 from measureflow.claims.case import Case
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.p2312_10794.repulsion import TOKENS, angles_of, energy, repelled
 from measureflow.paths.style import ACCENT, THEORY, shades
 
@@ -104,9 +104,9 @@ def which_hardmax_solution_is_the_limit(case: Case) -> dict[str, Any]:
 
 
 @which_hardmax_solution_is_the_limit.figure
-def sides(case: Case, ax: Any) -> None:
+def sides(findings: Findings, ax: Any) -> None:
     """Draw the place at t = 3 against beta for each power."""
-    found = which_hardmax_solution_is_the_limit.study(case)
+    found = findings.found
     for power, colour in zip(("0.5", "1", "2"), shades(3), strict=True):
         ax.plot(
             found["beta"], found[f"off by beta^-{power}"], "o-", color=colour, label=rf"off by $\beta^{{-{power}}}$"

@@ -18,7 +18,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 
 __all__ = ["DELTA", "clouds", "share_met", "shares", "stepped"]
 
@@ -293,11 +293,11 @@ def quartile_width(times: np.ndarray, share: np.ndarray) -> float:
 
 
 @how_wide_is_the_front_in_dimension_d.figure
-def widths(case: Case, ax: Any) -> Any:
+def widths(findings: Findings, ax: Any) -> Any:
     """Draw the measured width over the dimension and the line of linear response."""
     from measureflow.paths.style import THEORY
 
-    found = how_wide_is_the_front_in_dimension_d.study(case)
+    found = findings.found
     ax.loglog(found["dimensions"], found["width"], "o", color="0.3", label="flows")
     ax.loglog(found["dimensions"], found["linear response"], "--", color=THEORY, label="linear response")
     ax.set(xlabel="dimension $d$", ylabel="width of the front", title=rf"$n={found['n']}$")
