@@ -115,8 +115,8 @@ def plateaus(subject: Any, *, delta: Any = None, ratio: float = 1.0, level: floa
     Example:
         >>> import measureflow as mf
         >>> path = mf.flow(mf.uniform(mf.Sphere(2), n=12, seed=0), mf.SelfAttention(beta=9.0), until=1e8, save=60)
-        >>> mf.observe.plateaus(path).lasting(10.0).counts.tolist()
-        [2, 1]
+        >>> mf.observe.plateaus(path).lasting(100.0).counts.tolist()
+        [2]
     """
     if not 0.0 < level < 1.0:
         raise BadInput(f"plateaus: level is {level}; a confidence lies in (0, 1).")
