@@ -141,7 +141,7 @@ def parked_centres(angles: np.ndarray, delta: float) -> np.ndarray:
     def far(turns: np.ndarray, centres: np.ndarray) -> np.ndarray:
         gap = np.abs(centres - turns[..., None])
         gap = np.where(gap > np.pi, np.abs(2 * np.pi - gap), gap)  # a place that is empty stays infinitely far
-        return (gap >= delta).all(axis=-1)
+        return np.asarray((gap >= delta).all(axis=-1))
 
     for first in range(0, angles.shape[1], 50):  # most of a block is near a centre, and looked at all at once
         block = angles[:, first : first + 50]

@@ -160,11 +160,25 @@ print(f"how far the first token moved: {np.abs(way[:, 0] - way[0, 0]).max():.1e}
 # [arXiv:2606.05140](https://arxiv.org/abs/2606.05140)).
 
 # %%
-show(
-    draw_figure("2606.05140/branches", seed=now.seed),
-    name="branches",
-    caption="Stationary states on the circle against $\\kappa$: the branch leaves the uniform measure to the right for "
-    "small $\\beta$ and to the left for large $\\beta$.",
+results = {}
+
+
+def picture_of(claim: str, name: str, caption: str) -> None:
+    """Check a claim and show the figure of its first instance."""
+    (results[claim],) = mf.check(claim, seed=now.seed)
+    print(results[claim])
+    with house():
+        drawing = figure(9, 4.8)
+        results[claim].plot(drawing.subplots())
+    show(drawing, name=name, caption=caption, recipe=f"measureflow check {claim} --seed {now.seed}")
+
+
+picture_of(
+    "2606.05140/V19-states",
+    "branches",
+    "Stationary states on the circle: the order parameter against the noise, for several $\\beta$. The branch leaves the "
+    "uniform measure to the right for small $\\beta$ and to the left for large $\\beta$, where it is unstable (dotted) up "
+    "to the fold.",
 )
 
 # %% [markdown]
@@ -175,10 +189,10 @@ show(
 # ([arXiv:2510.05554](https://arxiv.org/abs/2510.05554)).
 
 # %%
-show(
-    draw_figure("2510.05554/cosines", seed=now.seed),
-    name="long-context",
-    caption="Cosine of two tokens after one layer against $\\gamma$, for growing $n$, and its limit.",
+picture_of(
+    "2510.05554/V18-limit",
+    "long-context",
+    "Cosine of two tokens after one layer against $\\gamma$, for growing $n$, and its limit.",
 )
 
 # %% [markdown]
