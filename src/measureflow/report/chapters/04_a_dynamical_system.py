@@ -176,9 +176,9 @@ def picture_of(claim: str, name: str, caption: str) -> None:
 picture_of(
     "2606.05140/V19-states",
     "branches",
-    "Stationary states on the circle: the order parameter against the noise, for several $\\beta$. The branch leaves the "
-    "uniform measure to the right for small $\\beta$ and to the left for large $\\beta$, where it is unstable (dotted) up "
-    "to the fold.",
+    "Stationary states on the circle: the order parameter against the noise, for several $\\beta$. The branch leaves "
+    "the uniform measure to the right for small $\\beta$ and to the left for large $\\beta$, where it is unstable "
+    "(dotted) up to the fold.",
 )
 
 # %% [markdown]
