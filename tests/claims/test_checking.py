@@ -10,7 +10,7 @@ import pytest
 
 import measureflow as mf
 from measureflow import BadInput
-from measureflow.claims import check, claim, find
+from measureflow.claims import check, claim
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 
@@ -235,11 +235,3 @@ def test_a_claim_of_your_own_field_checks_like_the_librarys():
         return np.tanh(t / 2 + np.arctanh(start))
 
     assert mf.check("my notes")[0].verdict == "consistent"
-
-
-def test_what_is_found_does_not_depend_on_the_number_of_workers():
-    claims = [toy(near=lost_exponent), *find("V6"), *find("V13")]
-    one, two = (check(claims, seed=3, workers=workers) for workers in (1, 2))
-    assert [(r.id, r.verdict, r.measured, r.deviation) for r in one] == [
-        (r.id, r.verdict, r.measured, r.deviation) for r in two
-    ]

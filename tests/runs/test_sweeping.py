@@ -145,7 +145,7 @@ def test_ctrl_c_keeps_what_is_finished(monkeypatch, counted):
 
 
 def test_any_executor_will_do(counted):
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
         assert mf.sweep(BETAS, executor=pool).computed == 3
         assert mf.sweep(BETAS, executor=pool).computed == 3, "it is still open"
     with pytest.raises(mf.BadInput, match=r"give a concurrent.futures.Executor or a Dask client"):
@@ -159,7 +159,7 @@ def test_any_executor_will_do(counted):
 @pytest.mark.filterwarnings("default")  # those of Dask are Dask's
 def test_a_dask_cluster_of_two_workers_gives_the_same_numbers():
     distributed = pytest.importorskip("distributed")
-    options = {"n_workers": 2, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         assert len(client.scheduler_info()["workers"]) == 2
         diagram = mf.sweep(BETAS, executor=client)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -33,7 +31,6 @@ def check(
     tier: str = "smoke",
     seed: int = 0,
     progress: Callable[[int, int, str], Any] | None = None,
-    workers: int = 1,
 ) -> Results:
     """Check claims on random instances and return their verdicts.
 
@@ -46,7 +43,6 @@ def check(
 
     Other arguments:
         progress: called as `progress(done, total, title)` before each claim and once at the end.
-        workers: claims that are checked at a time. What is found does not depend on it; each one's seconds do.
 
     Raises:
         BadInput: nothing goes by a name (the nearest are given), an unknown tier, or a seed that is none.
@@ -58,37 +54,15 @@ def check(
     """
     as_key(seed)
     claims = chosen(wanted, tier)
-    lock, done = threading.Lock(), 0
-
-    def one(claim: Claim) -> Result:
-        nonlocal done
-        with lock:
-            if progress is not None:
-                progress(done, len(claims), claim.title)
-        result = examine(claim, tier=tier, seed=seed)
+    results = []
+    for done, claim in enumerate(claims):
+        if progress is not None:
+            progress(done, len(claims), claim.title)
+        results.append(examine(claim, tier=tier, seed=seed))
         let_go()
-        with lock:
-            done += 1
-        return result
-
-    results = list(map(one, claims)) if workers == 1 else at_a_time(one, claims, workers)
     if progress is not None:
         progress(len(claims), len(claims), "")
     return Results(results)
-
-
-def at_a_time(one: Callable[[Claim], Result], claims: list[Claim], workers: int) -> list[Result]:
-    """Return the results of several threads, in the order of the claims; Ctrl-C drops what has not begun.
-
-    Most of the time goes into compiled programs and their compiler, which leave the interpreter free.
-    """
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = [pool.submit(one, claim) for claim in claims]
-        try:
-            return [future.result() for future in waiting]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def chosen(wanted: Any, tier: str) -> list[Claim]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from typing import Any
 
 from measureflow.cli.parser import Parser, whole
@@ -43,9 +42,7 @@ def run(options: argparse.Namespace) -> int:
         return list_coverage(options.json)
     as_key(options.seed)  # said before any work starts
     with bar("claims") as progress:
-        results = mf.check(
-            options.ids or None, tier=options.tier, seed=options.seed, progress=progress, workers=os.cpu_count() or 1
-        )
+        results = mf.check(options.ids or None, tier=options.tier, seed=options.seed, progress=progress)
     if options.json:
         print(json.dumps([entry(result) for result in results], indent=2))
     else:

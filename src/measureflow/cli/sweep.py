@@ -36,8 +36,8 @@ def configure(parser: Parser) -> None:
     parser.add_argument("recipe", metavar="RECIPE.toml", help="recipe file (.toml or .json)")
     parser.add_argument("--out", metavar="DIR", default="sweep", help="folder of the results (default sweep); goes on")
     parser.add_argument("--executor", default="processes", metavar="E",
-                        help="processes (default), threads or dask")  # fmt: skip
-    parser.add_argument("--workers", type=whole, metavar="W", help="processes or threads (default: one per processor)")
+                        help="processes (default) or dask")  # fmt: skip
+    parser.add_argument("--workers", type=whole, metavar="W", help="processes (default: one per processor)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster, such as tcp://host:8786")
     parser.add_argument("--json", action="store_true", help="print what was done, with a row per cell, as JSON")
     parser.set_defaults(run=run)
@@ -47,10 +47,9 @@ def run(options: argparse.Namespace) -> int:
     """Sweep; a failed cell makes the exit code 1."""
     from measureflow.errors import BadInput
     from measureflow.runs import Sweep, dask_executor, sweep
-    from measureflow.runs.executors import KINDS
 
-    if options.executor not in (*KINDS, "dask"):
-        raise BadInput(f"--executor is {options.executor!r}; it must be one of processes, threads, dask.")
+    if options.executor not in ("processes", "dask"):
+        raise BadInput(f"--executor is {options.executor!r}; it must be processes or dask.")
     if (options.executor == "dask") != (options.scheduler is not None):
         raise BadInput("--executor dask and --scheduler ADDRESS belong together; give both.")
     if options.workers is not None and options.workers < 1:

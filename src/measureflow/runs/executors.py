@@ -1,4 +1,4 @@
-"""Where cells are computed: processes of this machine, threads, or whatever executor the user brings."""
+"""Where cells are computed: processes of this machine, this one, or whatever executor the user brings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from measureflow.errors import BadInput
 
 __all__ = ["KINDS", "dask_executor", "own_executor", "workers_here"]
 
-#: what `--executor` may name beside dask
-KINDS = ("processes", "threads")
+#: what an executor of this machine may be; several threads of one process may wait for each other in XLA for ever
+KINDS = ("processes", "here")
 
 
 def workers_here() -> int:
@@ -30,7 +30,7 @@ def own_executor(kind: str = "processes", workers: int | None = None, most: int 
     """Give an executor of this machine; when the `with` is left by an error or Ctrl-C, its processes end at once.
 
     Arguments:
-        kind: `"processes"` (new ones, so that nothing of this one is copied) or `"threads"` (of this process).
+        kind: `"processes"` (new ones, so that nothing of this one is copied) or `"here"` (one thread of this process).
         workers: how many; `None` is one for each processor.
         most: no more than this, the number of cells to compute.
 
@@ -38,12 +38,12 @@ def own_executor(kind: str = "processes", workers: int | None = None, most: int 
         BadInput: an unknown kind or no workers.
     """
     if kind not in KINDS:
-        raise BadInput(f"executor is {kind!r}; it must be one of {', '.join(map(repr, (*KINDS, 'dask')))}.")
+        raise BadInput(f"executor is {kind!r}; it must be one of {', '.join(map(repr, KINDS))}.")
     if workers is not None and workers < 1:
         raise BadInput(f"workers is {workers}; there must be at least one.")
     count = max(1, min(workers or workers_here(), most or 1_000_000))
-    if kind == "threads":
-        pool: Executor = concurrent.futures.ThreadPoolExecutor(count)
+    if kind == "here":
+        pool: Executor = concurrent.futures.ThreadPoolExecutor(1)
     else:
         # forked children of a process whose JAX has threads may hang
         spawn = multiprocessing.get_context("spawn")

@@ -48,11 +48,12 @@ def sweep(
     Main arguments:
         recipe: a table of keys or the name of a `.toml` or `.json` file; see `Sweep`.
         out: folder that keeps the cells; `None` keeps them in the result only.
-        executor: any `concurrent.futures.Executor`, or a Dask client. `None` is a pool of new processes, and
-            `"threads"` one of threads. (A script that uses processes needs `if __name__ == "__main__":`.)
+        executor: any `concurrent.futures.Executor` that computes one cell at a time in a process (several threads of
+            one process may wait for each other in XLA for ever), or a Dask client. `None` is a pool of new processes; a
+            script that uses it needs `if __name__ == "__main__":`.
 
     Other arguments:
-        workers: processes or threads of the pool; `None` is one for each processor, and one runs in this process.
+        workers: processes of the pool; `None` is one for each processor, and one runs in this process.
         progress: called as `progress(done, total, what)`.
 
     A cell that cannot be computed is a row with its error. Ctrl-C returns what is finished, with `stopped` set.
@@ -157,7 +158,7 @@ def manifest_text(plan: Sweep) -> str:
 def executor_for(executor: Any, workers: int | None, count: int) -> Any:
     """Give the executor that was asked for; what the user brought stays open."""
     if executor is None and workers == 1:
-        executor = "threads"
+        executor = "here"
     if executor is None or isinstance(executor, str):
         with own_executor(executor or "processes", workers, count) as pool:
             yield pool

@@ -10,7 +10,6 @@
 
 # %%
 import math
-import os
 
 import measureflow as mf
 from measureflow.report import settings, show, table
@@ -20,7 +19,6 @@ results = mf.check(
     tier=now.tier,
     seed=now.seed,
     progress=lambda done, total, title: now.progress(title or "drawn"),
-    workers=os.cpu_count() or 1,
 )
 verdicts = [result.verdict for result in results]
 kinds = {"consistent": "good", "violated": "bad", "inconclusive": "open"}
