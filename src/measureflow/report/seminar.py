@@ -38,6 +38,7 @@ def write_report(
     *,
     seed: int = 0,
     tier: str = "smoke",
+    claims: str = "first",
     model: str | None = None,
     only: list[str] | None = None,
     progress: Callable[[int, int, str], Any] | None = None,
@@ -45,7 +46,7 @@ def write_report(
     """Run the seminar and write `folder/index.html` with its pictures and `folder/report.json`; return the latter.
 
     Arguments:
-        folder: exists already; `seed`, `tier`, `model` are the settings of the chapters.
+        folder: exists already; `seed`, `tier`, `claims`, `model` are the settings of the chapters.
         only: names of the chapters to run; `None` is all.
         progress: called as `progress(done, total, doing)`.
 
@@ -64,7 +65,7 @@ def write_report(
 
         tell("starts")
         start = time.perf_counter()
-        error = run_chapter(name, script, Stage(seed=seed, tier=tier, model=model, page=page, progress=tell))
+        error = run_chapter(name, script, Stage(seed, tier, claims, model, page, tell))
         seconds[name] = round(time.perf_counter() - start, 2)
         if error:
             failed[name] = error
@@ -84,7 +85,7 @@ def write_report(
         "pictures": page.pictures,
         "papers": papers_behind(page.recipes, checked=any("claims" in name for name in scripts)),
     }
-    options = f"--tier {tier} --seed {seed}" + (f" --model {File(model).name}" if model else "")
+    options = f"--tier {tier} --claims {claims} --seed {seed}" + (f" --model {File(model).name}" if model else "")
     page.write(footer=f"measureflow report {options} · {total:.0f} s on {about['device']} · JAX {jax.__version__}")
     (folder / "report.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
     return about

@@ -21,12 +21,13 @@ class Stage:
     """Settings of a run of the chapters, and the page that it fills.
 
     Attributes:
-        seed: draws everything. tier: of the claims. model: folder or name of a checkpoint, or `None`. page: where
-        things are shown. progress: is told what is being done.
+        seed: draws everything. tier: of the claims. claims: `"first"` of each paper or `"all"`. model: folder or name
+        of a checkpoint, or `None`. page: where things are shown. progress: is told what is being done.
     """
 
     seed: int = 0
     tier: str = "smoke"
+    claims: str = "first"
     model: str | None = None
     page: Any = None
     progress: Callable[[str], Any] = lambda doing: None
