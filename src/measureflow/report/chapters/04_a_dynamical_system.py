@@ -41,9 +41,12 @@ print(f"order between the last two: {order:.2f}")
 # ### A measure moves
 #
 # Attention sees its context through sums alone, $\int e^{\beta\langle x,y\rangle}\,y\,\mathrm d\mu(y)$, so the velocity
-# is a map $v(x;\mu)$ of a place and a measure, and infinitely many tokens obey a continuity equation, $\partial_t\mu +
-# \operatorname{div}(\mu\, v(\cdot;\mu)) = 0$. The uniform measure stands still and is unstable: a perturbation of
-# degree $k$ grows like $e^{\lambda_k t}$ with, for the unnormalised model,
+# is a map $v(x;\mu)$ of a place and a measure, and infinitely many tokens obey a continuity equation,
+#
+# $$ \partial_t\mu + \operatorname{div}\bigl(\mu\, v(\cdot;\mu)\bigr) = 0. $$
+#
+# The uniform measure stands still and is unstable: a perturbation of degree $k$ grows like $e^{\lambda_k t}$ with, for
+# the unnormalised model,
 #
 # $$ \lambda_k = \frac{k(k+d-2)\,a_k(\beta)}{\beta} $$
 #
