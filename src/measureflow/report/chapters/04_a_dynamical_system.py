@@ -129,10 +129,13 @@ show(
 # %% [markdown]
 # ### The place of the layer norm
 #
-# A norm after the sum, before the sum, on both sides, on the attention alone: directions then move at $\dot\theta_i =
-# s_i^{-1} P_{\theta_i} A_i$ with another $s_i$ ([arXiv:2510.22026](https://arxiv.org/abs/2510.22026)). All of them end
-# in one cluster; the post-norm exponentially fast, a norm before the attention only like $t^{-2}$, since the residual
-# stream grows and slows the directions down.
+# A norm after the sum, before the sum, on both sides, on the attention alone: directions then move at another speed,
+#
+# $$ \dot\theta_i = s_i^{-1} P_{\theta_i} A_i $$
+#
+# with an $s_i$ of its own for each scheme ([arXiv:2510.22026](https://arxiv.org/abs/2510.22026)). All of them end in one
+# cluster; the post-norm exponentially fast, a norm before the attention only like $t^{-2}$, since the residual stream
+# grows and slows the directions down.
 
 # %%
 show(
