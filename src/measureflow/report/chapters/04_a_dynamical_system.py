@@ -79,11 +79,11 @@ show(
 
 # %%
 show(
-    draw_figure("2410.23228/particles", seed=now.seed),
-    name="particles",
-    kind="png",
-    caption="Particles that start independent and uniform gather where the phase of their fastest Fourier mode says "
-    "(red), long before they have arrived there.",
+    draw_figure("2410.23228/density", seed=now.seed),
+    name="density",
+    caption="A nearly uniform density on the circle at the end of its linear phase: as many peaks as the fastest mode "
+    "has, near the places that its phase says ($\\delta_m$). Dashed: the published first-order scheme, whose own "
+    "diffusion holds the peaks back.",
 )
 
 # %% [markdown]
@@ -133,9 +133,9 @@ show(
 #
 # $$ \dot\theta_i = s_i^{-1} P_{\theta_i} A_i $$
 #
-# with an $s_i$ of its own for each scheme ([arXiv:2510.22026](https://arxiv.org/abs/2510.22026)). All of them end in one
-# cluster; the post-norm exponentially fast, a norm before the attention only like $t^{-2}$, since the residual stream
-# grows and slows the directions down.
+# with an $s_i$ of its own for each scheme ([arXiv:2510.22026](https://arxiv.org/abs/2510.22026)). All of them end in
+# one cluster; the post-norm exponentially fast, a norm before the attention only like $t^{-2}$, since the residual
+# stream grows and slows the directions down.
 
 # %%
 show(
