@@ -55,9 +55,8 @@ def particles_gather_where_the_fastest_mode_says(case: Case) -> Any:
 
     Above, histograms by our error-controlled flow, the published Euler steps of 1e-4 as outlines, and the predicted
     centres delta_m. Below, Fourier modes against their rates k^2 I_k/beta (dashed) and the rates of the paper's
-    notebook, too small by pi (dotted). One sees 3 and 4 clusters; the few particles of the smoke tier fluctuate too much
-    for a linear phase, and gather elsewhere. The seeds are ours: those of the paper belong to
-    another generator.
+    notebook, too small by pi (dotted). One sees 3 and 4 clusters; the few particles of the smoke tier fluctuate too
+    much for a linear phase, and gather elsewhere. The seeds are ours: those of the paper belong to another generator.
     """
     drawing = sheet(11.0, 7.4)
     axes = drawing.subplots(2, 2)
