@@ -89,7 +89,7 @@ def spectrum_along_a_run(case: Case) -> Any:
     right.set_yscale("symlog", linthresh=1e-8)
     for axes in (left, right):
         axes.set(xscale="log", xlabel="time $t$", xlim=(0.1, float(times[-1])))
-    right.set(ylabel="real parts of the eigenvalues of the Jacobian")
+    right.set(ylabel="real parts of the eigenvalues", ylim=(-3.0, 3.0))
     right.legend(loc="upper right")
     caption(drawing, f"arXiv:2410.06833: SA on the circle, {n} uniform tokens, beta = 9")
     return drawing
