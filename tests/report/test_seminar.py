@@ -64,7 +64,7 @@ def test_without_a_model_the_page_says_how_to_get_one(monkeypatch):
 @pytest.mark.timeout(1200)  # two minutes of work, on a machine that may be busy
 def test_the_whole_report_has_its_pictures_and_no_chapter_fails(monkeypatch):
     # the claims have tests of their own: here the first ones stand for all
-    monkeypatch.setattr(mf.claims, "all", lambda: find(["V1", "V6", "V9", "V13"]))
+    monkeypatch.setattr(mf.claims, "all", lambda: find(["V6", "V9", "V13"]))
     about = write_report(folder())
     assert about["failed"] == {}
     assert [*about["chapters"]] == [*chapters()]
