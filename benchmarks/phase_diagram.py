@@ -1,8 +1,9 @@
 """The phase diagram of arXiv:2312.10794, figure 3, P(<x_1, x_2> >= 1 - delta) over beta and t, beside its scheme.
 
-Ours is a vmapped `mf.flow` with error control, one program per dimension; the peer is the scheme of the published
-figures, `x <- N(x + 0.1 A x)` in torch, in float64, on the same clouds. Both errors are against this library at rtol
-1e-11, landing on every saved time. Cells are compared at the peer's own times (multiples of 0.1). Run:
+Ours is `mf.flows.ensemble` with error control, one program per dimension, in a process for each core, as a sweep has
+them; the peer is the scheme of the published figures, `x <- N(x + 0.1 A x)` in torch, in float64, on the same clouds.
+Both errors are against this library at rtol 1e-11, landing on every saved time. Cells are compared at the peer's own
+times (multiples of 0.1). Run:
 
     python benchmarks/phase_diagram.py                  # three betas, all cells measured, errors of both
     python benchmarks/phase_diagram.py --full --picture phase.png
@@ -18,6 +19,7 @@ import multiprocessing
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,10 +36,7 @@ N, DELTA, UNTIL, STEP = 32, 1e-3, 30.0, 0.1
 DIMENSIONS = (2, 8, 128, 512)
 #: 200 checkpoints, moved to the peer's nearest step
 TIMES = np.unique(np.round(np.linspace(0.0, UNTIL, 200) / STEP)) * STEP
-OURS = mf.Adaptive(rtol=1e-6, atol=1e-8, coarsen=False, dense=True)
 SHARP = mf.Adaptive(rtol=1e-11, atol=1e-13, coarsen=False, pair="dopri8")
-#: numbers in one call: not so few that each operation's own cost counts, and what the stages hold stays near the core
-CHUNK_NUMBERS = 1 << 14
 
 
 def overlap(mu: mf.Tokens) -> jax.Array:
@@ -45,26 +44,14 @@ def overlap(mu: mf.Tokens) -> jax.Array:
     return mu.points[0] @ mu.points[1]
 
 
-@functools.cache
-def program(d: int, sharp: bool = False) -> jax.stages.Wrapped:
-    """Return the flow of a chunk of clouds in R^d: overlaps at all times, and the last points."""
-    like, solver = mf.uniform(mf.Sphere(d), n=N, seed=0), SHARP if sharp else OURS
-
-    def one(points: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
-        field = mf.SelfAttention(beta=beta, sum=mf.sums.Products())
-        tokens = like.replace(points=points)
-        span = mf.flows.span_reduction(tokens, field)  # overlaps are those of the tokens in their span
-        short = tokens if span is None else span.lower(tokens)
-        path = mf.flow(short, field, until=UNTIL, save=TIMES, record={"o": overlap}, keep="last", solver=solver)
-        last = path.points[-1] if span is None else span.lift(tokens, path.points[-1]).points
-        return path.recorded["o"], last
-
-    return jax.jit(jax.vmap(one, in_axes=(0, None)))
-
-
-def flowed(points: np.ndarray, beta: float, sharp: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Flow one chunk of clouds."""
-    return jax.tree.map(np.asarray, program(points.shape[-1], sharp)(points, jnp.asarray(beta, float)))
+def flowed(points: np.ndarray, beta: float, sharp: bool = False, keep: bool = False) -> tuple[np.ndarray, Any]:
+    """Flow clouds; return the overlaps at all times, and the last points where asked for."""
+    tokens = jax.vmap(lambda x: mf.Tokens(mf.Sphere(points.shape[-1]), x))(jnp.asarray(points))
+    field = mf.SelfAttention(beta, sum=mf.sums.Products())
+    run = mf.flows.ensemble(
+        tokens, field, save=TIMES, record={"o": overlap}, solver=SHARP if sharp else None, keep=keep
+    )
+    return run.recorded["o"], run.points
 
 
 @functools.cache
@@ -77,18 +64,12 @@ def cores() -> list[ProcessPoolExecutor]:
     return [ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) for _ in range(os.cpu_count() or 1)]
 
 
-def ours(points: np.ndarray, beta: float, sharp: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Flow all clouds, chunk by chunk, on all cores."""
-    size, pools = chunk(points.shape[-1]), cores()
-    chunks = [points[k : k + size] for k in range(0, len(points), size)]
-    waiting = [pools[k % len(pools)].submit(flowed, some, beta, sharp) for k, some in enumerate(chunks)]
-    out = [one.result() for one in waiting]
-    return np.concatenate([overlaps for overlaps, _ in out]), np.concatenate([last for _, last in out])
-
-
-def chunk(d: int) -> int:
-    """Return how many clouds run in one call."""
-    return min(128, CHUNK_NUMBERS // (N * min(d, N)))
+def ours(points: np.ndarray, beta: float, sharp: bool = False, keep: bool = False) -> tuple[np.ndarray, Any]:
+    """Flow all clouds, an equal part on each core."""
+    parts = np.array_split(points, len(cores()))
+    waiting = [core.submit(flowed, part, beta, sharp, keep) for core, part in zip(cores(), parts, strict=True)]
+    overlaps, last = zip(*[one.result() for one in waiting], strict=True)
+    return np.concatenate(overlaps), np.concatenate(last) if keep else None
 
 
 def theirs(points: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
@@ -149,11 +130,10 @@ def main() -> None:
     total = np.zeros(4)
     for d in DIMENSIONS:
         points, tick = clouds(d, options.replicas), time.perf_counter()
-        for warmed in [core.submit(flowed, points[: chunk(d)], 1.0) for core in cores()]:
-            warmed.result()
+        ours(points, 1.0, keep=not options.no_errors)
         print(f"d = {d}: compiled and ran once in {time.perf_counter() - tick:.1f} s")
         for beta in betas:
-            a = timed(ours, points, beta)
+            a = timed(ours, points, beta, False, not options.no_errors)
             grid[d].append(probability(a[0]))
             line = f"  beta {beta:4.2f}: ours {a[2]:6.2f} ({a[3]:6.2f}) s"
             b = timed(theirs, points, beta) if torch is not None else None
@@ -161,7 +141,7 @@ def main() -> None:
                 total += (a[2], a[3], b[2], b[3])
                 line += f", fixed steps {b[2]:6.2f} ({b[3]:6.2f}) s"
             if not options.no_errors:
-                exact = ours(points, beta, sharp=True)
+                exact = ours(points, beta, sharp=True, keep=True)
                 for name, run in (("ours", a), ("fixed steps", b)):
                     if run is not None:
                         token, cell = errors(run, exact)

@@ -19,8 +19,8 @@ def test_claim_is_consistent_and_other_draws_compile_nothing(claim, compilations
     result = mf.check(claim, seed=11)[0]
     assert result.verdict == "consistent", str(result)
     compilations.clear()
-    again = examine(claim, seed=12, draws=1, mutations=False)
-    assert again.verdict in ("consistent", "inconclusive"), str(again)
+    again = examine(claim, seed=12, draws=1)
+    assert again.verdict == "consistent", str(again)
     assert compilations == []
 
 
@@ -40,7 +40,8 @@ def test_the_first_twelve_predictions_are_covered():
 def test_claim_says_what_and_where_and_rejects_something(claim):
     assert claim.statement
     assert claim.item
-    assert claim.mutations
+    assert claim.covers
+    assert len(claim.mutations) >= 2
     assert bibliography.entry(claim.paper)
 
 

@@ -37,6 +37,14 @@ def test_clouds_move_as_each_would_alone_whatever_the_chunk(monkeypatch):
     np.testing.assert_allclose(parts.recorded["overlap"], whole.recorded["overlap"], atol=1e-13)
 
 
+def test_last_points_are_those_of_each_cloud_in_its_own_space():
+    tokens, field = clouds(5, 3, 6), mf.SelfAttention(2.0)
+    assert mf.flows.ensemble(tokens, field, save=TIMES, record="overlap").points is None
+    kept = mf.flows.ensemble(tokens, field, save=TIMES, record="overlap", keep=True).points
+    alone = mf.flow(jax.tree.map(lambda leaf: leaf[4], tokens), field, until=3.0, solver=mf.Adaptive(1e-9, 1e-11))
+    np.testing.assert_allclose(kept[4], alone.points[-1], atol=1e-5)
+
+
 def test_each_cloud_may_have_a_field_of_its_own():
     tokens, betas = clouds(3, 3, 3), np.array([0.0, 1.0, 5.0])
     fields = jax.vmap(lambda beta: mf.SelfAttention(beta))(betas)

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from measureflow.claims.case import Case, Comparison, Memory, NotApplicable
-from measureflow.claims.claim import TIERS, Claim, Mutation
+from measureflow.claims.claim import TIERS, Claim, Mutation, check_tier
 from measureflow.claims.programs import let_go
 from measureflow.claims.registry import find
 from measureflow.claims.results import Rejection, Result, Results
-from measureflow.errors import BadInput
 from measureflow.measures import as_key
 
 __all__ = ["DRAWS", "check", "examine"]
@@ -67,8 +66,7 @@ def check(
 
 def chosen(wanted: Any, tier: str) -> list[Claim]:
     """Return the claims that are asked for; where none is named, those of the tier and of the cheaper ones."""
-    if tier not in TIERS:
-        raise BadInput(f"check: tier is {tier!r}; it is one of {', '.join(map(repr, TIERS))}.")
+    check_tier("check", tier)
     claims = find(wanted)
     if wanted is not None:
         return claims

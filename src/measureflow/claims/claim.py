@@ -12,12 +12,18 @@ from measureflow.claims.case import Case
 from measureflow.claims.registry import register
 from measureflow.errors import BadInput
 
-__all__ = ["STATUSES", "TIERS", "Claim", "Mutation", "claim"]
+__all__ = ["STATUSES", "TIERS", "Claim", "Mutation", "check_tier", "claim"]
 
 TIERS = ("smoke", "standard", "full")
 STATUSES = ("theorem", "derived", "conjecture", "numerical", "erratum")
 
 Part = Callable[..., Any]
+
+
+def check_tier(verb: str, tier: Any) -> None:
+    """Raise `BadInput` where a tier is none."""
+    if tier not in TIERS:
+        raise BadInput(f"{verb}: tier is {tier!r}; it is one of {', '.join(map(repr, TIERS))}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,8 +152,7 @@ def claim(
         >>> mf.check(two_tokens_without_temperature)[0].verdict
         'consistent'
     """
-    if tier not in TIERS:
-        raise BadInput(f"claim: tier is {tier!r}; it is one of {', '.join(map(repr, TIERS))}.")
+    check_tier("claim", tier)
     if status not in STATUSES:
         raise BadInput(f"claim: status is {status!r}; it is one of {', '.join(map(repr, STATUSES))}.")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from measureflow.claims.case import Case
-from measureflow.claims.claim import TIERS
+from measureflow.claims.claim import TIERS, check_tier
 from measureflow.claims.programs import let_go
 from measureflow.claims.registry import Shelf
 from measureflow.claims.results import plain
@@ -168,8 +168,7 @@ def explore(
         BadInput: nothing goes by a name (the nearest are given), an unknown tier, or a seed that is none.
     """
     as_key(seed)
-    if tier not in TIERS:
-        raise BadInput(f"explore: tier is {tier!r}; it is one of {', '.join(map(repr, TIERS))}.")
+    check_tier("explore", tier)
     chosen = SHELF.find(wanted)
     findings = []
     for done, one in enumerate(chosen):

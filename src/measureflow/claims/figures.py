@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from measureflow.claims.case import Case
-from measureflow.claims.claim import TIERS
+from measureflow.claims.claim import check_tier
 from measureflow.claims.registry import Shelf
 from measureflow.errors import BadInput
 from measureflow.measures import as_key
@@ -140,8 +140,7 @@ def draw_figure(
         BadInput: no single figure goes by that name, an unknown tier, a seed that is none, a file that cannot be.
     """
     as_key(seed)
-    if tier not in TIERS:
-        raise BadInput(f"figure: tier is {tier!r}; it is one of {', '.join(map(repr, TIERS))}.")
+    check_tier("figure", tier)
     found = SHELF.find(wanted)
     if len(found) != 1:
         raise BadInput(f"figure: {wanted!r} stands for {len(found)} figures; give one of their ids.")

@@ -104,7 +104,7 @@ def spread_of_means(values: Float[np.ndarray, "n"], labels: Int[np.ndarray, "n"]
 
 def leaders(model: Transformer, tokens: Any, layer: int) -> Float[np.ndarray, "n"]:
     """Return how much attention each token receives in a layer (the mean over heads and queries, times n)."""
-    weights = np.asarray(model.sublayers(layer + 1)[2 * layer].weights(tokens.points, tokens))  # type: ignore[attr-defined]
+    weights = np.asarray(model.sublayers(layer + 1)[2 * layer].weights(tokens.points, tokens))  # type: ignore[attr-defined]  (every second one is an Attention)
     return weights.mean(axis=(0, 1)) * tokens.n
 
 

@@ -38,14 +38,13 @@ def configure(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the report; a chapter that failed makes the exit code 1, and the page shows it."""
     import measureflow as mf
-    from measureflow.claims.claim import TIERS
+    from measureflow.claims.claim import check_tier
     from measureflow.errors import BadInput
     from measureflow.measures import as_key
     from measureflow.report import chapters, write_report
     from measureflow.runs import OutputFolder
 
-    if options.tier not in TIERS:
-        raise BadInput(f"--tier is {options.tier!r}; it must be one of {', '.join(TIERS)}.")
+    check_tier("report", options.tier)
     if options.claims not in ("first", "all"):
         raise BadInput(f"--claims is {options.claims!r}; it must be first or all.")
     as_key(options.seed)

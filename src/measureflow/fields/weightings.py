@@ -29,9 +29,9 @@ class Weighting(eqx.Module):
         return True
 
     @property
-    @abc.abstractmethod
     def largest_beta(self) -> float:
-        """The largest logit scale `beta` that the weighting computes without overflow."""
+        """The largest logit scale `beta` that the weighting computes without overflow; most overflow at none."""
+        return float("inf")
 
     @abc.abstractmethod
     def __call__(
@@ -46,11 +46,6 @@ class Weighting(eqx.Module):
 
 class Softmax(Weighting):
     r"""$w_j = a_j e^{\ell_j} / \sum_k a_k e^{\ell_k}$, the largest logit taken out first. Rows sum to 1."""
-
-    @property
-    def largest_beta(self) -> float:
-        """No beta is too large: the largest logit is taken out."""
-        return float("inf")
 
     def __call__(
         self,
@@ -130,11 +125,6 @@ class Hardmax(Weighting):
         """The weights jump where the largest logit changes hands."""
         return False
 
-    @property
-    def largest_beta(self) -> float:
-        """No beta is too large."""
-        return float("inf")
-
     def __call__(
         self,
         logits: Float[Array, "m n"],
@@ -162,11 +152,6 @@ class Linear(Weighting):
     def temperate(self) -> bool:
         """Beta is a factor and may be left out."""
         return False
-
-    @property
-    def largest_beta(self) -> float:
-        """No beta is too large."""
-        return float("inf")
 
     def __call__(
         self,

@@ -64,7 +64,7 @@ class CtrlC:
     """
 
     def __init__(self) -> None:
-        self.asked: bool | int = False
+        self.asked = False
 
     def __enter__(self) -> CtrlC:
         main = threading.current_thread() is threading.main_thread()
@@ -115,7 +115,8 @@ def reach(log: Log, target: float, bar: Progress, ctrl_c: CtrlC) -> int:
     attempts = 0
     while True:
         if log.shared:
-            log.budget, ctrl_c.asked = agreed(log.budget, ctrl_c.asked)
+            log.budget, asked = agreed(log.budget, ctrl_c.asked)
+            ctrl_c.asked = bool(asked)
         ctrl_c.check()
         before, tick = log.attempts, time.perf_counter()
         log.look_at_sums()

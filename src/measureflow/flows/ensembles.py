@@ -36,15 +36,24 @@ class Ensemble:
         times: the saved times.
         recorded: by name, an array with the clouds along its first axis and the times along its second.
         resolved: which clouds were followed to the last time; what is recorded of the others is not to be trusted.
+        points: `(r, n, d)` of the last time, where they were asked for.
     """
 
     times: Float[np.ndarray, "s"]
     recorded: dict[str, np.ndarray]
     resolved: Bool[np.ndarray, "r"]
+    points: Float[np.ndarray, "r n d"] | None = None
 
 
 def ensemble(
-    tokens: Tokens, field: Field, *, save: Any, record: Any, solver: Adaptive | None = None, varies: bool = False
+    tokens: Tokens,
+    field: Field,
+    *,
+    save: Any,
+    record: Any,
+    solver: Adaptive | None = None,
+    varies: bool = False,
+    keep: bool = False,
 ) -> Ensemble:
     r"""Move r clouds independently, $\dot x_i = v(x_i; \mu)$ for each, and record observables of each.
 
@@ -59,6 +68,7 @@ def ensemble(
 
     Other arguments:
         solver: `None` is rtol 1e-6, enough for probabilities of a thousand clouds, without coarsening.
+        keep: whether to return the points of the last time, in the clouds' own space.
 
     Raises:
         BadInput: tokens without that axis, no saved time or nothing to record.
@@ -79,16 +89,16 @@ def ensemble(
         raise BadInput("ensemble: record= is empty; name what is to be seen, such as 'overlap'.")
     solver = Adaptive(rtol=1e-6, atol=1e-8, coarsen=False, dense=True) if solver is None else solver
     count, size = tokens.points.shape[0], clouds_at_once(*tokens.points.shape)
-    seen: list[tuple[dict[str, np.ndarray], np.ndarray]] = []
+    seen: list[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray | None]] = []
     for first in range(0, count, size):
         # the last chunk is filled up, so that it runs by the same program
         rows = np.minimum(np.arange(first, first + size), count - 1)
         part = jax.tree.map(lambda leaf, rows=rows: leaf[rows], (tokens, field) if varies else tokens)
         chunk, own = part if varies else (part, field)
-        found = moved(chunk, own, jnp.asarray(times), recorders, solver, varies)
+        found = moved(chunk, own, jnp.asarray(times), recorders, solver, varies, keep)
         seen.append(jax.tree.map(lambda leaf, left=count - first: np.asarray(leaf)[:left], found))
-    recorded = {one.name: np.concatenate([values[one.name] for values, _ in seen]) for one in recorders}
-    return Ensemble(times, recorded, np.concatenate([resolved for _, resolved in seen]))
+    recorded, resolved, points = jax.tree.map(lambda *parts: np.concatenate(parts), *seen)
+    return Ensemble(times, recorded, resolved, points)
 
 
 def clouds_at_once(count: int, n: int, d: int) -> int:
@@ -99,15 +109,17 @@ def clouds_at_once(count: int, n: int, d: int) -> int:
 
 @eqx.filter_jit
 def moved(
-    tokens: Tokens, field: Field, times: Any, recorders: Recorders, solver: Adaptive, varies: bool
-) -> tuple[dict[str, Any], Any]:
-    """Move a chunk of clouds; return what was recorded and which were resolved."""
+    tokens: Tokens, field: Field, times: Any, recorders: Recorders, solver: Adaptive, varies: bool, keep: bool
+) -> tuple[dict[str, Any], Any, Any]:
+    """Move a chunk of clouds; return what was recorded, which were resolved, and where they are where asked for."""
     record = {recorder.name: recorder.observable for recorder in recorders}
 
-    def one(tokens: Tokens, field: Field) -> tuple[dict[str, Any], Any]:
+    def one(tokens: Tokens, field: Field) -> tuple[dict[str, Any], Any, Any]:
         span = span_reduction(tokens, field)
         short = tokens if span is None else span.lower(tokens)
         path = flow(short, field, until=times[-1], save=times, record=record, keep="last", solver=solver)
-        return path.recorded, path.code == steps.RUNNING
+        last = path.points[-1]
+        lifted = last if span is None else span.lift(tokens, last).points
+        return path.recorded, path.code == steps.RUNNING, lifted if keep else None
 
     return jax.vmap(one, in_axes=(0, 0 if varies else None))(tokens, field)

@@ -20,7 +20,7 @@ from measureflow.flows.hosts import gathered, spans_hosts
 from measureflow.flows.layers import check_field, checked_normalisation
 from measureflow.flows.mean_field import flow_of_density
 from measureflow.flows.memory import check_memory
-from measureflow.flows.noisy import Splitting, as_noise
+from measureflow.flows.noisy import Noise, Splitting, as_noise
 from measureflow.flows.plan import Plan
 from measureflow.flows.record import as_recorders, check_recorders, kept_indices
 from measureflow.flows.reduction import span_reduction
@@ -91,15 +91,11 @@ def flow(
         >>> path.status, int(path.clusters[-1])
         ('stationary', 1)
     """
-    if isinstance(tokens, Gaussian):
+    wanted = {"until": until, "save": save, "record": record, "keep": keep}
+    if isinstance(tokens, (Gaussian, Density)):
         others = {"normalisation": normalisation, "noise": noise, "seed": seed, "store": store, "progress": progress}
-        wanted = {"until": until, "save": save, "solver": solver, "record": record, "keep": keep}
-        return gaussian_flow(tokens, field, **wanted, **others)
-    if isinstance(tokens, Density):
-        return flow_of_density(
-            tokens, field, until=until, normalisation=normalisation, solver=solver, save=save, record=record, keep=keep,
-            noise=noise, seed=seed, store=store, progress=progress,
-        )  # fmt: skip
+        closed = gaussian_flow if isinstance(tokens, Gaussian) else flow_of_density
+        return closed(tokens, field, solver=solver, **wanted, **others)
     shaking = as_noise(noise, seed)
     tokens, field, solver = checked(tokens, field, solver, normalisation, shaking is not None)
     if is_traced(tokens, field, solver, until, save, shaking):
@@ -110,6 +106,28 @@ def flow(
         raise BadInput(
             f"flow: a noisy run has no moment at which {until!r} is met once for all; give until= as a time."
         )
+    plan = planned(tokens, field, solver, shaking, **wanted, store=store, reduce=reduce)
+    path = drive(plan, progress)
+    if not isinstance(solver, Adaptive):
+        return path
+    again = functools.partial(run_again, plan.tokens, field, until=until, solver=solver, save=plan.times, reduce=reduce)
+    return dataclasses.replace(path, again=again)
+
+
+def planned(
+    tokens: Tokens,
+    field: Field,
+    solver: Adaptive | Splitting,
+    shaking: Noise | None,
+    *,
+    until: Any,
+    save: Any,
+    record: Any,
+    keep: Any,
+    store: str | os.PathLike[str] | None,
+    reduce: bool,
+) -> Plan:
+    """Return the plan of a run on the host, or raise `BadInput` where it cannot be carried out."""
     spread, tokens = tokens, gathered(tokens)  # what the host looks at, it has; the device keeps its share
     if store is not None and spans_hosts(spread):
         raise BadInput("flow: the tokens lie on several hosts, where there is no store=; use path.save after the run.")
@@ -138,7 +156,7 @@ def flow(
         **({} if shaking is None else {"noise": shaking.intensity, "key": fingerprint(shaking.key)}),
     )
     coarsens = isinstance(solver, Adaptive) and solver.coarsen and may_coarsen(gathered(bare), field)
-    plan = Plan(
+    return Plan(
         problem=Problem(bare, field, solver, condition, sign, coarsens, shaking),
         tokens=tokens,
         span=span,
@@ -151,11 +169,6 @@ def flow(
         recipe=recipe,
         store=store,
     )
-    path = drive(plan, progress)
-    if not isinstance(solver, Adaptive):
-        return path
-    again = functools.partial(run_again, tokens, field, until=until, solver=solver, save=times, reduce=reduce)
-    return dataclasses.replace(path, again=again)
 
 
 def run_again(tokens: Tokens, field: Field, sharpened: float, *, solver: Adaptive, **options: Any) -> Path:

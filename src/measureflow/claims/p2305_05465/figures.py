@@ -46,7 +46,7 @@ def frozen_steps(points: np.ndarray, field: mf.RescaledAttention, until: float) 
     states, mu = [z], mf.Tokens(mf.Euclidean(points.shape[1]), points)
     for k in range(round(until / STEP)):
         held = np.asarray(weights_at(field, np.asarray(k * STEP), mu.replace(points=z)))
-        move = lambda y, held=held: (held @ y - y) @ value.T  # noqa: E731
+        move = lambda y, held=held: (held @ y - y) @ value.T  # noqa: E731  (bound in the loop)
         a = move(z)
         b = move(z + 0.5 * STEP * a)
         c = move(z + 0.5 * STEP * b)

@@ -217,6 +217,7 @@ TABLE = {
 @claim(
     "2312.10794",
     "figure 3, values of its cells",
+    covers=["3.6"],
     status="numerical",
     tier="standard",
     states=lambda points, beta, times: stepped(points, beta, times, scheme="rk4"),

@@ -104,10 +104,11 @@ def collapse(case: Case, ax: Any) -> Any:
     times = np.geomspace(1e-2, left, 120)
     for name, weighting, style in (("SA", "softmax", "-"), ("USA*", Unnormalised(shifted=True), ":")):
         points = seen(case, tokens, mf.SelfAttention(beta, weighting=weighting), times)
-        ax.loglog(times, np.maximum(within_caps(points, cap), 1e-18), style, color="0.1", label=name)
+        apart = within_caps(points, cap)
+        ax.loglog(times, np.where(apart > 1e-18, apart, np.nan), style, color="0.1", label=name)  # joined from there on
     ax.hlines(case.statement.spread(rate, beta), collapsed, left, colors="0.5", linestyles="--", label="theorem")
     ax.set(xlabel="time $t$", ylabel="largest $|x_i-x_j|^2$ in a cap", title=rf"$\beta={beta:.1f}$")
-    ax.legend()
+    ax.legend(loc="lower left")
     return ax
 
 

@@ -28,6 +28,7 @@ def rates_of(tokens: mf.Tokens, beta: float) -> np.ndarray:
 @claim(
     "2410.06833",
     "section 3, linearisation on a plateau",
+    covers=["1.8"],
     status="derived",
     states={"rate": lambda masses: 1.0, "slow": lambda clusters: clusters},
     id="2410.06833/spectrum",

@@ -286,7 +286,8 @@ def uniform_tokens_start_slowly_unless_outputs_are_normalised(case: Case) -> Non
         measured = np.sqrt(np.mean((across / theory.speed_factor(name, size=size, alpha=alpha)) ** 2))
         predicted = case.statement.speed(scheme=name, n=MANY, d=WIDE, beta=beta, alpha=alpha)
         because = (
-            "the tokens' mean, to which all are drawn, has a length with relative fluctuations of 1/sqrt(2 d) = 3 %"
+            "the tokens' mean, to which all are drawn, has a length with relative fluctuations of 1/sqrt(2 d) = 3 %, "
+            "of which half of the tolerance is four"
         )
         case.compare(np.log(measured), np.log(predicted), within=0.25, because=because, name=f"log of speed, {name}")
 
