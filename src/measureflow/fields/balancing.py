@@ -108,11 +108,8 @@ def balanced(
 
         def damped() -> tuple[Array, Array, Array]:
             new = 0.5 * (g + row)
-            return (
-                new,
-                new,
-                2.0 * (g - row),
-            )  # once softmax has made the rows exact, columns are off by up to twice that
+            # once softmax has made the rows exact, columns are off by up to twice what rows were
+            return new, new, 2.0 * (g - row)
 
         def alternated() -> tuple[Array, Array, Array]:
             new = -means_near(across, row, masses, -g, near & is_near(row - f))

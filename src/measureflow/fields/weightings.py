@@ -178,10 +178,10 @@ class Linear(Weighting):
 class Sinkhorn(Weighting):
     r"""$w_j = a_j e^{\ell_j + g_j} / \sum_k a_k e^{\ell_k + g_k}$ with g such that $\sum_i a_i w_{ij} = a_j$.
 
-    Doubly stochastic attention: g is found on the measure itself by Sinkhorn's iteration, on logarithms. Rows sum to 1 at every query, on the
-    support and off it; the columns of the support to `tolerance`. Adding $u(x) + w(y)$ to the logits changes nothing. A
-    triangular matrix of this kind is the identity, so there is no causal mask. Where `iterations` says so, the
-    published models are meant, whose half steps end after a fixed number: 1 is softmax.
+    Doubly stochastic attention: g is found on the measure itself by Sinkhorn's iteration, on logarithms. Rows sum to 1
+    at every query, on the support and off it; the columns of the support to `tolerance`. Adding $u(x) + w(y)$ to the
+    logits changes nothing. A triangular matrix of this kind is the identity, so there is no causal mask. Where
+    `iterations` says so, the published models are meant, whose half steps end after a fixed number: 1 is softmax.
 
     Derivatives are those of the solution, by the implicit function theorem; of a fixed number of half steps they are
     exact, through both potentials. Memory is quadratic in the number of tokens.
