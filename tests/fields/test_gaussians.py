@@ -93,11 +93,13 @@ def test_sinkhorn_attention_needs_no_inverse():
 
 @pytest.mark.parametrize("cov", [np.asarray(LAW.cov), np.outer([1.0, 2.0], [1.0, 2.0]), np.eye(2)])
 def test_conditional_covariance_solves_its_equation_and_has_a_derivative(cov):
-    reach = FORM @ cov @ FORM.T
-    found = np.asarray(sinkhorn_conditional(cov, reach))
-    np.testing.assert_allclose(found + found @ reach @ found, cov, rtol=0, atol=1e-14)
-    moved = np.array([[0.3, -0.1], [-0.1, 0.4]])
-    _, slope = jax.jvp(sinkhorn_conditional, (cov, reach), (moved, 2 * moved))
+    def left(found: np.ndarray, cov: np.ndarray, form: np.ndarray) -> np.ndarray:
+        return found + found @ form @ cov @ form.T @ found
+
+    found = np.asarray(sinkhorn_conditional(cov, FORM))
+    np.testing.assert_allclose(left(found, cov, FORM), cov, rtol=0, atol=1e-14)
+    moved, turned = np.array([[0.3, -0.1], [-0.1, 0.4]]), np.array([[0.2, 0.7], [-0.5, 0.1]])
+    _, slope = jax.jvp(sinkhorn_conditional, (cov, FORM), (moved, turned))
     there = found + 1e-6 * np.asarray(slope)  # solves the equation to second order
-    left = there + there @ (reach + 2e-6 * moved) @ there
-    np.testing.assert_allclose(left, cov + 1e-6 * moved, rtol=0, atol=1e-9)
+    found = left(there, cov + 1e-6 * moved, FORM + 1e-6 * turned)
+    np.testing.assert_allclose(found, cov + 1e-6 * moved, rtol=0, atol=1e-9)

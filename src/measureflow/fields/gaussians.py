@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.matrices import Matrix, full
 from measureflow.fields.scores import L2, Dot
-from measureflow.fields.weightings import Linear, Softmax
+from measureflow.fields.weightings import Interim, Linear, Softmax
 from measureflow.measures import Gaussian
 
 __all__ = ["attention_on_gaussian", "sinkhorn_conditional"]
@@ -66,7 +66,7 @@ def sinkhorn_to_products(mu: Gaussian, beta: Array, query: Array, key: Array, va
     nothing to invert. See `sinkhorn_conditional`.
     """
     form = beta * key.T @ query
-    slope = value @ sinkhorn_conditional(mu.cov, form @ mu.cov @ form.T) @ form
+    slope = value @ sinkhorn_conditional(mu.cov, form) @ form
     return value @ mu.mean - slope @ mu.mean, slope
 
 
@@ -76,28 +76,30 @@ def sinkhorn_to_distances(mu: Gaussian, beta: Array, query: Array, key: Array, v
 
 
 @jax.custom_jvp
-def sinkhorn_conditional(cov: Float[Array, "d d"], reach: Float[Array, "d d"]) -> Float[Array, "d d"]:
-    r"""Return $G = S\,h(NS)$ with $h(x) = 2/(1 + \sqrt{1 + 4x})$: the root of $G + GNG = S$ that is positive.
+def sinkhorn_conditional(cov: Float[Array, "d d"], form: Float[Array, "d d"]) -> Float[Array, "d d"]:
+    r"""Return $G = S\,h(NS)$ with $N = ASA^T$ and $h(x) = 2/(1 + \sqrt{1 + 4x})$: the positive root of $G + GNG = S$.
 
-    With $N = ASA^T$ it is the covariance of y given x under the coupling of $N(m, S)$ with itself that maximises
-    $E\langle y, Ax\rangle$ less relative entropy. Of a root $S = LL^T$ and $L^TNL = W\phi^2W^T$ it is
-    $G = LW\,h(\phi^2)\,W^TL^T$, where S may be singular. The derivative solves
-    $\dot G + \dot G NG + GN\dot G = \dot S - G\dot NG$ and knows no coinciding eigenvalues.
+    It is the covariance of y given x under the coupling of $N(m, S)$ with itself that maximises $E\langle y, Ax\rangle$
+    less relative entropy. Of a root $S = LL^T$ and $L^TA^TL = U\phi W^T$ it is $G = LW\,h(\phi^2)\,W^TL^T$, where S and
+    A may be singular. The derivative solves $\dot G + \dot G NG + GN\dot G = \dot S - G\dot NG$: singular values may
+    coincide.
 
     Derived from [arXiv:2501.18322](https://arxiv.org/abs/2501.18322).
     """
     values, vectors = jnp.linalg.eigh(cov)
     root = vectors * jnp.sqrt(jnp.maximum(values, 0.0))
-    squares, axes = jnp.linalg.eigh(root.T @ reach @ root)
-    turned = root @ axes
-    return turned * (2.0 / (1.0 + jnp.sqrt(1.0 + 4.0 * jnp.maximum(squares, 0.0)))) @ turned.T
+    _, phi, axes = jnp.linalg.svd(root.T @ form.T @ root)
+    turned = root @ axes.T
+    return turned * (2.0 / (1.0 + jnp.sqrt(1.0 + 4.0 * phi**2))) @ turned.T
 
 
 @sinkhorn_conditional.defjvp
 def sinkhorn_conditional_along(primals: Any, tangents: Any) -> tuple[Array, Array]:
     """Return G and its derivative, from the linear equation that the derivative solves."""
-    (cov, reach), (cov_dot, reach_dot) = primals, tangents
-    found = sinkhorn_conditional(cov, reach)
+    (cov, form), (cov_dot, form_dot) = primals, tangents
+    found = sinkhorn_conditional(cov, form)
+    half = form_dot @ cov @ form.T
+    reach, reach_dot = form @ cov @ form.T, half + half.T + form @ cov_dot @ form.T
     both, one = found @ reach, jnp.eye(cov.shape[0])
     operator = jnp.kron(one, one) + jnp.kron(one, both) + jnp.kron(both, one)
     moved = jnp.linalg.solve(operator, (cov_dot - found @ reach_dot @ found).ravel())
@@ -108,4 +110,5 @@ CLOSED = {
     (Softmax, Dot): softmax_to_products,
     (Softmax, L2): softmax_to_distances,
     (Linear, Dot): linear_to_products,
+    (Interim, Dot): sinkhorn_to_products,
 }

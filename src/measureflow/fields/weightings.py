@@ -176,3 +176,7 @@ def as_weighting(weighting: str | Weighting) -> Weighting:
     raise BadInput(
         f"weighting is {weighting!r}; it must be one of {', '.join(map(repr, NAMED))} or an mf.fields.Weighting object."
     )
+
+
+class Interim(Softmax):
+    """Interim."""

@@ -37,6 +37,7 @@ from measureflow.theory.gaussian_laws import (
     mean_under_sinkhorn_attention,
     sinkhorn_coupling_of_gaussian,
     sinkhorn_gamma,
+    slope_of_gaussian,
     variance_of_gaussian,
 )
 from measureflow.theory.gaussians import (
@@ -206,6 +207,7 @@ __all__ = [
     "selected_peaks",
     "sinkhorn_coupling_of_gaussian",
     "sinkhorn_gamma",
+    "slope_of_gaussian",
     "span_coordinates",
     "spectra_of_heads",
     "speed_factor",

@@ -17,6 +17,7 @@ __all__ = [
     "mean_under_sinkhorn_attention",
     "sinkhorn_coupling_of_gaussian",
     "sinkhorn_gamma",
+    "slope_of_gaussian",
     "variance_of_gaussian",
 ]
 
@@ -123,6 +124,32 @@ def sinkhorn_coupling_of_gaussian(cov: Any, form: Any) -> Float[np.ndarray, "d d
     root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     left, phi, right = np.linalg.svd(root @ form.T @ root)
     return root @ (left * sinkhorn_gamma(phi)) @ right @ root
+
+
+def slope_of_gaussian(
+    cov: Any, *, query: Any, key: Any, value: Any, beta: float = 1.0, attention: str = "softmax"
+) -> Float[np.ndarray, "d d"]:
+    r"""Return the slope `B` of the affine velocity of a centred Gaussian, $\dot S = BS + SB^T$, with $A = \beta K^TQ$.
+
+    - softmax: $VSA$;
+    - l2: $2V(I + 2\beta SK^TK)^{-1}SA$, where beta multiplies both terms of $-\beta|Qx - Ky|^2$;
+    - sinkhorn: $VC^TS^{-1}$ with the coupling C, for an invertible S.
+
+    Source: [arXiv:2501.18322](https://arxiv.org/abs/2501.18322).
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.slope_of_gaussian([[2.0]], query=[[1.0]], key=[[0.5]], value=[[1.0]], attention="l2").tolist()
+        [[1.0]]
+    """
+    cov, query, key, value = (np.asarray(one, float) for one in (cov, query, key, value))
+    form, attention = beta * key.T @ query, as_model(attention, LAWS)
+    if attention == "softmax":
+        return value @ cov @ form
+    if attention == "l2":
+        drawn = np.eye(len(cov)) + 2.0 * beta * cov @ key.T @ key
+        return 2.0 * value @ np.linalg.solve(drawn, cov @ form)
+    return value @ np.linalg.solve(cov, sinkhorn_coupling_of_gaussian(cov, form)).T
 
 
 def mean_under_sinkhorn_attention(times: Any, mean: Any, value: Any) -> Float[np.ndarray, "*s d"]:
