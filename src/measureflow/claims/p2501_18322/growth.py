@@ -152,7 +152,7 @@ def reach(times: Any, start: float, value: Any) -> Any:
     id="2501.18322/T15-particles",
 )
 def particles_never_explode(case: Case) -> None:
-    """Tokens stay within R_0 e^{|V| t} under softmax attention, also where the Gaussian of their moments has exploded."""
+    """Tokens stay within R_0 e^{|V| t} under softmax attention, also where the Gaussian of their moments explodes."""
     query, _ = attracting(case)
     points = case.generator("tokens").normal(size=(8, 3))
     cov = np.cov(points.T, bias=True)

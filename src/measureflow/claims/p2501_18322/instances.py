@@ -66,12 +66,12 @@ class OwnClock(mf.Field):
 
 
 @eqx.filter_jit
-def moved(covs: Array, fields: mf.Field, times: Array) -> tuple[Array, Array]:
+def moved(covs: Array, fields: mf.Field, times: Array, rtol: Array) -> tuple[Array, Array]:
     """Move centred laws, each under its field; return the covariances at the times and how each run ended."""
 
     def one(cov: Array, field: mf.Field, times: Array) -> tuple[Array, Array]:
         law = mf.Gaussian(jnp.zeros(cov.shape[0]), cov)
-        solver = mf.Adaptive(rtol=1e-9, atol=1e-12, pair="dopri8")
+        solver = mf.Adaptive(rtol=rtol, atol=1e-3 * rtol, pair="dopri8")
         path = mf.flow(law, field, until=times[-1], save=times, solver=solver)
         return path.cov, path.code
 
@@ -92,7 +92,7 @@ class Orbits(eqx.Module):
     finished: Bool[np.ndarray, "r"]
 
 
-def together(covs: Any, fields: mf.Field, times: Any) -> Orbits:
+def together(covs: Any, fields: mf.Field, times: Any, *, rtol: float = 1e-9) -> Orbits:
     """Move r laws by one program, whatever r is; `fields` have a leading axis r, and `times` may have one."""
     covs = np.asarray(covs, float)
     times = np.broadcast_to(np.asarray(times, float), (len(covs), np.shape(times)[-1]))
@@ -100,7 +100,8 @@ def together(covs: Any, fields: mf.Field, times: Any) -> Orbits:
     for first in range(0, len(covs), BATCH):
         rows = np.minimum(np.arange(first, first + BATCH), len(covs) - 1)
         own = jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], fields)
-        found = moved(jnp.asarray(covs[rows]), jax.tree.map(jnp.asarray, own), jnp.asarray(times[rows]))
+        own, sharp = jax.tree.map(jnp.asarray, own), jnp.asarray(rtol)
+        found = moved(jnp.asarray(covs[rows]), own, jnp.asarray(times[rows]), sharp)
         parts.append([np.asarray(one)[: len(covs) - first] for one in found])
     cov, code = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Orbits(times, cov, code == steps.BLOW_UP, code == steps.RUNNING)
