@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from measureflow.claims import (
     bibliography,
+    p2110_11773,
     p2305_05465,
     p2312_10794,
     p2405_18273,
@@ -63,6 +64,7 @@ __all__ = [
     "figures",
     "find",
     "find_figures",
+    "p2110_11773",
     "p2305_05465",
     "p2312_10794",
     "p2405_18273",

@@ -14,7 +14,7 @@ from measureflow.fields.rescaled import RescaledAttention
 from measureflow.fields.schedule import Schedule
 from measureflow.fields.scores import L2, Dot, Score
 from measureflow.fields.summing import all_exact, resolution, settled, sums_of, with_sums
-from measureflow.fields.weightings import Hardmax, Linear, Softmax, Unnormalised, Weighting
+from measureflow.fields.weightings import Hardmax, Linear, Sinkhorn, Softmax, Unnormalised, Weighting
 
 __all__ = [
     "L2",
@@ -45,6 +45,7 @@ __all__ = [
     "Scheme",
     "Score",
     "SelfAttention",
+    "Sinkhorn",
     "Softmax",
     "SpeedOfEnergy",
     "SqrtLN",

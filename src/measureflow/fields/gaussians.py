@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.matrices import Matrix, full
 from measureflow.fields.scores import L2, Dot
-from measureflow.fields.weightings import Interim, Linear, Softmax
+from measureflow.fields.weightings import Linear, Sinkhorn, Softmax
 from measureflow.measures import Gaussian
 
 __all__ = ["attention_on_gaussian", "sinkhorn_conditional"]
@@ -27,7 +27,8 @@ def attention_on_gaussian(mu: Gaussian, kernel: AttentionKernel, value: Matrix) 
     Source: [arXiv:2501.18322](https://arxiv.org/abs/2501.18322); the means are derived here.
     """
     closed = CLOSED.get((type(kernel.weighting), type(kernel.score)))
-    if closed is None or kernel.mask is not None:
+    truncated = isinstance(kernel.weighting, Sinkhorn) and kernel.weighting.iterations is not None
+    if closed is None or kernel.mask is not None or truncated:
         return None
     query, key, value = (full(matrix, mu.d) for matrix in (kernel.query, kernel.key, value))
     return closed(mu, kernel.beta, query, key, value)
@@ -110,5 +111,6 @@ CLOSED = {
     (Softmax, Dot): softmax_to_products,
     (Softmax, L2): softmax_to_distances,
     (Linear, Dot): linear_to_products,
-    (Interim, Dot): sinkhorn_to_products,
+    (Sinkhorn, Dot): sinkhorn_to_products,
+    (Sinkhorn, L2): sinkhorn_to_distances,
 }

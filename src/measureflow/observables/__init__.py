@@ -23,6 +23,7 @@ from measureflow.observables.energies import dissipation, energy, participation,
 from measureflow.observables.hulls import Hull, distance_to_hull, hull
 from measureflow.observables.jacobians import jacobian, jacobian_product
 from measureflow.observables.lyapunov import Spectrum, lyapunov
+from measureflow.observables.marginals import column_sums, marginal_error
 from measureflow.observables.plateaus import Lifetimes, Plateaus, plateaus
 from measureflow.observables.ranks import effective_rank, participation_rank
 from measureflow.observables.registry import NAMED, named
@@ -38,6 +39,7 @@ __all__ = [
     "Unscaled",
     "attention",
     "clusters",
+    "column_sums",
     "cosine",
     "cosine_histogram",
     "cosines",
@@ -52,6 +54,7 @@ __all__ = [
     "leaders",
     "levels",
     "lyapunov",
+    "marginal_error",
     "named",
     "numerical_rank",
     "order_parameter",

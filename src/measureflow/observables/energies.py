@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from measureflow.errors import BadInput
-from measureflow.fields import Field, SelfAttention, Softmax, Unnormalised
+from measureflow.fields import Field, SelfAttention, Sinkhorn, Softmax, Unnormalised
 from measureflow.fields.harmonics import kernel_energy as spectral_energy
 from measureflow.fields.kernel import checked_beta
 from measureflow.fields.matrices import apply
@@ -89,8 +89,10 @@ def raw_energy(subject: Any, beta: Any) -> Float[Array, "*s"]:
 def participation(subject: Any, beta: Any = None, *, field: Field | None = None) -> Float[Array, "*s"]:
     r"""Return $1/\bar E$: for K tight clusters of equal mass and large beta, their number K.
 
-    Arguments and errors are those of `energy`.
+    Arguments and errors are those of `energy`; the energy of Sinkhorn counts nothing and is refused.
     """
+    if field is not None and balances(field):
+        raise BadInput("participation: the energy of Sinkhorn is no number of clusters; give beta= in place of field=.")
     return 1.0 / energy(subject, beta, field=field)
 
 
@@ -101,8 +103,9 @@ def dissipation(subject: Any, *, field: Field | None = None) -> Float[Array, "*s
        \bar z_i = \sum_k a_k e^{\beta(\langle x_i, B x_k\rangle - 1)} $$
 
     for softmax attention with symmetric `B = Q^T K` and `V = sB`, `s = ±1`; unnormalised attention has
-    $e^{-\beta}$ in place of $\bar z_i$ and its shifted form 1. A field of another kind that has an energy
-    gets its derivative along the velocity.
+    $e^{-\beta}$ in place of $\bar z_i$ and its shifted form 1. Under Sinkhorn, on any space, $F^\infty$ has
+    $\frac{d}{dt}F^\infty = \beta s \sum_i a_i |v_i|^2$. A field of another kind that has an energy gets its derivative
+    along the velocity.
 
     Main arguments:
         subject: a measure on a sphere, or a path.
@@ -123,8 +126,8 @@ def dissipation(subject: Any, *, field: Field | None = None) -> Float[Array, "*s
     """
     field = field_of("dissipation", subject, field)
     check_energy(field, subject)
-    if not isinstance(measure_of(subject, KINDS).space, Sphere):
-        space = measure_of(subject, KINDS).space
+    space = measure_of(subject, KINDS).space
+    if not (isinstance(space, Sphere) or balances(field)):
         raise BadInput(f"dissipation: the identity holds on a sphere and the space is {space!r}.")
     return along(energy_rate, subject, KINDS, field=field, sign=sign_of(field))
 
@@ -142,6 +145,8 @@ def raw_dissipation(subject: Any, *, field: Field | None = None) -> Float[Array,
     field = field_of("raw_dissipation", subject, field)
     if not isinstance(field, SelfAttention):
         raise BadInput(f"raw_dissipation needs a single SelfAttention, not {type(field).__name__}. Use dissipation.")
+    if balances(field):
+        raise BadInput("raw_dissipation is the speed of raw_energy, which Sinkhorn does not have. Use dissipation.")
     check_energy(field, subject)
     if not is_traced(field.beta):
         check_overflow(field.beta, "raw_dissipation")
@@ -186,6 +191,8 @@ def weighted_speed(mu: Tokens | Density, field: SelfAttention, sign: Array) -> A
     mu = as_tokens(mu)
     velocity = field(mu.points, mu)
     speed = jnp.sum(velocity * velocity, axis=-1)
+    if balances(field):
+        return 0.5 * sign * jnp.sum(mu.weights * speed)
     kernel, weighting = field.kernel, field.kernel.weighting
     if isinstance(weighting, Unnormalised):
         factor = jnp.ones_like(speed) if weighting.shifted else jnp.exp(-field.beta) * jnp.ones_like(speed)
@@ -199,6 +206,11 @@ def weighted_speed(mu: Tokens | Density, field: SelfAttention, sign: Array) -> A
 
         factor = Exact().over_blocks(row, mu.points, None, mu.n)
     return sign * jnp.sum(mu.weights * factor * speed)
+
+
+def balances(field: Field) -> bool:
+    """Tell whether the field is doubly stochastic attention, whose energy is another."""
+    return isinstance(field, SelfAttention) and isinstance(field.kernel.weighting, Sinkhorn)
 
 
 def check_energy(field: Field, subject: Any) -> None:

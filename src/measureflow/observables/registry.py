@@ -17,6 +17,7 @@ from measureflow.observables.cosines import (
     smallest_cosine,
 )
 from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation
+from measureflow.observables.marginals import column_sums, marginal_error
 from measureflow.observables.ranks import effective_rank, participation_rank
 
 __all__ = ["NAMED", "named"]
@@ -42,6 +43,8 @@ NAMED: dict[str, Observable] = {
     "effective_rank": effective_rank,
     "centred_effective_rank": lambda mu: effective_rank(mu, centred=True),
     "participation_rank": participation_rank,
+    "column_sums": column_sums,
+    "marginal_error": marginal_error,
 }
 
 

@@ -51,6 +51,7 @@ from measureflow.theory.gaussians import (
 )
 from measureflow.theory.gram import span_coordinates, velocity_of_gram
 from measureflow.theory.heads import HeadSpectra, spectra_of_heads
+from measureflow.theory.heat import drift_of_small_bandwidth
 from measureflow.theory.invariants import cross_ratios, growth_of_energy
 from measureflow.theory.long_context import (
     cosine_after_attention,
@@ -163,6 +164,7 @@ __all__ = [
     "distance_to_no_temperature",
     "dobrushin_constant",
     "dominant_degree",
+    "drift_of_small_bandwidth",
     "effective_rate_of_layers",
     "eigenvalues_of_equal_clusters",
     "emergence_time",

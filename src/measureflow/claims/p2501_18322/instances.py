@@ -12,7 +12,6 @@ from jaxtyping import Array, Bool, Float
 
 import measureflow as mf
 from measureflow.claims.case import Case
-from measureflow.fields.weightings import Interim
 from measureflow.flows import segment as steps
 
 __all__ = ["KINDS", "D", "Orbits", "attracting", "follow", "orbits", "spread", "together"]
@@ -141,7 +140,7 @@ def orbits(
 
 def all_heads(beta: Array, queries: Array, keys: Array, values: Array) -> mf.Field:
     """Return one head of every kind, where the values say which of them move anything: one program serves them all."""
-    kinds: list[dict[str, Any]] = [{}, {}, {"score": "l2"}, {"weighting": Interim()}]
+    kinds: list[dict[str, Any]] = [{}, {}, {"score": "l2"}, {"weighting": "sinkhorn"}]
     return mf.MultiHead(
         [mf.SelfAttention(beta, query=queries[k], key=keys[k], value=values[k], **kind) for k, kind in enumerate(kinds)]
     )
