@@ -32,7 +32,7 @@ from measureflow.fields import (
     SelfAttention,
     SqrtLN,
 )
-from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times
+from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Spread, Stationary, flow, layers, log_times
 from measureflow.measures import (
     Density,
     Gaussian,
@@ -91,6 +91,7 @@ __all__ = [
     "Space",
     "Sphere",
     "Splitting",
+    "Spread",
     "SqrtLN",
     "Stationary",
     "Tokens",

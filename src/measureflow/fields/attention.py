@@ -18,9 +18,9 @@ from measureflow.fields.gaussians import attention_on_gaussian
 from measureflow.fields.harmonics import at_atoms, kernel_energy
 from measureflow.fields.kernel import AttentionKernel, check_growth, check_mask, check_shapes, checked_beta
 from measureflow.fields.masks import Mask, as_mask
-from measureflow.fields.matrices import Matrix, apply, as_matrix, full, is_scalar, product
-from measureflow.fields.scores import L2, Dot, Score, as_score
-from measureflow.fields.weightings import Hardmax, Linear, Sinkhorn, Softmax, Unnormalised, Weighting, as_weighting
+from measureflow.fields.matrices import Matrix, apply, as_matrix, is_scalar, product
+from measureflow.fields.scores import Dot, Score, as_score
+from measureflow.fields.weightings import Hardmax, Sinkhorn, Softmax, Unnormalised, Weighting, as_weighting
 from measureflow.measures import Density, Gaussian, Measure, Tokens
 from measureflow.spaces import Space, Sphere, is_traced
 from measureflow.sums import Automatic, Exact, Sum, squared_distances
@@ -134,18 +134,13 @@ class SelfAttention(Field):
 
     def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
         """Return `b` and `B` of the velocity under a Gaussian, see `attention_on_gaussian`."""
-        if isinstance(self.kernel.weighting, Linear) and isinstance(self.kernel.score, Dot) and not self.positional:
-            query, key, value = (full(matrix, mu.d) for matrix in self.matrices)
-            # the second moment is all that linear attention sees
-            second = mu.cov + jnp.outer(mu.mean, mu.mean)
-            return jnp.zeros_like(mu.mean), self.beta * value @ second @ key.T @ query
-        if not isinstance(self.kernel.weighting, Softmax) or self.kernel.mask is not None:
+        closed = attention_on_gaussian(mu, self.kernel, self.value)
+        if closed is None:
             raise BadInput(
-                f"{self!r} has no closed form under a Gaussian, which softmax and linear attention without a mask "
-                f"have; draw tokens from it with gaussian.sample(n)."
+                f"{self!r} has no closed form under a Gaussian, which softmax, linear and Sinkhorn attention without a "
+                f"mask have; draw tokens from it with gaussian.sample(n)."
             )
-        wide = (full(matrix, mu.d) for matrix in self.matrices)
-        return attention_on_gaussian(mu, self.beta, *wide, squared=isinstance(self.kernel.score, L2))
+        return closed
 
     def weights(
         self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None

@@ -1,6 +1,6 @@
 """How depth runs: the discrete layer map, and the flow with controlled error. Knows nothing of what is predicted."""
 
-from measureflow.flows.conditions import Condition, Consensus, Meeting, Overlap, Stationary, log_times
+from measureflow.flows.conditions import Condition, Consensus, Meeting, Overlap, Spread, Stationary, log_times
 from measureflow.flows.ensembles import Ensemble, ensemble
 from measureflow.flows.equiangular import Equiangular, equiangular
 from measureflow.flows.flow import flow
@@ -21,6 +21,7 @@ __all__ = [
     "Overlap",
     "Span",
     "Splitting",
+    "Spread",
     "Stairs",
     "Stationary",
     "ensemble",

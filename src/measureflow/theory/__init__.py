@@ -32,7 +32,23 @@ from measureflow.theory.equiangular import (
     gap_of_equiangular_tokens,
     speed_of_equiangular_tokens,
 )
-from measureflow.theory.gaussians import blow_up_time_of_gaussian, covariance_of_gaussian, limit_of_gaussian
+from measureflow.theory.gaussian_laws import (
+    growth_bound_of_gaussian,
+    mean_under_sinkhorn_attention,
+    sinkhorn_coupling_of_gaussian,
+    sinkhorn_gamma,
+    slope_of_gaussian,
+    variance_of_gaussian,
+)
+from measureflow.theory.gaussians import (
+    blow_up_profile_of_gaussian,
+    blow_up_time_of_gaussian,
+    covariance_of_gaussian,
+    decay_of_gaussian,
+    limit_of_gaussian,
+    limit_rank_of_gaussian,
+    tokens_under_linear_attention,
+)
 from measureflow.theory.gram import span_coordinates, velocity_of_gram
 from measureflow.theory.heads import HeadSpectra, spectra_of_heads
 from measureflow.theory.heat import drift_of_small_bandwidth
@@ -119,6 +135,7 @@ __all__ = [
     "are_separated_on_circle",
     "asymptotic_merge_time",
     "beta_of_clustering_time",
+    "blow_up_profile_of_gaussian",
     "blow_up_time_of_gaussian",
     "bound_on_initial_output",
     "bounds_of_collapse",
@@ -143,6 +160,7 @@ __all__ = [
     "critical_points_on_circle",
     "cross_ratios",
     "crossing_time",
+    "decay_of_gaussian",
     "distance_to_no_temperature",
     "dobrushin_constant",
     "dominant_degree",
@@ -162,6 +180,7 @@ __all__ = [
     "gap_of_equiangular_tokens",
     "gap_of_two_clusters",
     "gradient_of_log_partition",
+    "growth_bound_of_gaussian",
     "growth_of_energy",
     "growth_of_twins",
     "growth_rates_around_uniform",
@@ -172,9 +191,11 @@ __all__ = [
     "length_of_a_step",
     "limit_of_cosine_after_attention",
     "limit_of_gaussian",
+    "limit_rank_of_gaussian",
     "margin_of_separation",
     "mean_field_exponent",
     "mean_shift_velocity",
+    "mean_under_sinkhorn_attention",
     "merge_time",
     "metastable_window",
     "order_parameter_near_onset",
@@ -186,6 +207,9 @@ __all__ = [
     "rates_at_causal_consensus",
     "rates_of_overlap_fluctuations",
     "selected_peaks",
+    "sinkhorn_coupling_of_gaussian",
+    "sinkhorn_gamma",
+    "slope_of_gaussian",
     "span_coordinates",
     "spectra_of_heads",
     "speed_factor",
@@ -197,8 +221,10 @@ __all__ = [
     "stationary_states",
     "switch_for_cosine",
     "switching_betas",
+    "tokens_under_linear_attention",
     "transition",
     "tricritical_beta",
+    "variance_of_gaussian",
     "velocity_of_gram",
     "width_of_phase_front",
 ]
