@@ -32,7 +32,7 @@ from measureflow.fields import (
     SelfAttention,
     SqrtLN,
 )
-from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times
+from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, compare, flow, layers, log_times
 from measureflow.measures import (
     Density,
     Gaussian,
@@ -99,6 +99,7 @@ __all__ = [
     "check",
     "claim",
     "claims",
+    "compare",
     "equiangular",
     "explore",
     "fields",

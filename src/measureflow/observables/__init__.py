@@ -26,6 +26,11 @@ from measureflow.observables.lyapunov import Spectrum, lyapunov
 from measureflow.observables.plateaus import Lifetimes, Plateaus, plateaus
 from measureflow.observables.ranks import effective_rank, participation_rank
 from measureflow.observables.registry import NAMED, named
+from measureflow.observables.regularity import (
+    Stretch,
+    lipschitz,
+    stretch,
+)
 
 __all__ = [
     "NAMED",
@@ -35,6 +40,7 @@ __all__ = [
     "Lifetimes",
     "Plateaus",
     "Spectrum",
+    "Stretch",
     "Unscaled",
     "attention",
     "clusters",
@@ -51,6 +57,7 @@ __all__ = [
     "jacobian_product",
     "leaders",
     "levels",
+    "lipschitz",
     "lyapunov",
     "named",
     "numerical_rank",
@@ -62,5 +69,6 @@ __all__ = [
     "raw_dissipation",
     "raw_energy",
     "smallest_cosine",
+    "stretch",
     "unscaled",
 ]
