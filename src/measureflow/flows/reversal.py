@@ -56,7 +56,7 @@ def reconstruct(path: Path, *, field: Field | Sequence[Field] | None = None) -> 
         raise BadInput("reconstruct: the path has not all of its states; run mf.layers with keep='all'.")
     field = path.field if field is None else field
     points = np.asarray(path.points)
-    mu = path[len(path) - 1].replace(labels=None)
+    mu = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[-1]), path.measure.replace(labels=None))
     if isinstance(field, Field):
         h = jnp.asarray(float(path.times[1] - path.times[0]))
         back = backwards(mu, field, len(path) - 1, h, data.get("method") == "heun")

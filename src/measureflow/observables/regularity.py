@@ -51,7 +51,7 @@ def lipschitz(
     $$ L = \max_e \frac{\|J e\|}{\|e\|}, \qquad \|e\|^2 = \textstyle\sum_i a_i|e_i|^2 \;\text{ or }\; \max_i|e_i| $$
 
     `J` is that of `jacobian`, on tangent vectors: of $X \mapsto (v(x_i; \mu))_i$, where moving a token moves the
-    measure as well. The first norm is that of $W_2$ near the measure (for equal masses, the Frobenius norm). Lanczos' method
+    measure as well. The first norm is that of $W_2$ near the measure (of equal masses: the Frobenius norm). By Lanczos'
     on $J^TJ$ takes products alone, so it is exact to `rtol` for any number of tokens; tokens without mass are left out.
 
     Main arguments:
