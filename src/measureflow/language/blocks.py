@@ -122,12 +122,18 @@ class Attention(Sublayer):
     ) -> Float[Array, "m d"]:
         """Return what the sub-layer adds to each query: its norm of the residual sum, less the query."""
         self, x = in_precision_of(self, x)
+        return self.over_rows(x, mu, lambda queries, joined: behind(self.norm, queries, joined))
+
+    def over_rows(
+        self, x: Float[Array, "m d"], mu: Tokens, finished: Callable[[Array, Array], Array]
+    ) -> Float[Array, "m d"]:
+        """Return `finished(queries, joined)` of what the heads put out, some queries at a time."""
         points, masses = (leaf.astype(x.dtype) for leaf in mu.atoms())
         keys, values = self.key(points), self.value(points)
 
         def rows(queries: Array, _: None) -> Array:
             mixed = einsum("hmn,hnk->hmk", self.attend(queries, keys, masses, mu.present), values)
-            return behind(self.norm, queries, self.join(mixed))
+            return finished(queries, self.join(mixed))
 
         return Exact().over_blocks(rows, x, None, mu.n)
 

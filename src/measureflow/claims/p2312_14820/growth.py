@@ -36,7 +36,7 @@ def constant_grows_like_the_root_of_n_and_then_no_longer(case: Case) -> None:
     axes = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     form, value = axes @ np.diag([sign, 0.05 * sign]) @ axes.T, case.draw("value", 0.5, 2.0) * axes
     exponent = 2.0 * radius**2 * (1.0 if sign < 0 else 0.125)
-    counts = [3, 8, int(np.exp(exponent)), int(12 * np.exp(exponent))]
+    counts = [3, 7, int(np.exp(exponent)), int(12 * np.exp(exponent))]
     exact = []
     for n in counts:
         points = theory.adversarial_tokens(n, form=form, radius=radius)
@@ -47,7 +47,7 @@ def constant_grows_like_the_root_of_n_and_then_no_longer(case: Case) -> None:
     if sign < 0:
         case.compare(exact[-2:], lower[-2:], within=0.2, relative=True, because=excess, name="sharp for many tokens")
     case.at_least(exact[2], exact[3], within=1e-9, because="the constant falls again", name="saturation")
-    tokens = mf.Tokens(mf.Euclidean(2), theory.adversarial_tokens(8, form=form, radius=radius))
+    tokens = mf.Tokens(mf.Euclidean(2), theory.adversarial_tokens(7, form=form, radius=radius))
     measured = case.measure(mf.observe.lipschitz, tokens, mf.SelfAttention(1.0, query=form, value=value))
     case.compare(measured, exact[1], within=1e-7, relative=True, because="rtol 1e-8 of Lanczos", name="observed")
 
