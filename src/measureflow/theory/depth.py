@@ -112,10 +112,10 @@ def train_linear_net(
     d, wanted, kept, loss, step = len(target), {int(k) for k in keep}, {}, math.inf, 0
     weights = np.zeros((depth, d, d))
     for step in range(most + 1):
-        factors = np.eye(d) + weights / depth
-        before, after = _products(factors)
-        misfit = before[-1] - target
-        loss = float((misfit * misfit).sum())
+        with np.errstate(over="ignore", invalid="ignore"):  # an explosion is said in words, below
+            before, after = _products(np.eye(d) + weights / depth)
+            misfit = before[-1] - target
+            loss = float((misfit * misfit).sum())
         if step in wanted:
             kept[step] = weights.copy()
         if not math.isfinite(loss):

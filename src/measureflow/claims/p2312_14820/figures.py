@@ -9,7 +9,7 @@ import numpy as np
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.figures import figure
-from measureflow.claims.p2312_14820.instances import balls, sized, stretches
+from measureflow.claims.p2312_14820.instances import balls, stretches
 from measureflow.paths.style import ACCENT, MUTED, THEORY, caption
 from measureflow.paths.style import figure as sheet
 
@@ -58,7 +58,6 @@ def constant_against_the_number_of_tokens(case: Case) -> Any:
     right.plot(few, np.median(found, axis=0), "o-", color=ACCENT[0], label="random tokens, median")
     reference = np.sqrt(few / few[0]) * np.median(found, axis=0)[0]
     right.plot(few, reference, ":", color=MUTED, label=r"$\sqrt{n}$")
-    form = sized(rng, d, 1.0)
     right.set(title=rf"random $Q,K,V$ in $\mathbb{{R}}^{{{d}}}$, $R={radius:g}$, {draws} draws")
     for axes in (left, right):
         axes.set(xscale="log", yscale="log", xlabel="tokens $n$", ylabel="local Lipschitz constant")
