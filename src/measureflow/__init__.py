@@ -32,7 +32,18 @@ from measureflow.fields import (
     SelfAttention,
     SqrtLN,
 )
-from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Spread, Stationary, flow, layers, log_times
+from measureflow.flows import (
+    Adaptive,
+    Consensus,
+    Overlap,
+    Splitting,
+    Spread,
+    Stationary,
+    compare,
+    flow,
+    layers,
+    log_times,
+)
 from measureflow.measures import (
     Density,
     Gaussian,
@@ -100,6 +111,7 @@ __all__ = [
     "check",
     "claim",
     "claims",
+    "compare",
     "equiangular",
     "explore",
     "fields",

@@ -2,6 +2,9 @@
 
 from measureflow.fields.attention import MultiHead, SelfAttention
 from measureflow.fields.field import Field, Parallel, ranks_of
+from measureflow.fields.interpolated import (
+    Interpolated,
+)
 from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.layer_norm import LayerNorm
 from measureflow.fields.masks import Causal, Mask
@@ -25,6 +28,7 @@ __all__ = [
     "Field",
     "Free",
     "Hardmax",
+    "Interpolated",
     "LayerNorm",
     "Linear",
     "Mask",

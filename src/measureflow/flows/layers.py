@@ -14,14 +14,17 @@ import numpy as np
 from jaxtyping import Array
 
 from measureflow.errors import BadInput
-from measureflow.fields import Field, Normalisation, Normalised, all_exact, default_normalisation, settled
+from measureflow.fields import Field, Free, Normalisation, Normalised, all_exact, default_normalisation, settled
 from measureflow.flows.memory import check_memory
 from measureflow.flows.record import Recorders, as_recorders, check_recorders, kept_indices, values_of
 from measureflow.measures import Tokens
 from measureflow.paths import STATUSES, Merges, Path, Recipe
 from measureflow.spaces import Space, is_traced
 
-__all__ = ["layers"]
+__all__ = ["METHODS", "layers"]
+
+#: how a layer looks at its field: once, or at both of its ends
+METHODS = ("euler", "heun")
 
 
 def layers(
@@ -31,6 +34,7 @@ def layers(
     depth: int | None = None,
     step: float | None = None,
     normalisation: Normalisation | None = None,
+    method: str = "euler",
     record: Any = (),
     keep: Any = "all",
 ) -> Path:
@@ -47,6 +51,9 @@ def layers(
     Other arguments:
         normalisation: where the layer norm stands, see `mf.PostLN`, `PreLN`, `PeriLN`, `MixLN`, `NGPT`, `SqrtLN`.
             `None` is PostLN on a sphere and no norm on Euclidean space.
+        method: `"heun"` looks at the field twice, $y = x + h A_k(x)$, $x \leftarrow x + \frac h2(A_k(x) + A_{k+1}(y))$
+            ([arXiv:2205.14612](https://arxiv.org/abs/2205.14612)): second order near the flow. For one field on
+            Euclidean space without a norm.
         record, keep: as in `flow`; the states are those after whole layers. `keep="sublayers"` keeps every sub-layer.
 
     The path's times are `step * layer` for one field and the layer index for a sequence.
@@ -66,6 +73,7 @@ def layers(
         )
     scheme = checked_normalisation("layers", normalisation, tokens.space)
     one = isinstance(field, Field)
+    check_method("layers", method, one, scheme)
     if one and (depth is None or step is None):
         raise BadInput(
             "layers: one field needs depth= (how many layers) and step= (the residual step, 1 for a plain block)."
@@ -86,8 +94,11 @@ def layers(
     check_memory("layers", tokens, 1 if last_only else count, size, count, cure)
     wanted = kept_indices("all" if sublayers else keep, count)
     began = time.perf_counter()
-    run = one_field if one else in_turn
-    measure, times, recorded, last = run(tokens, blocks, turns, h, scheme, recorders, sublayers, last_only)
+    if one:
+        run = one_field(tokens, blocks[0], turns, h, scheme, recorders, method == "heun", last_only)
+    else:
+        run = in_turn(tokens, blocks, turns, h, scheme, recorders, sublayers, last_only)
+    measure, times, recorded, last = run
     traced = is_traced(measure)
     if not traced:
         wanted = up_to(int(last), wanted, count)
@@ -100,6 +111,7 @@ def layers(
         "step": step,
         "normalisation": scheme,
         "keep": keep,
+        **({} if method == "euler" else {"method": method}),
     }
     return Path(
         times=times,
@@ -126,18 +138,18 @@ Run = tuple[Tokens, Array, dict[str, Array], Array]
 
 def one_field(
     tokens: Tokens,
-    blocks: list[Field],
+    field: Field,
     depth: int,
     h: Array,
     scheme: Normalisation,
     recorders: Recorders,
-    _: bool,
+    twice: bool,
     last_only: bool,
 ) -> Run:
     """Apply one field `depth` times in one compiled scan; the field may change with depth."""
     mu = tokens.replace(labels=None)
-    nested = last_only and is_traced(tokens, blocks, h)  # where all states are kept, nothing is saved by nesting
-    points, recorded, last = scan_layers(mu, blocks[0], depth, h, scheme, recorders, last_only, nested)
+    nested = last_only and is_traced(tokens, field, h)  # where all states are kept, nothing is saved by nesting
+    points, recorded, last = scan_layers(mu, field, depth, h, scheme, recorders, last_only, nested, twice)
     measure = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (points.shape[0], *leaf.shape)), mu)
     return measure.replace(points=points), h * jnp.arange(depth + 1), recorded, last
 
@@ -152,11 +164,12 @@ def scan_layers(
     recorders: Recorders,
     last_only: bool,
     nested: bool,
+    twice: bool,
 ) -> tuple[Array, dict[str, Array], Array]:
     """Return the points after 0, 1, .. layers, what was recorded there, and the last layer whose points are finite.
 
     Behind it the points stand still. A backward pass computes every layer again, so that it holds the points of each
-    and the pairs of one; `nested` holds those of about the square root of the depth.
+    and the pairs of one; `nested` holds those of about the square root of the depth. `twice` is the method of Heun.
     """
 
     def body(carry: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], tuple[Any, dict[str, Array], Array]]:
@@ -164,7 +177,10 @@ def scan_layers(
         mu = tokens.replace(points=x)
         here = field if field.autonomous else field.at(k * h)
         saved = values_of(recorders, mu, here)
-        new = apply_layer(mu, here, h, scheme, k * h)
+        if twice:
+            new = apply_heun(mu, here, field if field.autonomous else field.at((k + 1) * h), h)
+        else:
+            new = apply_layer(mu, here, h, scheme, k * h)
         able = alive & jnp.all(jnp.isfinite(new)) & (k < depth)
         return (jnp.where(able, new, x), able), (None if last_only else x, saved, able)
 
@@ -198,6 +214,19 @@ def apply_layer(mu: Tokens, field: Field, h: Array, scheme: Normalisation, t: Ar
     if output.shape != x.shape:  # a sub-layer that changes the dimension replaces the state
         return jnp.where(mu.present[:, None], output, 0)
     return jnp.where(mu.present[:, None], scheme.step(mu.space, x, output, h.astype(x.dtype), t), x)
+
+
+def apply_heun(mu: Tokens, here: Field, there: Field, h: Array) -> Array:
+    """Return the points after one layer of Heun's method between the fields at both of its ends, without a norm.
+
+    With the ends exchanged and `-h` it is the layer that leads back.
+    """
+    x = mu.points
+    h = h.astype(x.dtype)
+    first = here.output(x, mu).astype(x.dtype)
+    seen = mu.replace(points=jnp.where(mu.present[:, None], x + h * first, x))
+    second = there.output(seen.points, seen).astype(x.dtype)
+    return jnp.where(mu.present[:, None], x + 0.5 * h * (first + second), x)
 
 
 def in_turn(
@@ -276,6 +305,19 @@ def checked_normalisation(verb: str, normalisation: Any, space: Space) -> Normal
         raise BadInput(f"{verb}: normalisation is {normalisation!r}; give one such as mf.PostLN(), or None.")
     scheme.check(space)
     return scheme
+
+
+def check_method(verb: str, method: Any, one: bool, scheme: Normalisation) -> None:
+    """Raise `BadInput` where a method is none, or Heun's where it has no meaning."""
+    if method not in METHODS:
+        raise BadInput(f"{verb}: method is {method!r}; it is one of {', '.join(map(repr, METHODS))}.")
+    if method == "heun" and not one:
+        raise BadInput(
+            f"{verb}: method='heun' looks at a field at both ends of a layer, so it needs one field; sub-layers of one "
+            f"kind become one as mf.fields.Interpolated(fields, times)."
+        )
+    if method == "heun" and not isinstance(scheme, Free):
+        raise BadInput(f"{verb}: under {scheme!r} method='heun' would be of first order; use mf.Euclidean(d), no norm.")
 
 
 def check_not_normalised(blocks: list[Field]) -> None:

@@ -8,11 +8,12 @@ no float64 in its programs.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from measureflow.fields import Field, LayerNorm, PostLN, Softmax, Weighting
@@ -138,6 +139,12 @@ class Attention(Sublayer):
     ) -> Float[Array, "m d"]:
         """Return what the sub-layer adds to each query: its norm of the residual sum, less the query."""
         self, x = in_precision_of(self, x)
+        return self.over_rows(x, mu, lambda queries, joined: behind(self.norm, queries, joined))
+
+    def over_rows(
+        self, x: Float[Array, "m d"], mu: Tokens, finished: Callable[[Array, Array], Array]
+    ) -> Float[Array, "m d"]:
+        """Return `finished(queries, joined)` of what the heads put out, some queries at a time."""
         points, masses = (leaf.astype(x.dtype) for leaf in mu.atoms())
         keys, values = self.key(points), self.value(points)
         potentials = self.potentials(points, keys, masses, mu.present)
@@ -145,9 +152,53 @@ class Attention(Sublayer):
         def rows(queries: Array, _: None) -> Array:
             weights = self.attend(queries, keys, masses, mu.present, potentials)
             mixed = einsum("hmn,hnk->hmk", weights, values)
-            return behind(self.norm, queries, self.join(mixed))
+            return finished(queries, self.join(mixed))
 
         return Exact().over_blocks(rows, x, None, mu.n)
+
+    def joined(self, x: Float[Array, "m d"], mu: Tokens) -> Float[Array, "m d"]:
+        """Return what the heads put out, joined: no residual and no norm."""
+        self, x = in_precision_of(self, x)
+        return self.over_rows(x, mu, lambda _, joined: joined)
+
+    @property
+    def bare(self) -> Bare:
+        """The attention alone, without residual and norm: the map whose Lipschitz constant the bounds are on."""
+        return Bare(self)
+
+    @property
+    def forms(self) -> list[HeadForm]:
+        r"""What each head is as a model of the theorems: logits $\langle y, Ax + c\rangle$, values $Vy$."""
+        weights = (self.query.weight, self.query.bias, self.key.weight, self.value.weight, self.join.weight)
+        query, bias, key, value, output = (np.asarray(one, float) for one in weights)
+        return [
+            HeadForm(
+                form=self.beta * key[h].T @ query[h],
+                shift=self.beta * key[h].T @ bias[h],
+                value=output[:, h] @ value[h],
+            )
+            for h in range(len(query))
+        ]
+
+
+class HeadForm(NamedTuple):
+    """A head in the coordinates of the tokens."""
+
+    form: Float[np.ndarray, "d d"]
+    shift: Float[np.ndarray, "d"]
+    value: Float[np.ndarray, "d d"]
+
+
+class Bare(Sublayer):
+    r"""Trained multi-head attention alone, $\sum_h O_h \int V_h y\,p_h(x, dy)$: no residual, no norm."""
+
+    attention: Attention
+
+    def output(
+        self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
+    ) -> Float[Array, "m d"]:
+        """Return what the heads put out, joined."""
+        return self.attention.joined(x, mu)
 
 
 class TrainedPerceptron(Sublayer):

@@ -27,6 +27,11 @@ from measureflow.observables.marginals import column_sums, marginal_error
 from measureflow.observables.plateaus import Lifetimes, Plateaus, plateaus
 from measureflow.observables.ranks import effective_rank, participation_rank
 from measureflow.observables.registry import NAMED, named
+from measureflow.observables.regularity import (
+    Stretch,
+    lipschitz,
+    stretch,
+)
 
 __all__ = [
     "NAMED",
@@ -36,6 +41,7 @@ __all__ = [
     "Lifetimes",
     "Plateaus",
     "Spectrum",
+    "Stretch",
     "Unscaled",
     "attention",
     "clusters",
@@ -53,6 +59,7 @@ __all__ = [
     "jacobian_product",
     "leaders",
     "levels",
+    "lipschitz",
     "lyapunov",
     "marginal_error",
     "named",
@@ -65,5 +72,6 @@ __all__ = [
     "raw_dissipation",
     "raw_energy",
     "smallest_cosine",
+    "stretch",
     "unscaled",
 ]

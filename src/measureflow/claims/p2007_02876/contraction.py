@@ -1,0 +1,116 @@
+"""Attention without residuals contracts: the diameter of its tokens, and the distance of two laws of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+
+PAPER = "2007.02876"
+N, D = 6, 3
+
+
+@eqx.filter_jit
+def outputs(field: mf.Field, clouds: Any) -> Any:
+    """Return what attention makes of many clouds."""
+
+    def one(points: Any) -> Any:
+        weights = jax.numpy.full(points.shape[0], 1.0 / points.shape[0])
+        mu = mf.Tokens(mf.Euclidean(points.shape[1]), points, weights)
+        return field.output(points, mu)
+
+    return jax.vmap(one)(clouds)
+
+
+def diameters(clouds: Any) -> np.ndarray:
+    """Return the largest distance of two tokens of each cloud."""
+    clouds = np.asarray(clouds)
+    return np.linalg.norm(clouds[:, :, None] - clouds[:, None], axis=-1).max(axis=(1, 2))
+
+
+def factor(points: np.ndarray, form: np.ndarray) -> tuple[float, float, float]:
+    """Return by what two opposite tokens of the line contract, and the oscillation and diameter of their scores."""
+    moved = np.asarray(outputs(mf.SelfAttention(1.0, query=form), points[None]))
+    oscillation = float(np.ptp(points @ form.T @ points.T, axis=1).max())
+    return float(diameters(moved)[0] / diameters(points[None])[0]), oscillation, float(diameters(points[None])[0])
+
+
+@claim(PAPER, "contraction of the diameter", covers=["T18"], status="derived", states=theory.contraction_of_diameter)
+def one_step_of_attention_contracts_the_diameter(case: Case) -> None:
+    """Pure attention with V = I shrinks the diameter by tanh(omega/2) at least, omega the oscillation of the scores,
+    and by tanh(|A| diam^2/4); both are attained by two opposite tokens of the line."""
+    count = 256 if case.tier == "smoke" else 5000
+    form = case.generator("form").normal(size=(D, D))
+    clouds = case.generator("clouds").normal(size=(count, N, D))
+    clouds *= np.exp(case.generator("sizes").uniform(-3.0, 2.0, (count, 1, 1)))
+    moved = case.measure(outputs, mf.SelfAttention(1.0, query=form), clouds)
+    before, ratio = diameters(clouds), diameters(moved) / diameters(clouds)
+    oscillation = np.ptp(clouds @ form.T @ np.swapaxes(clouds, 1, 2), axis=2).max(axis=1)
+    size = float(np.linalg.norm(form, 2))
+    first = [case.predict(oscillation=one) for one in oscillation]
+    second = [case.predict(form=size, diameter=one) for one in before]
+    because = "rounding of differences, relative to the diameter"
+    case.at_most(ratio, first, within=1e-12, because=because, name="by the oscillation")
+    case.at_most(ratio, second, within=1e-12, because=because, name="by the diameter")
+    x, root = case.draw("x", 0.3, 1.0), case.draw("root", 0.5, 1.0)
+    measured, swing, wide = case.measure(factor, np.array([[x], [-x]]), np.array([[root]]))
+    case.compare(measured, case.predict(oscillation=swing), within=1e-13, because="rounding", name="attained")
+    case.compare(measured, case.predict(form=root, diameter=wide), within=1e-13, because="rounding", name="attained")
+
+
+@one_step_of_attention_contracts_the_diameter.mutation
+def constant_of_dobrushin(*, oscillation: float | None = None, form: float = 0.0, diameter: float = 0.0) -> float:
+    """Dobrushin's 1 - e^-omega, which holds and is not sharp."""
+    swing = 0.5 * form * diameter**2 if oscillation is None else oscillation
+    return float(-np.expm1(-swing))
+
+
+@one_step_of_attention_contracts_the_diameter.mutation
+def half_of_the_oscillation(*, oscillation: float | None = None, form: float = 0.0, diameter: float = 0.0) -> float:
+    """tanh(omega/4): the log-ratio of two rows oscillates by omega, not 2 omega."""
+    swing = 0.5 * form * diameter**2 if oscillation is None else oscillation
+    return float(np.tanh(swing / 4.0))
+
+
+def distances(form: float, value: float, points: np.ndarray, shift: float, steps: int) -> np.ndarray:
+    """Return W_1 of two laws on the line along iterations of attention without residuals, and the last size."""
+    field = mf.SelfAttention(1.0, query=form, value=value)
+    clouds, found = np.stack([points, points + shift])[..., None], []
+    for _ in range(steps):
+        found.append(np.abs(np.diff(np.sort(clouds[..., 0], axis=1), axis=0)).mean())
+        clouds = np.asarray(outputs(field, clouds))
+    return np.array([*found, np.abs(clouds).max()])
+
+
+@claim(PAPER, "weight-shared attention", covers=["4.2"], status="derived", id=f"{PAPER}/shared",
+       states=lambda a, v, radius: theory.lipschitz_of_measures(form=a, value=v, radius=radius))  # fmt: skip
+def attention_that_shares_its_weights_forgets_its_input(case: Case) -> None:
+    """Where |V|(1+3|A|R^2)e^(2|A|R^2) < 1, iterated attention without residuals contracts the distance W_1 of any two
+    laws of the ball by that factor at every step, and all tokens end at the origin."""
+    form, value, shift = case.draw("form", 0.25, 0.35), case.draw("value", 0.2, 0.25), 0.02
+    points = case.generator("points").choice([-0.97, 0.97], 8, p=[0.5, 0.5])
+    points = points * np.where(np.arange(8) < 6, 1.0, case.generator("inside").uniform(-1.0, 1.0, 8))
+    stated = case.predict(form, value, 1.0)
+    case.require("the factor is below 1", theory.lipschitz_of_measures(form=form, value=value, radius=1.0) < 1)
+    found = case.measure(distances, form, value, points, shift, 12)
+    case.at_most(found[1:-1] / found[:-2], stated, within=1e-4, because="rounding beside distances of 1e-9", name="W_1")
+    case.at_most(found[-1], stated**12, within=1e-9, because="rounding", name="the origin")
+
+
+@attention_that_shares_its_weights_forgets_its_input.mutation
+def weights_held(form: float, value: float, radius: float) -> float:
+    """The weights are held: a mean contracts by |V|."""
+    return value
+
+
+@attention_that_shares_its_weights_forgets_its_input.mutation
+def half_of_the_value(form: float, value: float, radius: float) -> float:
+    """The factor is |V|/2."""
+    return 0.5 * value

@@ -1,0 +1,85 @@
+"""Training a deep linear residual net: what gradient flow conserves, and what becomes constant in depth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+
+PAPER = "2205.14612"
+D = 2
+
+
+def invariant(target: np.ndarray, depth: int, rate: float) -> float:
+    """Return how far training moves what gradient flow conserves."""
+    net = theory.train_linear_net(target, depth, rate=rate, tolerance=1e-6)
+    return float(np.abs(theory.conserved_matrices(net.weights)).max())
+
+
+def in_depth(target: np.ndarray, depth: int, rate: float = 0.5) -> tuple[float, float, float]:
+    """Return the spread in depth of the eigenvalues of S and of S itself, and the error of dS/ds = [Omega, S]."""
+    weights = theory.train_linear_net(target, depth, rate=rate, tolerance=1e-6).weights
+    spread = np.ptp(theory.symmetric_eigenvalues_along_depth(weights), axis=0).max()
+    turned = np.swapaxes(weights, 1, 2)
+    symmetric, rest = 0.5 * (weights + turned), 0.5 * (weights - turned)
+    slope = (symmetric[2:] - symmetric[:-2]) * depth / 2.0
+    commutator = (rest @ symmetric - symmetric @ rest)[1:-1]
+    off = np.abs(slope - commutator).max() / max(np.abs(commutator).max(), 1e-12)
+    return float(spread), float(np.ptp(symmetric, axis=0).max()), float(off)
+
+
+def targets(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a matrix that is not symmetric, with a rotation in it, and a symmetric positive one."""
+    stretch, turn = case.draw("stretch", 1.3, 1.8), case.draw("turn", 0.5, 0.9)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return rotation @ np.diag([stretch, 0.8]), np.diag([stretch, 0.6])
+
+
+@claim(
+    PAPER,
+    "linear case, implicit smoothness",
+    covers=["T20", "3.2"],
+    status="derived",
+    states={"order": lambda: 1.0, "depth": lambda: 1.0, "turn": lambda off: off},
+)
+def trained_linear_nets_conserve_and_are_isospectral_in_depth(case: Case) -> None:
+    """From zero weights gradient flow conserves (I+W_{k+1}/N)^T(I+W_{k+1}/N) - (I+W_k/N)(I+W_k/N)^T = 0, to first order
+    in the rate; the eigenvalues of the symmetric part are constant in depth to order 1/N, where S itself is not, and
+    dS/ds = [Omega, S]. A symmetric positive target makes all layers equal."""
+    skew, positive = targets(case)
+    moved = [case.measure(invariant, skew, 24, rate) for rate in (1.0, 0.25)]
+    order = float(np.log(moved[0] / moved[1]) / np.log(4.0))
+    because = "second order in the rate, a few percent at the larger one"
+    case.compare(order, case.statement.order(), within=0.09, because=because, name="invariant, in the rate")
+    case.at_most(moved[1], 1e-3, within=1e-5, because="of order of the rate r/N^2 times the loss", name="invariant")
+    few, many = (case.measure(in_depth, skew, depth, 12.0 / depth) for depth in (16, 48))
+    slope = float(np.log(few[0] / many[0]) / np.log(3.0))
+    case.at_least(slope, case.statement.depth(), within=0.14, because="at least first order in 1/N", name="isospectral")
+    case.at_least(many[1], 20.0 * many[0], within=1e-3 * many[1], because="S itself turns", name="S turns")
+    case.compare(
+        case.statement.turn(many[2]), 0.0, within=0.1, because="differences over two layers of N", name="dS/ds"
+    )
+    equal = case.measure(in_depth, positive, 16)
+    case.compare(equal[1], 0.0, within=1e-10, because="rounding of some hundred steps", name="equal layers")
+
+
+@trained_linear_nets_conserve_and_are_isospectral_in_depth.mutation("order")
+def conserved_exactly() -> float:
+    """Gradient descent conserves to second order in the rate."""
+    return 2.0
+
+
+@trained_linear_nets_conserve_and_are_isospectral_in_depth.mutation("turn")
+def commutator_reversed(off: float) -> float:
+    """dS/ds = [S, Omega]."""
+    return abs(2.0 - off)
+
+
+@trained_linear_nets_conserve_and_are_isospectral_in_depth.mutation("depth")
+def exact_at_every_depth() -> Any:
+    """The eigenvalues differ by O(1/N^3): slope 3."""
+    return 3.0

@@ -1,0 +1,139 @@
+"""The Jacobian of attention in closed form, and bounds on its norm that no tokens exceed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.p2312_14820.instances import balls, climbed, sized, stretches
+
+PAPER = "2312.14820"
+#: tokens and dimension of the exact Jacobians
+N, D = 4, 2
+
+
+@claim(PAPER, "Jacobian of self-attention", covers=["T16"], status="derived", states=theory.jacobian_of_attention)
+def jacobian_of_attention_has_three_terms(case: Case) -> None:
+    """The Jacobian of attention, with and without a causal mask, is that of the mean, of the query and of the keys."""
+    query, key, value = (case.generator(name).normal(size=(3, 3)) for name in ("query", "key", "value"))
+    beta = case.draw("beta", 0.3, 1.5)
+    tokens = mf.Tokens(mf.Euclidean(3), case.generator("tokens").normal(size=(6, 3)))
+    for mask in (None, "causal"):
+        field = mf.SelfAttention(beta, query=query, key=key, value=value, mask=mask)
+        measured = case.measure(mf.observe.jacobian, tokens, field=field)
+        form = beta * key.T @ query
+        predicted = case.predict(np.asarray(tokens.points), form=form, value=value, causal=mask is not None)
+        because = "rounding of sums of terms of size up to |V| |A| |x|^2, some hundreds"
+        case.compare(measured, predicted, within=1e-9, because=because, name=str(mask))
+
+
+@jacobian_of_attention_has_three_terms.mutation
+def form_transposed(points: Any, *, form: Any, **options: Any) -> Any:
+    """A is taken for its transpose: queries and keys exchanged."""
+    return theory.jacobian_of_attention(points, form=np.transpose(form), **options)
+
+
+@jacobian_of_attention_has_three_terms.mutation
+def weights_held(points: Any, *, form: Any, value: Any, causal: bool) -> Any:
+    """The weights are held: the mean alone is differentiated."""
+    rows = theory.gibbs_law(points @ form.T @ points.T, np.ones(len(points)))
+    if causal:
+        rows = np.tril(rows) / np.tril(rows).sum(axis=1, keepdims=True)
+    return np.kron(rows, value)
+
+
+@jacobian_of_attention_has_three_terms.mutation
+def mask_forgotten(points: Any, *, form: Any, value: Any, causal: bool) -> Any:
+    """The causal mask is forgotten."""
+    return theory.jacobian_of_attention(points, form=form, value=value)
+
+
+def largest(seed: int, count: int, chosen: int, steps: int, form: np.ndarray, causal: bool) -> float:
+    """Return the largest exact constant over random tokens of the ball, and over chosen ones that climb."""
+    rng = np.random.default_rng(seed)
+    clouds = balls(rng, count, N, D)
+    found = stretches(clouds, form, causal)
+    top = climbed(lambda x: stretches(x, form, causal), clouds[np.argsort(found)[-chosen:]], rng, steps)
+    return float(max(found.max(), stretches(top, form, causal).max()))
+
+
+def opposed(n: int, form: np.ndarray) -> float:
+    """Return the exact constant at the adversarial tokens of the unit ball."""
+    points = theory.adversarial_tokens(n, form=form, radius=1.0)
+    return float(stretches(points[None], form)[0])
+
+
+STATES = {
+    "measures": theory.lipschitz_of_measures,
+    "tokens": theory.lipschitz_of_attention,
+    "causal": theory.lipschitz_of_causal_attention,
+}
+
+
+@claim(PAPER, "upper bounds", covers=["T16", "4.2", "4.3"], status="derived", states=STATES, id=f"{PAPER}/bounds")
+def no_tokens_exceed_the_bounds(case: Case) -> None:
+    """Neither random nor optimised nor adversarial tokens of a ball exceed the bounds of attention on n tokens and on
+    measures (W_p and W_2), with and without a causal mask, and those of several heads add."""
+    count, chosen, steps = {"smoke": (150, 4, 20), "standard": (5000, 50, 200)}.get(case.tier, (20000, 200, 500))
+    states = case.statement
+    rows = []
+    for index in range(8):
+        rng = case.generator(f"form {index}")
+        # |A| R^2 from 0 to a few hundred is met in every draw
+        form = sized(rng, D, float(10.0 ** rng.uniform(-1.5 + 0.5 * index, -1.0 + 0.5 * index))) * (index > 0)
+        for causal in (False, True):
+            found = case.measure(largest, case.seed + index, count, chosen, steps, form, causal)
+            rows.append((N, form, causal, found))
+    for n, root in ((2, -1.0), (30, -2.25), (200, -2.25), (200, -4.0)):
+        form = np.diag([root, case.draw(f"other {n} {root}", 0.0, 0.5)])
+        rows.append((n, form, False, case.measure(opposed, n, form)))
+    because = "rounding of singular values"
+    for n, form, causal, found in rows:
+        bounds = {
+            "tokens": states.tokens(n, form=form, radius=1.0),
+            "measures": states.measures(form=form, radius=1.0),
+            "measures, p = 2": np.inf if causal else states.measures(form=form, radius=1.0, n=n, p=2),
+            "causal": states.causal(form=form, radius=1.0) if causal else np.inf,
+        }
+        # W_p of measures holds for tokens that see all others
+        bounds["measures"] = np.inf if causal else bounds["measures"]
+        for name, bound in bounds.items():
+            if np.isfinite(bound):
+                case.at_most(found, bound, within=1e-9 * found, because=because, name=name)
+    values = [case.generator(f"value {h}").normal(size=(D, D)) for h in range(2)]
+    points = balls(case.generator("heads"), 1, N, D)[0]
+    forms = [rows[h][1] for h in (3, 9)]
+    heads = sum(theory.jacobian_of_attention(points, form=a, value=v) for a, v in zip(forms, values, strict=True))
+    bound = sum(states.tokens(N, form=a, value=v, radius=1.0) for a, v in zip(forms, values, strict=True))
+    case.at_most(np.linalg.norm(heads, 2), bound, within=1e-9, because=because, name="two heads")
+
+
+@no_tokens_exceed_the_bounds.mutation("measures")
+def cosh_lost(**options: Any) -> float:
+    """The densities e^a are taken for constants: cosh is lost in W_2, the exponential in W_p."""
+    size = float(np.linalg.norm(options["form"], 2))
+    return 1.0 + 3.0 * size
+
+
+@no_tokens_exceed_the_bounds.mutation("tokens")
+def number_of_tokens_lost(n: int, **options: Any) -> float:
+    """The bound of one token stands for all n."""
+    return theory.lipschitz_of_attention(1, **options)
+
+
+@no_tokens_exceed_the_bounds.mutation("tokens")
+def form_lost(n: int, *, form: Any, value: Any = 1.0, radius: float) -> float:
+    """Attention is taken for an average of fixed weights, which stretches by sqrt n at most."""
+    return theory.lipschitz_of_attention(n, form=0.0, value=value, radius=radius) / np.sqrt(3.0)
+
+
+@no_tokens_exceed_the_bounds.mutation("causal")
+def constant_of_hardy_lost(*, form: Any, radius: float) -> float:
+    """Prefix means are taken for a contraction."""
+    size = float(np.linalg.norm(form, 2)) * radius**2
+    return size + (1.0 + 2.0 * size) * np.exp(min(2.0 * size, 700.0))

@@ -1,0 +1,188 @@
+r"""Residual layers against the equation that they discretise: error bounds, and what training a linear net conserves.
+
+Layers are $x_{k+1} = x_k + h\,\varphi(x_k, t_k)$ and the flow $\dot x = \varphi(x, t)$, over a depth $T = Nh$; the
+papers have $T = 1$ and $h = 1/N$.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from measureflow.errors import BadInput
+from measureflow.theory.checks import as_count
+
+__all__ = [
+    "LinearNet",
+    "conserved_matrices",
+    "error_of_euler_layers",
+    "error_of_reconstruction",
+    "symmetric_eigenvalues_along_depth",
+    "train_linear_net",
+]
+
+
+def error_of_euler_layers(*, lipschitz: float, bend: float, step: float, until: float = 1.0) -> float:
+    r"""Return a bound on the distance between Euler layers and the flow that they discretise.
+
+    $$ \max_k|x_k - x(t_k)| \le \frac{e^{LT}-1}{2L}\,h\,\sup|\partial_t\varphi + D_x\varphi\,\varphi| $$
+
+    Where the weights jump from layer to layer the derivative is of order N, and the bound does not vanish with h.
+
+    Arguments:
+        lipschitz: L, in x. bend: the supremum, that of $|\ddot x|$ along the flow. step, until: h and T.
+
+    Source: derived (local defects and a discrete Gronwall inequality); of this form in
+        [arXiv:2205.14612](https://arxiv.org/abs/2205.14612).
+
+    Example:
+        >>> import math
+        >>> from measureflow import theory
+        >>> round(theory.error_of_euler_layers(lipschitz=0.0, bend=math.pi * 64, step=1 / 64), 6)  # pi/2, for any N
+        1.570796
+    """
+    return 0.5 * step * bend * _growth(lipschitz, until)
+
+
+def error_of_reconstruction(*, lipschitz: float, speed: float, step: float, until: float = 1.0) -> float:
+    r"""Return a bound on the error of activations that are reconstructed from the last ones by Euler steps backwards.
+
+    $$ \max_k|\tilde x_k - x_k| \le (e^{LT}-1)\,C_\varphi\,h, \qquad
+       \tilde x_k = \tilde x_{k+1} - h\,\varphi(\tilde x_{k+1}, t_k) $$
+
+    Smoothness in depth is not needed. `speed` is the supremum $C_\varphi$ of $|\varphi|$ along the layers.
+
+    Source: derived; the scheme is that of [arXiv:2205.14612](https://arxiv.org/abs/2205.14612).
+
+    Example:
+        >>> from measureflow import theory
+        >>> round(theory.error_of_reconstruction(lipschitz=1.0, speed=2.0, step=1 / 64), 4)
+        0.0537
+    """
+    return step * speed * lipschitz * _growth(lipschitz, until)
+
+
+class LinearNet(NamedTuple):
+    """A trained linear residual net.
+
+    Attributes:
+        weights: `(N, d, d)`, the last ones. loss: the last loss. steps: how many steps were taken.
+        history: `(s, N, d, d)` weights at the steps `kept`.
+    """
+
+    weights: Float[np.ndarray, "N d d"]
+    loss: float
+    steps: int
+    history: Float[np.ndarray, "s N d d"]
+    kept: tuple[int, ...]
+
+
+def train_linear_net(
+    target: Any, depth: int, *, rate: float, tolerance: float = 1e-5, most: int = 100_000, keep: Any = ()
+) -> LinearNet:
+    r"""Train a linear residual net on a matrix by gradient descent, from weights of zero.
+
+    $$ \Pi_N = \prod_k (I + \theta_k/N), \qquad \ell = \|\Pi_N - B\|_F^2, \qquad
+       \theta_k \leftarrow \theta_k - r\,\nabla_{\theta_k}\ell $$
+
+    In the clock of [arXiv:2205.14612](https://arxiv.org/abs/2205.14612) a step of rate r takes a time r/N.
+
+    Arguments:
+        target: B, `(d, d)`. depth: N. rate: r. tolerance: the loss at which to stop; most: steps at most.
+        keep: steps at which the weights are kept.
+
+    Raises:
+        BadInput: a target that is not square, a rate that is not positive or too large to descend.
+
+    Example:
+        >>> import numpy as np
+        >>> from measureflow import theory
+        >>> net = theory.train_linear_net(np.diag([1.5, 0.5]), 8, rate=1.0, tolerance=1e-10)
+        >>> bool(np.ptp(net.weights, axis=0).max() < 1e-12)  # a symmetric positive target: equal in depth
+        True
+    """
+    target, depth = np.asarray(target, float), as_count("depth", depth)
+    if target.ndim != 2 or target.shape[0] != target.shape[1]:
+        raise BadInput(f"theory: the target has shape {target.shape}; give a square matrix.")
+    if not rate > 0:
+        raise BadInput(f"theory: rate is {rate}; it must be > 0.")
+    d, wanted, kept, loss, step = len(target), {int(k) for k in keep}, {}, math.inf, 0
+    weights = np.zeros((depth, d, d))
+    for step in range(most + 1):
+        with np.errstate(over="ignore", invalid="ignore"):  # an explosion is said in words, below
+            before, after = _products(np.eye(d) + weights / depth)
+            misfit = before[-1] - target
+            loss = float((misfit * misfit).sum())
+        if step in wanted:
+            kept[step] = weights.copy()
+        if not math.isfinite(loss):
+            raise BadInput(f"theory: the loss exploded after {step} steps; give a smaller rate than {rate}.")
+        if loss <= tolerance or step == most:
+            break
+        # d Pi = after dF before, with F the factor of a layer
+        slope = 2.0 * np.swapaxes(after, 1, 2) @ misfit @ np.swapaxes(before[:-1], 1, 2) / depth
+        weights = weights - rate * slope
+    history = np.stack(list(kept.values())) if kept else np.zeros((0, depth, d, d))
+    return LinearNet(weights, loss, step, history, tuple(kept))
+
+
+def conserved_matrices(weights: Any) -> Float[np.ndarray, "m d d"]:
+    r"""Return what gradient flow conserves in a linear residual net, between neighbouring layers.
+
+    $$ (I+\theta_{k+1}/N)^T(I+\theta_{k+1}/N) - (I+\theta_k/N)(I+\theta_k/N)^T $$
+
+    From equal symmetric weights, zero among them, it is and stays 0.
+
+    Source: derived, for [arXiv:2205.14612](https://arxiv.org/abs/2205.14612).
+
+    Example:
+        >>> import numpy as np
+        >>> from measureflow import theory
+        >>> float(np.abs(theory.conserved_matrices(np.zeros((4, 2, 2)))).max())
+        0.0
+    """
+    weights = np.asarray(weights, float)
+    factors = np.eye(weights.shape[-1]) + weights / len(weights)
+    turned = np.swapaxes(factors, 1, 2)
+    return turned[1:] @ factors[1:] - factors[:-1] @ turned[:-1]
+
+
+def symmetric_eigenvalues_along_depth(weights: Any) -> Float[np.ndarray, "N d"]:
+    r"""Return the eigenvalues of the symmetric part $S_k$ of each layer: for deep trained nets the same in every layer.
+
+    With $\theta = S + \Omega$, and from weights of zero, $dS/ds = [\Omega, S]$ in the limit of deep nets.
+
+    Source: derived from `conserved_matrices`, for [arXiv:2205.14612](https://arxiv.org/abs/2205.14612).
+
+    Example:
+        >>> import numpy as np
+        >>> from measureflow import theory
+        >>> theory.symmetric_eigenvalues_along_depth(np.array([[[0.0, 2.0], [0.0, 0.0]]])).tolist()
+        [[-1.0, 1.0]]
+    """
+    weights = np.asarray(weights, float)
+    return np.linalg.eigvalsh(0.5 * (weights + np.swapaxes(weights, 1, 2)))
+
+
+def _products(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the product of the layers before each one (and of all), and that of the layers after each."""
+    depth, d, _ = factors.shape
+    before, after = np.empty((depth + 1, d, d)), np.empty((depth, d, d))
+    before[0], after[-1] = np.eye(d), np.eye(d)
+    for k in range(depth):
+        before[k + 1] = factors[k] @ before[k]
+    for k in range(depth - 1, 0, -1):
+        after[k - 1] = after[k] @ factors[k]
+    return before, after
+
+
+def _growth(lipschitz: float, until: float) -> float:
+    """Return `(e^{LT} - 1)/L`, which is T for L = 0."""
+    if not (math.isfinite(lipschitz) and lipschitz >= 0 and math.isfinite(until) and until > 0):
+        raise BadInput(f"theory: lipschitz is {lipschitz} and until {until}; give finite numbers >= 0 and > 0.")
+    if lipschitz * until > 709.0:
+        return math.inf
+    return math.expm1(lipschitz * until) / lipschitz if lipschitz > 0 else until
