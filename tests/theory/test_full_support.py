@@ -33,15 +33,15 @@ def test_modes_solve_the_first_condition_in_mpmath():
     a, b, x = 1.0, 1.7, 0.6
     found = theory.full_support_by_modes(np.diag([a, b]))
     with mpmath.workdps(30):
-        density = lambda phi: (
-            1
-            + 2
-            * sum(  # noqa: E731
-                mpmath.mpf(float(mode.real)) * mpmath.cos(2 * k * phi) for k, mode in enumerate(found.modes) if k
-            )
-        )
-        kernel = lambda phi: mpmath.exp(a * mpmath.cos(x) * mpmath.cos(phi) + b * mpmath.sin(x) * mpmath.sin(phi))  # noqa: E731
-        value = mpmath.quad(lambda phi: density(phi) * kernel(phi), mpmath.linspace(0, 2 * mpmath.pi, 9))
+
+        def density(phi):
+            waves = (mpmath.mpf(float(mode.real)) * mpmath.cos(2 * k * phi) for k, mode in enumerate(found.modes) if k)
+            return 1 + 2 * sum(waves)
+
+        def kernel(phi):
+            return mpmath.exp(a * mpmath.cos(x) * mpmath.cos(phi) + b * mpmath.sin(x) * mpmath.sin(phi))
+
+        value = mpmath.quad(lambda phi: density(phi) * kernel(phi), mpmath.linspace(0, 2 * mpmath.pi, 5))
     assert float(value / (2 * mpmath.pi)) == pytest.approx(found.energy, abs=1e-13)
 
 
@@ -76,7 +76,7 @@ def test_sources_give_the_values_of_the_notes_on_the_sphere(eigenvalues):
     assert np.abs(weights - found.atoms[1]).max() < 1e-14
 
 
-@pytest.mark.parametrize("eigenvalues", [(1.0, 2.0), (1.0, 0.25, 1.0), (1.0, 1.2, 1.1, 1.3)])
+@pytest.mark.parametrize("eigenvalues", [(1.0, 2.0), (1.0, 0.25, 1.0), (1.0, 1.1, 1.05, 1.1)])
 def test_brownian_exits_agree_with_the_solvers(eigenvalues):
     form = np.diag(eigenvalues)
     exits, solved = theory.full_support_by_exits(form, paths=8000, seed=5), theory.full_support_minimiser(form)
