@@ -32,6 +32,7 @@ from measureflow.theory.depth import (
     symmetric_eigenvalues_along_depth,
     train_linear_net,
 )
+from measureflow.theory.ellipsoid_exits import ExitsFromEllipsoid, full_support_by_exits
 from measureflow.theory.emergence import emergence_time, selected_peaks
 from measureflow.theory.equiangular import (
     beta_of_clustering_time,
@@ -39,6 +40,15 @@ from measureflow.theory.equiangular import (
     cosine_of_equiangular_tokens,
     gap_of_equiangular_tokens,
     speed_of_equiangular_tokens,
+)
+from measureflow.theory.extremal_energy import ExtremalEnergy, Extremisers, WhichCase, extremal_energy
+from measureflow.theory.four_tokens import Rectangle, rectangle_of_four_tokens
+from measureflow.theory.full_support import (
+    FullSupportMinimiser,
+    bounds_of_minimum,
+    full_support_by_modes,
+    full_support_by_sources,
+    full_support_minimiser,
 )
 from measureflow.theory.gaussian_laws import (
     growth_bound_of_gaussian,
@@ -85,6 +95,13 @@ from measureflow.theory.metastability import (
     margin_of_separation,
     metastable_window,
     spread_of_projected_gaussians,
+)
+from measureflow.theory.near_identity import (
+    covariance_of_small_form,
+    density_of_small_form,
+    first_order_density,
+    minimum_of_small_form,
+    slope_of_minimiser_at_identity,
 )
 from measureflow.theory.noise import (
     cosine_of_brownian_motion,
@@ -155,12 +172,18 @@ __all__ = [
     "SCHEMES",
     "Branch",
     "CriticalPoint",
+    "ExitsFromEllipsoid",
+    "ExtremalEnergy",
+    "Extremisers",
+    "FullSupportMinimiser",
     "HeadSpectra",
     "KernelConstants",
     "LinearNet",
+    "Rectangle",
     "Stair",
     "StationaryState",
     "Transition",
+    "WhichCase",
     "adversarial_tokens",
     "alpha_for_cosine",
     "are_separated_on_circle",
@@ -170,6 +193,7 @@ __all__ = [
     "blow_up_time_of_gaussian",
     "bound_on_initial_output",
     "bounds_of_collapse",
+    "bounds_of_minimum",
     "branch_of_stationary_states",
     "cap_mass",
     "chance_of_a_common_hemisphere",
@@ -187,6 +211,7 @@ __all__ = [
     "cosine_of_two_clusters",
     "cosine_of_two_tokens",
     "covariance_of_gaussian",
+    "covariance_of_small_form",
     "critical_beta_of_nearest_key",
     "critical_gamma",
     "critical_kappa",
@@ -194,6 +219,7 @@ __all__ = [
     "cross_ratios",
     "crossing_time",
     "decay_of_gaussian",
+    "density_of_small_form",
     "distance_to_no_temperature",
     "dobrushin_constant",
     "dominant_degree",
@@ -209,7 +235,13 @@ __all__ = [
     "expected_parked_centres",
     "expected_peaks_of_kernel_density",
     "expected_strong_centres",
+    "extremal_energy",
+    "first_order_density",
     "free_energy",
+    "full_support_by_exits",
+    "full_support_by_modes",
+    "full_support_by_sources",
+    "full_support_minimiser",
     "funk_hecke_coefficients",
     "gap_after_attention",
     "gap_and_radius_of_normalised_tokens",
@@ -245,6 +277,7 @@ __all__ = [
     "mean_under_sinkhorn_attention",
     "merge_time",
     "metastable_window",
+    "minimum_of_small_form",
     "norms_of_prefix_means",
     "order_parameter_near_onset",
     "order_parameter_of_poisson_density",
@@ -254,10 +287,12 @@ __all__ = [
     "rate_of_variance",
     "rates_at_causal_consensus",
     "rates_of_overlap_fluctuations",
+    "rectangle_of_four_tokens",
     "selected_peaks",
     "sinkhorn_coupling_of_gaussian",
     "sinkhorn_gamma",
     "slope_of_gaussian",
+    "slope_of_minimiser_at_identity",
     "span_coordinates",
     "spectra_of_heads",
     "speed_factor",

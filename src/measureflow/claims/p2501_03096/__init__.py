@@ -1,0 +1,13 @@
+"""Claims of arXiv:2501.03096, the mean-field dynamics of self-attention with layer normalisation."""
+
+from measureflow.claims.p2501_03096 import (
+    extremes,
+    four_tokens,
+    minimisers,
+)
+
+__all__ = [
+    "extremes",
+    "four_tokens",
+    "minimisers",
+]
