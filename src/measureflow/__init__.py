@@ -31,6 +31,7 @@ from measureflow.fields import (
     Schedule,
     SelfAttention,
     SqrtLN,
+    gradient_attention,
 )
 from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times
 from measureflow.measures import (
@@ -105,6 +106,7 @@ __all__ = [
     "flow",
     "flows",
     "gaussian",
+    "gradient_attention",
     "language",
     "layers",
     "load",

@@ -2,6 +2,7 @@
 
 from measureflow.fields.attention import MultiHead, SelfAttention
 from measureflow.fields.field import Field, Parallel, ranks_of
+from measureflow.fields.gradients import gradient_attention
 from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.layer_norm import LayerNorm
 from measureflow.fields.masks import Causal, Mask
@@ -52,6 +53,7 @@ __all__ = [
     "Weighting",
     "all_exact",
     "default_normalisation",
+    "gradient_attention",
     "motion_under",
     "ranks_of",
     "resolution",

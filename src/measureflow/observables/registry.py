@@ -16,8 +16,9 @@ from measureflow.observables.cosines import (
     overlap,
     smallest_cosine,
 )
-from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation
+from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
 from measureflow.observables.ranks import effective_rank, participation_rank
+from measureflow.observables.slopes import metric_slope, metric_speed, mobility
 
 __all__ = ["NAMED", "named"]
 
@@ -29,6 +30,10 @@ NAMED: dict[str, Observable] = {
     "participation": lambda mu, field: participation(mu, field=field),
     "dissipation": dissipation,
     "raw_dissipation": raw_dissipation,
+    "raw_energy": lambda mu, field: raw_energy(mu, field=field),
+    "metric_slope": metric_slope,
+    "metric_speed": metric_speed,
+    "mobility": mobility,
     "clusters": lambda mu: clusters(mu).count,
     "membership": lambda mu: clusters(mu).membership,
     "cosine": cosine,

@@ -1,0 +1,17 @@
+"""Claims of arXiv:2501.03096, self-attention with layer normalisation as a gradient flow: one module per theme."""
+
+from measureflow.claims.p2501_03096 import (
+    dissipation,
+    families,
+    rates,
+    rotation,
+    thresholds,
+)
+
+__all__ = [
+    "dissipation",
+    "families",
+    "rates",
+    "rotation",
+    "thresholds",
+]
