@@ -207,8 +207,9 @@ def rotation_of_polygon(corners: int, *, twist: float, kappa: float = 0.0) -> fl
     $$ \Omega = \frac{\sum_r e^{\kappa\cos t_r + \epsilon\sin t_r}\sin t_r}
                      {\sum_r e^{\kappa\cos t_r + \epsilon\sin t_r}}, \qquad t_r = 2\pi r/k $$
 
-    with V = -Id on the circle and A a generator of rotations: they turn rigidly, so that no energy can be monotone. The
-    sense is that of A, where the logits are $\langle x, Dy\rangle$. Derived for [arXiv:2501.03096](https://arxiv.org/abs/2501.03096), the asymmetric neighbour.
+    with V = -Id on the circle and A the quarter turn: they turn rigidly in the sense of A, where the logits are
+    $\langle x, Dy\rangle$, so that no energy can be monotone. Derived for the asymmetric neighbour of
+    [arXiv:2501.03096](https://arxiv.org/abs/2501.03096).
 
     Raises:
         BadInput: fewer than three corners.

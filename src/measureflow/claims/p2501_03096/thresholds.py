@@ -150,9 +150,9 @@ def stepped(points: np.ndarray, D: np.ndarray, step: float, steps: int) -> np.nd
 
 @figure(PAPER, "Fig. 2", title="One cluster or two: the window of exclusively single clusters")
 def one_cluster_or_two(case: Case) -> Any:
-    """d = 2, D = diag(d_1, 1), 20 values of d_1 in [0, 1.5], N = 100, 100 repeats, from standard-normal directions, 1500
-    projected Euler steps of USA with tau = 0.1.
+    """d = 2, D = diag(d_1, 1), d_1 in 20 values of [0, 1.5], N = 100, 100 repeats, from standard-normal directions.
 
+    Published: 1500 projected Euler steps of USA, tau = 0.1.
     Runs that end in one cluster: published scheme, USA and SA followed to rest. The counts jump to all runs exactly
     in the window of linear theory, (tanh 1, 1.1997). Counts of the released code are crosses (values below 0.24, of
     which 0 to 1 is known, at 1).
