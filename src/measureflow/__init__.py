@@ -33,7 +33,7 @@ from measureflow.fields import (
     SqrtLN,
     gradient_attention,
 )
-from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times
+from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times, stationary
 from measureflow.measures import (
     Density,
     Gaussian,
@@ -117,6 +117,7 @@ __all__ = [
     "paths",
     "runs",
     "spaces",
+    "stationary",
     "sums",
     "sweep",
     "theory",

@@ -6,10 +6,14 @@ from measureflow.flows.equiangular import Equiangular, equiangular
 from measureflow.flows.flow import flow
 from measureflow.flows.gram import gram
 from measureflow.flows.layers import layers
+from measureflow.flows.limits import Limit
 from measureflow.flows.noisy import Splitting
+from measureflow.flows.phase_maps import PhaseMap, phase_map
 from measureflow.flows.reduction import Span, span_reduction
+from measureflow.flows.rest import Rest, come_to_rest
 from measureflow.flows.solver import Adaptive
 from measureflow.flows.stairs import Stairs, stairs
+from measureflow.flows.stationary import StationaryMeasure, continued, stationary
 
 __all__ = [
     "Adaptive",
@@ -17,18 +21,26 @@ __all__ = [
     "Consensus",
     "Ensemble",
     "Equiangular",
+    "Limit",
     "Meeting",
     "Overlap",
+    "PhaseMap",
+    "Rest",
     "Span",
     "Splitting",
     "Stairs",
     "Stationary",
+    "StationaryMeasure",
+    "come_to_rest",
+    "continued",
     "ensemble",
     "equiangular",
     "flow",
     "gram",
     "layers",
     "log_times",
+    "phase_map",
     "span_reduction",
     "stairs",
+    "stationary",
 ]

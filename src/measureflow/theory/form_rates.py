@@ -20,7 +20,9 @@ from measureflow.theory.uniform_measure import funk_hecke_coefficients
 __all__ = [
     "FormRates",
     "energy_on_degenerate_form",
+    "largest_rate_of_limit",
     "rates_around_uniform_of_form",
+    "rates_of_null_pair",
     "rates_of_one_cluster",
     "rates_of_two_clusters",
     "rotation_of_polygon",
@@ -103,6 +105,32 @@ def rates_of_two_clusters(eigenvalues: Any, at: int, *, mass: float = 0.5, sign:
     return FormRates(as_sign(sign) * within, as_sign(sign) * np.array(between))
 
 
+def rates_of_null_pair(eigenvalues: Any, *, sign: int = -1) -> FormRates:
+    r"""Return the rates about two balanced clusters at $\pm x$ with $\langle x, Dx\rangle = 0$ on the circle.
+
+    With eigenvalues $\mu_1 < 0 < \mu_2$, $\gamma^2 = |Dx|^2 = -\mu_1\mu_2$ and $\tau = \mu_1+\mu_2$, for repulsion:
+    $-\gamma^2$ within, $-2\gamma^2$ for the rotation of the pair and $-(\gamma^2+\tau)$ for both clusters to one side.
+    So where $\mu_2 > |\mu_1|/(1+|\mu_1|)$ the pair attracts, although $\int\!\!\int e^{\langle x,Dy\rangle} = 1$ there is
+    far above the minimum $e^{\mu_1}$: descent does not always find the minimum. Derived here, for
+    [arXiv:2501.03096](https://arxiv.org/abs/2501.03096).
+
+    Raises:
+        BadInput: eigenvalues other than two of opposite sign; a sign that is neither 1 nor -1.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.rates_of_null_pair([-1.4, 0.9]).between.round(6).tolist()
+        [[-2.52, -0.76]]
+        >>> theory.rates_of_null_pair([-1.4, 0.5]).stable
+        False
+    """
+    mu = np.asarray(eigenvalues, float)
+    if mu.shape != (2,) or not (np.isfinite(mu).all() and mu[0] * mu[1] < 0):
+        raise BadInput(f"theory: eigenvalues are {mu.tolist()}; a null pair needs two of opposite sign.")
+    square, trace = -mu[0] * mu[1], mu.sum()
+    return FormRates(as_sign(sign) * np.full(2, square), as_sign(sign) * np.array([[2 * square, square + trace]]))
+
+
 def single_cluster_window() -> tuple[float, float]:
     r"""Return $(\tanh 1, d^*)$ with $d^*\tanh d^* = 1$: where D = diag(d, 1) has no stable pair of balanced clusters.
 
@@ -143,6 +171,35 @@ def stable_limits(eigenvalues: Any, *, sign: int = 1, mass: float = 0.5) -> list
         if rates_of_two_clusters(eigenvalues, k, mass=mass, sign=sign).stable:
             found.append(("two clusters", k))
     return found
+
+
+def largest_rate_of_limit(kind: str, eigenvalues: Any, at: int, *, sign: int = 1) -> Float[np.ndarray, "*s"]:
+    r"""Return the largest rate about one cluster, or two balanced ones, at an eigenvector: negative where stable.
+
+    Its zeros are the borders of a phase map. The rates are those of `rates_of_one_cluster` and `rates_of_two_clusters`.
+
+    Arguments:
+        kind: `"one cluster"` or `"two clusters"`. eigenvalues: `(*s, d)`, of many forms. at: the index k.
+
+    Raises:
+        BadInput: another kind; a sign that is neither 1 nor -1.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.largest_rate_of_limit("two clusters", [[1.0, 0.5], [1.0, 0.9]], 0).round(3).tolist()
+        [-0.262, 0.138]
+    """
+    mu = np.asarray(eigenvalues, float)
+    own, others = mu[..., at], np.delete(mu, at, axis=-1)
+    if kind == "one cluster":
+        rates = [-own, *np.moveaxis(others - own[..., None], -1, 0)]
+    elif kind == "two clusters":
+        held = np.tanh(own)
+        sides = np.concatenate([held[..., None] * (others - own[..., None]), others - (own * held)[..., None]], axis=-1)
+        rates = [-own * held, *np.moveaxis(sides, -1, 0)]
+    else:
+        raise BadInput(f"theory: kind is {kind!r}; it must be 'one cluster' or 'two clusters'.")
+    return np.max([as_sign(sign) * rate for rate in rates], axis=0)
 
 
 def rates_around_uniform_of_form(degrees: Any, *, kappa: float, d: int, sign: int = 1) -> Float[np.ndarray, "k"]:

@@ -3,6 +3,7 @@
 from measureflow.claims.p2501_03096 import (
     dissipation,
     families,
+    phase_map,
     rates,
     rotation,
     thresholds,
@@ -11,6 +12,7 @@ from measureflow.claims.p2501_03096 import (
 __all__ = [
     "dissipation",
     "families",
+    "phase_map",
     "rates",
     "rotation",
     "thresholds",

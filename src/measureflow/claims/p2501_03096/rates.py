@@ -254,3 +254,49 @@ def exponential_decay(t: float, lam: float, start: float) -> float:
 def energy_by_its_half(t: float, lam: float, start: float) -> float:
     """E in place of E2 = 2E: half the excess."""
     return 0.5 * theory.energy_on_degenerate_form(t, eigenvalue=lam, start=start)
+
+
+@claim(
+    PAPER,
+    "opposite points between the eigenvectors of an indefinite form",
+    covers=["1.5"],
+    status="derived",
+    states=lambda mu, sign: theory.rates_of_null_pair(mu, sign=sign),
+    id=f"{PAPER}/T8-null-pairs",
+)
+def opposite_points_where_the_form_vanishes_may_attract_under_repulsion(case: Case) -> None:
+    """On the circle a balanced pair at x with <x, Dx> = 0 has rates -g^2, -2g^2 and -(g^2 + tr D), g = |Dx|, for
+    V = -D: descent of the energy may end far above its minimum."""
+    mu = np.array([-case.draw("mu1", 0.5, 1.2), case.draw("mu2", 1.3, 2.0)])
+    sign = case.choose("sign", [-1, 1])
+    x = np.sqrt(np.array([mu[1], -mu[0]]) / (mu[1] - mu[0]))
+    side = np.where(np.arange(N) < N // 2, 1.0, -1.0)
+    tokens = mf.Tokens(mf.Sphere(2), side[:, None] * x)
+    measured = spectrum(case, tokens, mf.gradient_attention(np.diag(mu), sign=sign))
+    because = "the eigenvalues of a matrix of size 1, symmetric up to equal masses"
+    predicted = expected(case.predict(mu, sign), (N // 2, N // 2))
+    case.compare(measured, predicted, within=1e-7, because=because)
+
+
+null_pairs = opposite_points_where_the_form_vanishes_may_attract_under_repulsion
+
+
+@null_pairs.mutation
+def marginal_within(mu: np.ndarray, sign: int) -> Any:
+    """x.Dx = 0, so that a cluster would not hold itself: rate 0 within, as for a Dirac."""
+    right = theory.rates_of_null_pair(mu, sign=sign)
+    return right._replace(within=0.0 * right.within)
+
+
+@null_pairs.mutation
+def without_the_trace(mu: np.ndarray, sign: int) -> Any:
+    """The curvature of the form along the circle is left out: always stable under repulsion."""
+    right = theory.rates_of_null_pair(mu, sign=sign)
+    square = right.between[0, 0] / 2
+    return right._replace(between=np.array([[2 * square, square]]))
+
+
+@null_pairs.mutation
+def all_signs(mu: np.ndarray, sign: int) -> Any:
+    """Repulsion for attraction."""
+    return theory.rates_of_null_pair(mu, sign=-sign)
