@@ -31,6 +31,7 @@ from measureflow.fields import (
     Schedule,
     SelfAttention,
     SqrtLN,
+    gradient_attention,
 )
 from measureflow.flows import (
     Adaptive,
@@ -43,6 +44,7 @@ from measureflow.flows import (
     flow,
     layers,
     log_times,
+    stationary,
 )
 from measureflow.measures import (
     Density,
@@ -118,6 +120,7 @@ __all__ = [
     "flow",
     "flows",
     "gaussian",
+    "gradient_attention",
     "language",
     "layers",
     "load",
@@ -128,6 +131,7 @@ __all__ = [
     "paths",
     "runs",
     "spaces",
+    "stationary",
     "sums",
     "sweep",
     "theory",

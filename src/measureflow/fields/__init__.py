@@ -2,9 +2,8 @@
 
 from measureflow.fields.attention import MultiHead, SelfAttention
 from measureflow.fields.field import Field, Parallel, ranks_of
-from measureflow.fields.interpolated import (
-    Interpolated,
-)
+from measureflow.fields.gradients import gradient_attention
+from measureflow.fields.interpolated import Interpolated
 from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.layer_norm import LayerNorm
 from measureflow.fields.masks import Causal, Mask
@@ -57,6 +56,7 @@ __all__ = [
     "Weighting",
     "all_exact",
     "default_normalisation",
+    "gradient_attention",
     "motion_under",
     "ranks_of",
     "resolution",

@@ -7,14 +7,15 @@ from measureflow.flows.equiangular import Equiangular, equiangular
 from measureflow.flows.flow import flow
 from measureflow.flows.gram import gram
 from measureflow.flows.layers import layers
+from measureflow.flows.limits import Limit
 from measureflow.flows.noisy import Splitting
+from measureflow.flows.phase_maps import PhaseMap, phase_map
 from measureflow.flows.reduction import Span, span_reduction
-from measureflow.flows.reversal import (
-    memory_free_layers,
-    reconstruct,
-)
+from measureflow.flows.rest import Rest, come_to_rest
+from measureflow.flows.reversal import memory_free_layers, reconstruct
 from measureflow.flows.solver import Adaptive
 from measureflow.flows.stairs import Stairs, stairs
+from measureflow.flows.stationary import StationaryMeasure, continued, stationary
 
 __all__ = [
     "Adaptive",
@@ -23,14 +24,20 @@ __all__ = [
     "Discretisation",
     "Ensemble",
     "Equiangular",
+    "Limit",
     "Meeting",
     "Overlap",
+    "PhaseMap",
+    "Rest",
     "Span",
     "Splitting",
     "Spread",
     "Stairs",
     "Stationary",
+    "StationaryMeasure",
+    "come_to_rest",
     "compare",
+    "continued",
     "ensemble",
     "equiangular",
     "flow",
@@ -38,7 +45,9 @@ __all__ = [
     "layers",
     "log_times",
     "memory_free_layers",
+    "phase_map",
     "reconstruct",
     "span_reduction",
     "stairs",
+    "stationary",
 ]

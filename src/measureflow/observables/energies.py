@@ -58,15 +58,18 @@ def energy(subject: Any, beta: Any = None, *, field: Field | None = None) -> Flo
     return along(energy_under, subject, KINDS, field=field)
 
 
-def raw_energy(subject: Any, beta: Any) -> Float[Array, "*s"]:
+def raw_energy(subject: Any, beta: Any = None, *, field: Field | None = None) -> Float[Array, "*s"]:
     r"""Return $E_\beta = \frac{1}{2\beta} \sum_{ij} a_i a_j e^{\beta\langle x_i, x_j\rangle}$, as in papers.
 
-    Equal to $e^\beta \bar E / 2\beta$ with $\bar E$ of `energy`.
+    Equal to $e^\beta \bar E / 2\beta$ with $\bar E$ of `energy`. With `field` it is that of the field's own form; at
+    beta = 1 and the form D that is $\frac12\int\!\!\int e^{\langle x, Dy\rangle}d\mu\,d\mu$.
 
     Raises:
-        BadInput: beta is 0 (the energy is undefined), or above 700 (it overflows), or the space is no sphere.
+        BadInput: both or neither of beta and field; beta is 0 (the energy is undefined), or above 700 (it overflows),
+            or the space is no sphere; no energy is proved for the field.
 
-    Source: [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), (3.4).
+    Source: [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), (3.4);
+        [arXiv:2501.03096](https://arxiv.org/abs/2501.03096) for a form.
 
     Example:
         >>> import measureflow as mf
@@ -74,6 +77,13 @@ def raw_energy(subject: Any, beta: Any) -> Float[Array, "*s"]:
         >>> round(float(raw_energy(mf.equiangular(n=4, cosine=1.0), beta=0.5)), 6)
         1.648721
     """
+    if (beta is None) == (field is None):
+        raise BadInput("raw_energy: give one of beta= (a number) and field= (whose own energy is meant).")
+    if field is not None:
+        if not isinstance(field, SelfAttention):
+            raise BadInput(f"raw_energy needs a single SelfAttention, not {type(field).__name__}. Use energy.")
+        beta = field.beta
+        check_energy(field, subject)
     beta = checked_beta(beta, Unnormalised(shifted=True))
     if not isinstance(measure_of(subject, KINDS).space, Sphere):
         raise BadInput(
@@ -83,7 +93,8 @@ def raw_energy(subject: Any, beta: Any) -> Float[Array, "*s"]:
         if float(beta) == 0.0:
             raise BadInput("raw_energy: beta is 0, where 1/(2 beta) is undefined. Use energy, which is 1 there.")
         check_overflow(beta, "raw_energy")
-    return jnp.exp(beta) / (2.0 * beta) * along(kernel_energy, subject, KINDS, beta=beta)
+    scaled = energy(subject, beta) if field is None else energy(subject, field=field)
+    return jnp.exp(beta) / (2.0 * beta) * scaled
 
 
 def participation(subject: Any, beta: Any = None, *, field: Field | None = None) -> Float[Array, "*s"]:
