@@ -32,7 +32,19 @@ from measureflow.fields import (
     SelfAttention,
     SqrtLN,
 )
-from measureflow.flows import Adaptive, Consensus, Overlap, Splitting, Stationary, flow, layers, log_times
+from measureflow.flows import (
+    Adaptive,
+    Consensus,
+    Geodesic,
+    Overlap,
+    Splitting,
+    Stationary,
+    flow,
+    layers,
+    log_times,
+    minimising_movements,
+    wasserstein_m,
+)
 from measureflow.measures import (
     Density,
     Gaussian,
@@ -77,6 +89,7 @@ __all__ = [
     "Euclidean",
     "Field",
     "Gaussian",
+    "Geodesic",
     "MixLN",
     "MultiHead",
     "Overlap",
@@ -110,6 +123,7 @@ __all__ = [
     "load",
     "log_times",
     "measures",
+    "minimising_movements",
     "mixture",
     "observe",
     "paths",
@@ -121,6 +135,7 @@ __all__ = [
     "trace",
     "uniform",
     "von_mises_fisher",
+    "wasserstein_m",
 ]
 
 

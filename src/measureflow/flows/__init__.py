@@ -4,8 +4,10 @@ from measureflow.flows.conditions import Condition, Consensus, Meeting, Overlap,
 from measureflow.flows.ensembles import Ensemble, ensemble
 from measureflow.flows.equiangular import Equiangular, equiangular
 from measureflow.flows.flow import flow
+from measureflow.flows.geodesics import Geodesic, wasserstein_m
 from measureflow.flows.gram import gram
 from measureflow.flows.layers import layers
+from measureflow.flows.minimising import minimising_movements
 from measureflow.flows.noisy import Splitting
 from measureflow.flows.reduction import Span, span_reduction
 from measureflow.flows.solver import Adaptive
@@ -17,6 +19,7 @@ __all__ = [
     "Consensus",
     "Ensemble",
     "Equiangular",
+    "Geodesic",
     "Meeting",
     "Overlap",
     "Span",
@@ -29,6 +32,8 @@ __all__ = [
     "gram",
     "layers",
     "log_times",
+    "minimising_movements",
     "span_reduction",
     "stairs",
+    "wasserstein_m",
 ]

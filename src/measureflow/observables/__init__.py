@@ -20,12 +20,14 @@ from measureflow.observables.cosines import (
     smallest_cosine,
 )
 from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
+from measureflow.observables.gradient_part import gradient_part
 from measureflow.observables.hulls import Hull, distance_to_hull, hull
 from measureflow.observables.jacobians import jacobian, jacobian_product
 from measureflow.observables.lyapunov import Spectrum, lyapunov
 from measureflow.observables.plateaus import Lifetimes, Plateaus, plateaus
 from measureflow.observables.ranks import effective_rank, participation_rank
 from measureflow.observables.registry import NAMED, named
+from measureflow.observables.transport import wasserstein
 
 __all__ = [
     "NAMED",
@@ -46,6 +48,7 @@ __all__ = [
     "effective_rank",
     "eigenfunctionals",
     "energy",
+    "gradient_part",
     "hull",
     "jacobian",
     "jacobian_product",
@@ -63,4 +66,5 @@ __all__ = [
     "raw_energy",
     "smallest_cosine",
     "unscaled",
+    "wasserstein",
 ]
