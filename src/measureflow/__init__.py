@@ -36,6 +36,7 @@ from measureflow.fields import (
 from measureflow.flows import (
     Adaptive,
     Consensus,
+    Geodesic,
     Overlap,
     Splitting,
     Spread,
@@ -44,7 +45,9 @@ from measureflow.flows import (
     flow,
     layers,
     log_times,
+    minimising_movements,
     stationary,
+    wasserstein_m,
 )
 from measureflow.measures import (
     Density,
@@ -90,6 +93,7 @@ __all__ = [
     "Euclidean",
     "Field",
     "Gaussian",
+    "Geodesic",
     "MixLN",
     "MultiHead",
     "Overlap",
@@ -126,6 +130,7 @@ __all__ = [
     "load",
     "log_times",
     "measures",
+    "minimising_movements",
     "mixture",
     "observe",
     "paths",
@@ -138,6 +143,7 @@ __all__ = [
     "trace",
     "uniform",
     "von_mises_fisher",
+    "wasserstein_m",
 ]
 
 

@@ -5,9 +5,11 @@ from measureflow.flows.conditions import Condition, Consensus, Meeting, Overlap,
 from measureflow.flows.ensembles import Ensemble, ensemble
 from measureflow.flows.equiangular import Equiangular, equiangular
 from measureflow.flows.flow import flow
+from measureflow.flows.geodesics import Geodesic, wasserstein_m
 from measureflow.flows.gram import gram
 from measureflow.flows.layers import layers
 from measureflow.flows.limits import Limit
+from measureflow.flows.minimising import minimising_movements
 from measureflow.flows.noisy import Splitting
 from measureflow.flows.phase_maps import PhaseMap, phase_map
 from measureflow.flows.reduction import Span, span_reduction
@@ -24,6 +26,7 @@ __all__ = [
     "Discretisation",
     "Ensemble",
     "Equiangular",
+    "Geodesic",
     "Limit",
     "Meeting",
     "Overlap",
@@ -45,9 +48,11 @@ __all__ = [
     "layers",
     "log_times",
     "memory_free_layers",
+    "minimising_movements",
     "phase_map",
     "reconstruct",
     "span_reduction",
     "stairs",
     "stationary",
+    "wasserstein_m",
 ]

@@ -20,6 +20,7 @@ from measureflow.observables.cosines import (
     smallest_cosine,
 )
 from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
+from measureflow.observables.gradient_part import gradient_part
 from measureflow.observables.hulls import Hull, distance_to_hull, hull
 from measureflow.observables.jacobians import jacobian, jacobian_product
 from measureflow.observables.lyapunov import Spectrum, lyapunov
@@ -31,8 +32,7 @@ from measureflow.observables.regularity import (
     Stretch,
     lipschitz,
     stretch,
-from measureflow.observables.slopes import (
-    EnergyBalance,
+    from measureflow.observables.slopes import (     EnergyBalance,
     asymmetry,
     energy_balance,
     metric_slope,
@@ -40,6 +40,7 @@ from measureflow.observables.slopes import (
     mobility,
     partition,
 )
+from measureflow.observables.transport import wasserstein
 
 __all__ = [
     "NAMED",
@@ -65,6 +66,7 @@ __all__ = [
     "eigenfunctionals",
     "energy",
     "energy_balance",
+    "gradient_part",
     "hull",
     "jacobian",
     "jacobian_product",
@@ -89,4 +91,5 @@ __all__ = [
     "smallest_cosine",
     "stretch",
     "unscaled",
+    "wasserstein",
 ]
