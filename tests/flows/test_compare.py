@@ -49,7 +49,8 @@ def test_weights_that_jump_between_layers_make_the_bound_one_of_order_one():
     fields = [mf.SelfAttention(1.0, value=rng.choice([-1.0, 1.0]) * np.eye(2)) for _ in range(depth + 1)]
     field = mf.fields.Interpolated(fields, (np.arange(depth + 1) / depth).tolist())
     found = mf.compare(mf.layers(TOKENS, field, depth=depth, step=1 / depth))
-    assert found.bend > 1.5 * depth * found.speed  # the output changes its sign within a layer
+    assert found.bend > 0.8 * depth * found.speed  # the output changes its sign within a layer
+    assert found.bend > 5 * found.lipschitz * found.speed  # which is all that a field without depth has
     assert found.worst[0] < found.speed < found.bound[0]
 
 
