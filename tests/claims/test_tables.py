@@ -23,6 +23,8 @@ def test_every_row_is_listed_with_what_covers_it():
             assert claim.id in covered[item]
     assert "2312.10794/V7" in covered["V7"]
     assert "2312.10794/P18" in covered["P18"]
+    assert {"T1", "T12", "T14", "T15", "Q9"} <= {item for item in rows if covered[item]}
+    assert "T24" not in covered  # the language model's
 
 
 @pytest.mark.usefixtures("own_registry")
@@ -40,7 +42,7 @@ def test_the_command_lists_them(capsys):
     assert main(["check", "--coverage"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("V7 ") and "2312.10794/V7" in line for line in lines)
-    assert lines[-1].startswith("V1 to V30, E1 to E15, P1 to P20: ")
+    assert lines[-1].startswith("V1 to V30, E1 to E15, P1 to P20, T1 to T23, Q1 to Q13: ")
     assert main(["check", "--coverage", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["missing"] == missing()

@@ -78,7 +78,7 @@ def test_bad_arguments_are_one_line(words, said, capsys):
 
 
 def test_a_report_shows_the_model_it_is_given(capsys):
-    assert main(["report", "--only", "06_a_trained_network", "--model", str(TINY), "--out", "report"]) == 0
+    assert main(["report", "--only", "08_a_trained_network", "--model", str(TINY), "--out", "report"]) == 0
     assert "written to report" in capsys.readouterr().out
     pictures = {*os.listdir("report/pictures")}
     assert {"cosines-by-depth.svg", "ranks-by-depth.svg", "words-by-depth.svg"} <= pictures
@@ -89,4 +89,4 @@ def test_a_report_shows_the_model_it_is_given(capsys):
     cited = capsys.readouterr().out
     assert "@inproceedings{devlin2019bert," in cited
     assert "karagodin2024causal" not in cited  # no claim was checked
-    assert main(["report", "--only", "06_a_trained_network", "--model", str(TINY), "--out", "report"]) == 2
+    assert main(["report", "--only", "08_a_trained_network", "--model", str(TINY), "--out", "report"]) == 2

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +10,8 @@ import pytest
 
 import measureflow as mf
 from measureflow import theory
+from measureflow.flows.closed import move
+from measureflow.paths import STATUSES
 
 DRAW = np.random.default_rng(0)
 QUERY, KEY = DRAW.normal(size=(2, 3, 3))
@@ -110,11 +115,67 @@ def test_what_has_no_closed_form_is_refused():
     for wrong in (mf.SelfAttention(1.0, weighting="unnormalised"), mf.SelfAttention(1.0, mask="causal")):
         with pytest.raises(mf.BadInput, match="no closed form under a Gaussian"):
             mf.flow(LAW, wrong, until=1.0)
-    with pytest.raises(mf.BadInput, match=r"store='run\.zarr' is not for a Gaussian"):
-        mf.flow(LAW, FIELD, until=1.0, store="run.zarr")
     with pytest.raises(mf.BadInput, match=r"noise=0\.1 is not for a Gaussian"):
         mf.flow(LAW, FIELD, until=1.0, noise=0.1, seed=0)
     with pytest.raises(mf.BadInput, match="this observable is one of Tokens"):
         mf.flow(LAW, FIELD, until=1.0, record=("cosine",))
     with pytest.raises(mf.BadInput, match="field is 3"):
         mf.flow(LAW, 3, until=1.0)
+
+
+CENTRED = mf.Gaussian(np.zeros(3), LAW.cov)
+SINKING = mf.SelfAttention(beta=1.0, query=QUERY, key=-QUERY)
+
+
+def test_a_law_waits_for_rest_and_for_a_spread():
+    rest = mf.flow(CENTRED, SINKING, until=mf.Stationary(1e-4), save=3)
+    assert rest.status == "stationary"
+    slope = np.asarray(SINKING.affine(rest[-1])[1]) @ np.asarray(rest.cov[-1])
+    assert 1e-5 < np.linalg.norm(slope + slope.T) <= 1e-4
+    for start, field, value in ((CENTRED, SINKING, 0.5), (CENTRED, FIELD, 20.0)):
+        path = mf.flow(start, field, until=mf.Spread(value * float(jnp.trace(LAW.cov))), save=2)
+        assert path.status == "reached"
+        assert float(jnp.trace(path.cov[-1]) / jnp.trace(LAW.cov)) == pytest.approx(value, rel=1e-12)
+        form = np.asarray(field.kernel.query).T @ np.asarray(field.kernel.key)
+        stated = theory.covariance_of_gaussian(path.times[-1], LAW.cov, form)
+        np.testing.assert_allclose(path.cov[-1], stated, rtol=0, atol=1e-9 * np.abs(stated).max())
+
+
+def test_a_law_that_explodes_first_says_so():
+    path = mf.flow(CENTRED, FIELD, until=mf.Stationary(1e-9), save=2)
+    assert path.status == "blow-up"
+    assert np.isfinite(path.cov).all()
+
+
+def test_a_law_has_no_tokens_to_wait_for():
+    with pytest.raises(mf.BadInput, match=r"is a condition on tokens; a Gaussian waits for a time, mf\.Stationary"):
+        mf.flow(LAW, FIELD, until=mf.Consensus(1e-3))
+    with pytest.raises(mf.BadInput, match="the field changes with depth"):
+        mf.flow(LAW, mf.Schedule([FIELD, FIELD], [0.0, 1.0]), until=mf.Spread(1.0))
+
+
+def test_a_law_is_stored_whole_and_read_again(monkeypatch):
+    first = mf.flow(CENTRED, SINKING, until=1.0, save=3, store="law.zarr")
+    monkeypatch.setattr("measureflow.flows.gaussian.move", None)  # nothing is run again
+    again = mf.flow(CENTRED, SINKING, until=1.0, save=3, store="law.zarr")
+    np.testing.assert_array_equal(first.cov, again.cov)
+    assert (again.status, again.recipe) == ("reached", first.recipe)
+    with pytest.raises(mf.BadInput, match=r"store law\.zarr holds another run"):
+        mf.flow(LAW, SINKING, until=1.0, save=3, store="law.zarr")
+    with pytest.raises(mf.BadInput, match=r"the folder .*nowhere does not exist"):
+        mf.flow(CENTRED, SINKING, until=1.0, store="nowhere/law.zarr")
+
+
+def test_an_interrupted_law_leaves_no_store(monkeypatch):
+    part = 0.5
+
+    def interrupted(*rows, **options):
+        path = move(*rows, **options)
+        return dataclasses.replace(path, times=part * path.times, code=jnp.asarray(STATUSES.index("stopped")))
+
+    monkeypatch.setattr("measureflow.flows.gaussian.move", interrupted)
+    assert mf.flow(CENTRED, SINKING, until=1.0, save=3, store="cut.zarr").status == "stopped"
+    assert not Path("cut.zarr").exists()
+    part = 1.0  # a wait that was given up at its cap is a whole run
+    mf.flow(CENTRED, SINKING, until=1.0, save=3, store="whole.zarr")
+    assert Path("whole.zarr").exists()

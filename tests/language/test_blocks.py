@@ -186,6 +186,7 @@ def test_programs_hold_no_float64_and_pass_strict_promotion(golden, name, dtype)
     ids = jnp.asarray([5, 6, 7], jnp.int32)
     programs = [lambda f=field: f.output(mu.points, mu) for field in model.fields]
     programs += [lambda f=field: f(mu.points, mu) for field in model.fields]
+    programs += [lambda: model.attending("sinkhorn").fields[0].output(mu.points, mu)]
     programs += [lambda: model.embedding(ids, ids, ids * 0)]
     with jax.numpy_dtype_promotion("strict"):
         for program in programs:

@@ -2,9 +2,8 @@
 
 from measureflow.fields.attention import MultiHead, SelfAttention
 from measureflow.fields.field import Field, Parallel, ranks_of
-from measureflow.fields.interpolated import (
-    Interpolated,
-)
+from measureflow.fields.gradients import gradient_attention
+from measureflow.fields.interpolated import Interpolated
 from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.layer_norm import LayerNorm
 from measureflow.fields.masks import Causal, Mask
@@ -17,7 +16,7 @@ from measureflow.fields.rescaled import RescaledAttention
 from measureflow.fields.schedule import Schedule
 from measureflow.fields.scores import L2, Dot, Score
 from measureflow.fields.summing import all_exact, resolution, settled, sums_of, with_sums
-from measureflow.fields.weightings import Hardmax, Linear, Softmax, Unnormalised, Weighting
+from measureflow.fields.weightings import Hardmax, Linear, Sinkhorn, Softmax, Unnormalised, Weighting
 
 __all__ = [
     "L2",
@@ -49,6 +48,7 @@ __all__ = [
     "Scheme",
     "Score",
     "SelfAttention",
+    "Sinkhorn",
     "Softmax",
     "SpeedOfEnergy",
     "SqrtLN",
@@ -56,6 +56,7 @@ __all__ = [
     "Weighting",
     "all_exact",
     "default_normalisation",
+    "gradient_attention",
     "motion_under",
     "ranks_of",
     "resolution",

@@ -12,16 +12,17 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
+from measureflow.fields.balancing import centred, log_means
 from measureflow.fields.field import Field, check_queries, ranks_of, total
 from measureflow.fields.gaussians import attention_on_gaussian
 from measureflow.fields.harmonics import at_atoms, kernel_energy
-from measureflow.fields.kernel import AttentionKernel, check_growth, check_shapes, checked_beta
+from measureflow.fields.kernel import AttentionKernel, check_growth, check_mask, check_shapes, checked_beta
 from measureflow.fields.masks import Mask, as_mask
-from measureflow.fields.matrices import Matrix, apply, as_matrix, full, is_scalar, product
-from measureflow.fields.scores import L2, Dot, Score, as_score
-from measureflow.fields.weightings import Hardmax, Linear, Softmax, Unnormalised, Weighting, as_weighting
+from measureflow.fields.matrices import Matrix, apply, as_matrix, is_scalar, product
+from measureflow.fields.scores import Dot, Score, as_score
+from measureflow.fields.weightings import Hardmax, Sinkhorn, Softmax, Unnormalised, Weighting, as_weighting
 from measureflow.measures import Density, Gaussian, Measure, Tokens
-from measureflow.spaces import Sphere, is_traced
+from measureflow.spaces import Space, Sphere, is_traced
 from measureflow.sums import Automatic, Exact, Sum, squared_distances
 
 __all__ = ["MultiHead", "SelfAttention"]
@@ -43,7 +44,7 @@ class SelfAttention(Field):
 
     Other arguments:
         score: `"dot"`, `"l2"` or a `Score` object.
-        weighting: `"softmax"`, `"unnormalised"`, `"hardmax"`, `"linear"` or a `Weighting` object.
+        weighting: `"softmax"`, `"unnormalised"`, `"sinkhorn"`, `"hardmax"`, `"linear"` or a `Weighting` object.
         mask: `None`, `"causal"` or a `Mask` object.
         sum: how the pair sum is computed; `None` is `mf.sums.Automatic()`, which chooses by cost and error.
 
@@ -89,6 +90,7 @@ class SelfAttention(Field):
         self.sum = Automatic() if sum is None else sum
         check_shapes(self.kernel.query, self.kernel.key, self.value)
         check_growth(self.kernel)
+        check_mask(self.kernel)
 
     @property
     def beta(self) -> Float[Array, ""]:
@@ -105,7 +107,7 @@ class SelfAttention(Field):
             return shift + x @ slope.T
         mu = self.at_atoms(mu)
         rank = ranks_of(self, x, mu, positions)
-        return apply(self.value, self.sum.attend(self.kernel, x, rank, mu, mu.points))
+        return apply(self.value, self.sum.attend(self.kernel.on(mu), x, rank, mu, mu.points))
 
     def __call__(
         self, x: Float[Array, "m d"], mu: Measure, positions: Int[Array, "m"] | None = None
@@ -123,7 +125,7 @@ class SelfAttention(Field):
         r"""Return both from one sum in difference form: $A = V \sum_j w_j (y_j - x) + (\sum_j w_j) V x$."""
         self.check_dimension(x, mu)
         mu = self.at_atoms(mu)
-        pulled, weight = self.sum.pull(self.kernel, x, ranks_of(self, x, mu, positions), mu)
+        pulled, weight = self.sum.pull(self.kernel.on(mu), x, ranks_of(self, x, mu, positions), mu)
         moved, own = apply(self.value, pulled), weight[:, None] * apply(self.value, x)
         velocity = mu.space.tangent(x, moved)
         if not (is_scalar(self.value) and isinstance(mu.space, Sphere)):
@@ -132,18 +134,13 @@ class SelfAttention(Field):
 
     def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
         """Return `b` and `B` of the velocity under a Gaussian, see `attention_on_gaussian`."""
-        if isinstance(self.kernel.weighting, Linear) and isinstance(self.kernel.score, Dot) and not self.positional:
-            query, key, value = (full(matrix, mu.d) for matrix in self.matrices)
-            # the second moment is all that linear attention sees
-            second = mu.cov + jnp.outer(mu.mean, mu.mean)
-            return jnp.zeros_like(mu.mean), self.beta * value @ second @ key.T @ query
-        if not isinstance(self.kernel.weighting, Softmax) or self.kernel.mask is not None:
+        closed = attention_on_gaussian(mu, self.kernel, self.value)
+        if closed is None:
             raise BadInput(
-                f"{self!r} has no closed form under a Gaussian, which softmax and linear attention without a mask "
-                f"have; draw tokens from it with gaussian.sample(n)."
+                f"{self!r} has no closed form under a Gaussian, which softmax, linear and Sinkhorn attention without a "
+                f"mask have; draw tokens from it with gaussian.sample(n)."
             )
-        wide = (full(matrix, mu.d) for matrix in self.matrices)
-        return attention_on_gaussian(mu, self.beta, *wide, squared=isinstance(self.kernel.score, L2))
+        return closed
 
     def weights(
         self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
@@ -151,6 +148,22 @@ class SelfAttention(Field):
         """Return the attention matrix from the queries `x` to the atoms of `mu` (quadratic memory)."""
         self.check_dimension(x, mu)
         return self.kernel.weights(x, ranks_of(self, x, mu, positions), mu)
+
+    def potentials(self, mu: Measure) -> tuple[Float[Array, "n"], Float[Array, "n"]]:
+        r"""Return f and g on the atoms of `mu` under Sinkhorn, whose weights are $e^{c(x,y) + f(x) + g(y)}\,d\mu(y)$.
+
+        Their means agree, $\int f d\mu = \int g d\mu$; for a symmetric score f = g.
+
+        Raises:
+            BadInput: the weighting is not Sinkhorn run to convergence, or it does not converge.
+        """
+        if not (isinstance(self.kernel.weighting, Sinkhorn) and self.kernel.weighting.converges):
+            raise BadInput(f"{self!r} has no potentials; those of weighting='sinkhorn' balance rows and columns.")
+        mu = self.at_atoms(mu)
+        g = self.kernel.on(mu).potential
+        assert g is not None
+        points, masses = jnp.where(mu.present[:, None], mu.points, 0), jnp.where(mu.present, mu.weights, 0)
+        return centred(-log_means(self.kernel.logits(points, points) + g, masses), g, masses)
 
     def at_atoms(self, mu: Measure) -> Tokens:
         """Return the atoms over which a measure is summed; a density must have as many as the kernel asks for."""
@@ -169,10 +182,16 @@ class SelfAttention(Field):
         r"""Return $\bar E = \sum_{ij} a_i a_j e^{\beta(\langle x_i, B x_j\rangle - 1)}$ with `B = Q^T K`.
 
         Monotone along the flow on the sphere where `B` is symmetric and `V = ±B`, without a mask: it rises for `V = B`
-        and falls for `V = -B` (arXiv:2312.10794, section 3.3).
+        and falls for `V = -B` (arXiv:2312.10794, section 3.3). Under Sinkhorn it is
+        $F^\infty = -\frac12 \iint k \log(k/e^c)\, d\mu\, d\mu = -\int f\, d\mu$ (arXiv:2110.11773), in Euclidean space
+        too.
         """
         if not self.may_have_energy or (not is_traced(self.matrices) and self.form is None):
             return super().energy(mu)
+        if isinstance(self.kernel.weighting, Sinkhorn):
+            mu = self.at_atoms(mu)
+            f, g = self.potentials(mu)
+            return -0.5 * jnp.sum(jnp.where(mu.present, mu.weights * (f + g), 0))
         if not isinstance(mu.space, Sphere):
             raise BadInput(f"SelfAttention has its energy on a sphere and the tokens live in {mu.space!r}.")
         exponential = self.kernel.exponential()
@@ -207,8 +226,11 @@ class SelfAttention(Field):
     @property
     def may_have_energy(self) -> bool:
         """Whether score, weighting and mask admit an energy; the matrices are looked at in `form`."""
-        plain = isinstance(self.kernel.score, Dot) and isinstance(self.kernel.weighting, (Softmax, Unnormalised))
-        return plain and self.kernel.mask is None
+        weighting = self.kernel.weighting
+        known = isinstance(weighting, (Softmax, Unnormalised)) or (
+            isinstance(weighting, Sinkhorn) and weighting.converges
+        )
+        return known and isinstance(self.kernel.score, Dot) and self.kernel.mask is None
 
     @property
     def form(self) -> tuple[np.ndarray | float, float] | None:
@@ -235,6 +257,10 @@ class SelfAttention(Field):
         """The sign s where `B = Q^T K` is symmetric with `V = s B` and nothing is masked, else 0."""
         form = self.form
         return 0 if form is None else int(form[1])
+
+    def energy_on(self, space: Space) -> bool:
+        """Whether there is one on that space: under Sinkhorn on any."""
+        return self.energy_sign != 0 and (isinstance(space, Sphere) or isinstance(self.kernel.weighting, Sinkhorn))
 
     @property
     def positional(self) -> bool:

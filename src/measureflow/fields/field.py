@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from measureflow.errors import BadInput
 from measureflow.measures import Density, Gaussian, Measure, Tokens, as_tokens
+from measureflow.spaces import Space, Sphere
 
 __all__ = ["Field", "Parallel", "check_queries", "ranks_of"]
 
@@ -102,6 +103,10 @@ class Field(eqx.Module):
     def energy_sign(self) -> int:
         """+1 where `energy` is proved to rise along the flow on the sphere, -1 where it falls, 0 where nothing is."""
         return 0
+
+    def energy_on(self, space: Space) -> bool:
+        """Whether `energy` is proved to move one way along the flow on that space."""
+        return self.energy_sign != 0 and isinstance(space, Sphere)
 
     def __add__(self, other: Field) -> Field:
         """Return the two fields in parallel: outputs and velocities add."""

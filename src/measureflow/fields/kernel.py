@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from types import NoneType
 from typing import Any
@@ -15,18 +16,19 @@ from measureflow.errors import BadInput
 from measureflow.fields.masks import Causal, Mask
 from measureflow.fields.matrices import Matrix, apply, as_numbers, is_scalar, product
 from measureflow.fields.scores import Dot, Score
-from measureflow.fields.weightings import Hardmax, Softmax, Unnormalised, Weighting
+from measureflow.fields.weightings import Hardmax, Sinkhorn, Softmax, Unnormalised, Weighting
 from measureflow.measures import Tokens
 from measureflow.spaces import is_traced
 from measureflow.sums import Exponential, Kernel, Logits, Tilted
 
-__all__ = ["AttentionKernel", "check_growth", "check_shapes", "checked_beta"]
+__all__ = ["AttentionKernel", "check_growth", "check_mask", "check_shapes", "checked_beta"]
 
 
 class AttentionKernel(Kernel):
     r"""The weights $w(x, y_j)$ that a query puts on the atoms: score, `beta`, mask and weighting.
 
-    `beta` is 1 for a weighting that has none.
+    `beta` is 1 for a weighting that has none. Where the weighting balances, `potential` is what it adds to the logits
+    of each atom of the measure that the kernel stands `on`.
     """
 
     beta: Float[Array, ""]
@@ -35,16 +37,36 @@ class AttentionKernel(Kernel):
     score: Score = eqx.field(static=True)
     weighting: Weighting = eqx.field(static=True)
     mask: Mask | None = eqx.field(static=True)
+    potential: Float[Array, "n"] | None = None
+
+    def on(self, mu: Tokens) -> AttentionKernel:
+        """Return the kernel for sums over `mu`: itself, or with the potential that balances it there.
+
+        Raises:
+            BadInput: the weighting finds no potential.
+        """
+        if not self.weighting.balances or self.potential is not None:
+            return self
+        points, masses = mu.atoms()
+        # an absent token may hold anything
+        points, masses = jnp.where(mu.present[:, None], points, 0), jnp.where(mu.present, masses, 0)
+        return dataclasses.replace(self, potential=self.weighting.potential(self.logits(points, points), masses))
+
+    def logits(self, x: Float[Array, "m d"], y: Float[Array, "n d"]) -> Float[Array, "m n"]:
+        """Return the logits of queries on keys, before mask and potential."""
+        beta = self.beta.astype(x.dtype)  # a float32 measure stays one
+        return beta * self.score(apply(self.query, x), apply(self.key, y))
 
     def weights(self, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens) -> Float[Array, "m n"]:
         """Return the rows of weights on mu's atoms; absent tokens get none."""
         points, masses = mu.atoms()
-        beta = self.beta.astype(x.dtype)  # a float32 measure stays one
-        logits = beta * self.score(apply(self.query, x), apply(self.key, points))
+        logits, potential = self.logits(x, points), self.on(mu).potential
+        if potential is not None:
+            logits = logits + potential
         allowed = jnp.broadcast_to(mu.present[None, :], logits.shape)
         if self.mask is not None and rank is not None:
             allowed = allowed & self.mask(rank, mu.positions)
-        return self.weighting(logits, masses, allowed, beta * self.score.largest)
+        return self.weighting(logits, masses, allowed, self.beta.astype(x.dtype) * self.score.largest)
 
     def exponential(self) -> Exponential | None:
         """Return the kernel as an exponential of the inner product, or of the form that query and key make."""
@@ -72,20 +94,29 @@ class AttentionKernel(Kernel):
 
     def tilted(self, x: Float[Array, "m d"], rank: Int[Array, "m"] | None, mu: Tokens) -> Tilted | None:
         """Return the kernel's parts, where the weighting is an exponential."""
-        if not isinstance(self.weighting, (Softmax, Unnormalised)):
+        if not isinstance(self.weighting, (Softmax, Unnormalised, Sinkhorn)):
             return None
         points, masses = mu.atoms()
+        potential = self.on(mu).potential
         beta = self.beta.astype(x.dtype)
         shifted = isinstance(self.weighting, Unnormalised) and self.weighting.shifted
+        queries = apply(self.query, x)
+        # an absent token may hold anything
+        keys = apply(self.key, jnp.where(mu.present[:, None], points, 0))
+        logits = AttentionLogits(self.score, self.mask)
+        if potential is not None:
+            logits, keys = BalancedLogits(self.score, self.mask), jnp.concatenate([keys, potential[:, None]], axis=1)
         return Tilted(
-            logits=AttentionLogits(self.score, self.mask),
-            normalised=isinstance(self.weighting, Softmax),
-            symmetric=isinstance(self.score, Dot) and is_scalar(self.query) and is_scalar(self.key),
+            logits=logits,
+            normalised=not isinstance(self.weighting, Unnormalised),
+            symmetric=isinstance(self.score, Dot)
+            and is_scalar(self.query)
+            and is_scalar(self.key)
+            and potential is None,
             scale=beta,
             shift=beta * self.score.largest if shifted else jnp.zeros_like(beta),
-            queries=apply(self.query, x),
-            # an absent token may hold anything
-            keys=apply(self.key, jnp.where(mu.present[:, None], points, 0)),
+            queries=queries,
+            keys=keys,
             masses=jnp.where(mu.present, masses, 0),
             complete=jnp.all(mu.present),
             rank=rank,
@@ -119,6 +150,21 @@ class AttentionLogits(Logits):
         """Return what the mask lets through."""
         assert self.mask is not None
         return self.mask(rank, position)
+
+
+class BalancedLogits(AttentionLogits):
+    """The same with a potential added, which stands behind the key of each atom."""
+
+    def __call__(self, scale: Float[Array, ""], q: Float[Array, "m k"], k: Float[Array, "n k+1"]) -> Array:
+        """Return the scaled scores plus the potentials."""
+        return super().__call__(scale, q, k[:, :-1]) + k[:, -1]
+
+    def bounds(
+        self, scale: Float[Array, ""], q: Float[Array, "m k"], k: Float[Array, "n k+1"]
+    ) -> tuple[Float[Array, "m"], Float[Array, "m"]] | None:
+        """Return the bounds of the scaled score, each with that of the potentials."""
+        bounds = super().bounds(scale, q, k[:, :-1])
+        return None if bounds is None else (bounds[0] + jnp.min(k[:, -1]), bounds[1] + jnp.max(k[:, -1]))
 
 
 def checked_beta(beta: Any, weighting: Weighting, largest_score: float = 1.0) -> Array:
@@ -162,6 +208,15 @@ def check_shapes(query: Matrix, key: Matrix, value: Matrix) -> None:
             )
     if value is not None and value.ndim == 2 and value.shape[0] != value.shape[1]:
         raise BadInput(f"value has shape {value.shape}; a velocity needs a square matrix (d, d).")
+
+
+def check_mask(kernel: AttentionKernel) -> None:
+    """Raise `BadInput` where a weighting balances rows and columns behind a mask."""
+    if kernel.mask is not None and kernel.weighting.balances:
+        raise BadInput(
+            f"mask is {kernel.mask!r} and weighting {kernel.weighting!r}: rows and columns of a triangular matrix sum "
+            f"to 1 only if it is the identity, so no token would see another. Take mask=None, or weighting='softmax'."
+        )
 
 
 def check_growth(kernel: AttentionKernel) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from measureflow.errors import BadInput
 from measureflow.fields.field import Field, check_queries
 from measureflow.fields.matrices import apply, as_numbers, check_finite
-from measureflow.measures import Tokens
+from measureflow.measures import Gaussian, Tokens
 
 __all__ = ["Perceptron"]
 
@@ -71,3 +71,10 @@ class Perceptron(Field):
         inner, outer, bias = (None if a is None else a.astype(x.dtype) for a in (self.inner, self.outer, self.bias))
         inside = apply(inner, x)
         return apply(outer, ACTIVATIONS[self.activation](inside if bias is None else inside + bias))
+
+    def affine(self, mu: Gaussian) -> tuple[Float[Array, "d"], Float[Array, "d d"]]:
+        """Return `b` and `B` of a perceptron whose activation is the identity; another is not affine."""
+        if self.activation != "identity":
+            return super().affine(mu)
+        shift = jnp.zeros(mu.d) if self.bias is None else self.outer @ self.bias
+        return shift, self.outer @ self.inner

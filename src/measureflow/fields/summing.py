@@ -80,6 +80,8 @@ def settled(field: Field, mu: Tokens, tolerance: float | None) -> Field:
     mu = field.scheme.seen(mu) if isinstance(field, Normalised) else mu
 
     def choose(attention: SelfAttention) -> SelfAttention:
+        if attention.kernel.weighting.balances:
+            attention.kernel.on(mu)  # what cannot be balanced is refused here, before a program that could say nothing
         sum = attention.sum
         if isinstance(sum, Automatic) and sum.tolerance is None:
             if tolerance is None:

@@ -11,8 +11,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from measureflow.errors import BadInput
+from measureflow.fields.balancing import balanced, half_steps, rounding
+from measureflow.spaces import is_traced
 
-__all__ = ["Hardmax", "Linear", "Softmax", "Unnormalised", "Weighting", "as_weighting"]
+__all__ = ["Hardmax", "Linear", "Sinkhorn", "Softmax", "Unnormalised", "Weighting", "as_weighting"]
 
 
 class Weighting(eqx.Module):
@@ -32,6 +34,15 @@ class Weighting(eqx.Module):
     def largest_beta(self) -> float:
         """The largest logit scale `beta` that the weighting computes without overflow; most overflow at none."""
         return float("inf")
+
+    @property
+    def balances(self) -> bool:
+        """Whether each atom has a potential, found on the measure itself, that is added to its logits."""
+        return False
+
+    def potential(self, logits: Float[Array, "n n"], masses: Float[Array, "n"]) -> Float[Array, "n"]:
+        """Return that potential, from the logits of the atoms on each other; absent ones have mass 0."""
+        return jnp.zeros_like(masses)
 
     @abc.abstractmethod
     def __call__(
@@ -164,7 +175,101 @@ class Linear(Weighting):
         return jnp.where(allowed, masses * logits, 0)
 
 
-NAMED = {"softmax": Softmax, "unnormalised": Unnormalised, "hardmax": Hardmax, "linear": Linear}
+class Sinkhorn(Weighting):
+    r"""$w_j = a_j e^{\ell_j + g_j} / \sum_k a_k e^{\ell_k + g_k}$ with g such that $\sum_i a_i w_{ij} = a_j$.
+
+    Doubly stochastic attention: g is found on the measure itself by Sinkhorn's iteration, on logarithms. Rows sum to 1
+    at every query, on the support and off it; the columns of the support to `tolerance`. Adding $u(x) + w(y)$ to the
+    logits changes nothing. A triangular matrix of this kind is the identity, so there is no causal mask. Where
+    `iterations` says so, the published models are meant, whose half steps end after a fixed number: 1 is softmax.
+
+    Derivatives are those of the solution, by the implicit function theorem; of a fixed number of half steps they are
+    exact, through both potentials. Memory is quadratic in the number of tokens.
+
+    Arguments:
+        tolerance: largest error of a sum over a row or a column (relative), or what rounding of large logits allows.
+        most: steps until the iteration is given up. Outside of JAX's transformations that is an error that says how far
+            off the sums are. Inside nothing can be raised: the weights are NaN, a flow takes shorter steps or ends
+            before, and `mf.observe.marginal_error` shows what is wrong.
+        iterations: a fixed, odd number of half steps instead: rows, columns, .., rows.
+
+    Source: [arXiv:2110.11773](https://arxiv.org/abs/2110.11773).
+
+    Example:
+        >>> import measureflow as mf
+        >>> tokens = mf.uniform(mf.Sphere(3), n=4, seed=0)
+        >>> weights = mf.SelfAttention(9.0, weighting="sinkhorn").weights(tokens.points, tokens)
+        >>> bool(abs(weights.sum(axis=0) - 1).max() < 1e-12)
+        True
+    """
+
+    tolerance: float = eqx.field(static=True, default=1e-12)
+    most: int = eqx.field(static=True, default=10_000)
+    iterations: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self) -> None:
+        number = isinstance(self.tolerance, (int, float)) and not isinstance(self.tolerance, bool)
+        if not (number and 0 < self.tolerance < 1):
+            raise BadInput(f"Sinkhorn: tolerance is {self.tolerance!r}; it must lie between 0 and 1, such as 1e-12.")
+        if not (type(self.most) is int and self.most >= 1):
+            raise BadInput(f"Sinkhorn: most is {self.most!r}; it is a number of steps, at least 1.")
+        if self.iterations is None:
+            return
+        if not (type(self.iterations) is int and self.iterations >= 1):
+            raise BadInput(f"Sinkhorn: iterations is {self.iterations!r}; it is an odd number of half steps, or None.")
+        if self.iterations % 2 == 0:
+            raise BadInput(
+                f"Sinkhorn: iterations is {self.iterations}; an even number of half steps ends with the columns, and a "
+                f"query's weights would not sum to 1. Take {self.iterations - 1} or {self.iterations + 1}."
+            )
+
+    @property
+    def balances(self) -> bool:
+        """Whether there is a potential: not where the only half step is softmax."""
+        return self.iterations != 1
+
+    @property
+    def converges(self) -> bool:
+        """Whether the weights are doubly stochastic, and not those of a fixed number of half steps."""
+        return self.iterations is None
+
+    def potential(self, logits: Float[Array, "n n"], masses: Float[Array, "n"]) -> Float[Array, "n"]:
+        """Return g.
+
+        Raises:
+            BadInput: the iteration did not converge.
+        """
+        if self.iterations is not None:
+            return half_steps(logits, masses, self.iterations)
+        g, residual = balanced(self.tolerance, self.most, logits, masses)
+        allowed = jnp.maximum(self.tolerance, rounding(logits))
+        if is_traced(residual, allowed):
+            return jnp.where(residual <= allowed, g, jnp.nan)
+        if not float(residual) <= float(allowed):
+            raise BadInput(
+                f"Sinkhorn: after {self.most:,} steps a row or column sums to 1 up to {float(residual):.2g}, and the "
+                f"tolerance is {float(allowed):.2g}. Raise most= or tolerance=, or take a smaller beta."
+            )
+        return g
+
+    def __call__(
+        self,
+        logits: Float[Array, "m n"],
+        masses: Float[Array, "n"],
+        allowed: Bool[Array, "m n"],
+        shift: Float[Array, ""],
+    ) -> Float[Array, "m n"]:
+        """Return the rows for logits to which the potential has been added."""
+        return Softmax()(logits, masses, allowed, shift)
+
+
+NAMED = {
+    "softmax": Softmax,
+    "unnormalised": Unnormalised,
+    "sinkhorn": Sinkhorn,
+    "hardmax": Hardmax,
+    "linear": Linear,
+}
 
 
 def as_weighting(weighting: str | Weighting) -> Weighting:

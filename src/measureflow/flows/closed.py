@@ -53,11 +53,11 @@ class Closure(Field):
         return self.field.breaks
 
 
-def move(verb: str, rows: Any, closure: Closure, *, until: Any, save: Any, solver: Any) -> Path:
-    """Return the flow of the rows, as a path of Euclidean tokens."""
+def move(verb: str, rows: Any, closure: Closure, *, until: Any, save: Any, solver: Any, progress: Any = False) -> Path:
+    """Return the flow of the rows, as a path of Euclidean tokens; conditions on them are those that can read rows."""
     from measureflow.flows.flow import flow  # imported here: `flow` hands Gaussians over to this file
 
-    if isinstance(until, Condition):
+    if isinstance(until, Condition) and not until.reads_rows:
         raise BadInput(f"{verb}: until is {until!r}; a closed equation has no tokens to look at: give a time.")
     if solver is not None and not isinstance(solver, Adaptive):
         raise BadInput(f"{verb}: solver is {solver!r}; give mf.Adaptive(rtol=..., atol=...) or None.")
@@ -66,6 +66,5 @@ def move(verb: str, rows: Any, closure: Closure, *, until: Any, save: Any, solve
     rows = jnp.asarray(rows, float)
     tokens = Tokens(Euclidean(rows.shape[1]), rows)
     # rows that meet are no tokens that have met
-    return flow(
-        tokens, closure, until=until, save=save, solver=dataclasses.replace(solver, coarsen=False), reduce=False
-    )
+    alone = dataclasses.replace(solver, coarsen=False)
+    return flow(tokens, closure, until=until, save=save, solver=alone, reduce=False, progress=progress)

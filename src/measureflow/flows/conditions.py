@@ -13,12 +13,22 @@ from jaxtyping import Array, Float
 
 from measureflow import observables
 from measureflow.errors import BadInput
-from measureflow.measures import Tokens
+from measureflow.measures import Gaussian, Tokens
 from measureflow.paths import register
 from measureflow.spaces import Sphere
 from measureflow.sums import squared_distances
 
-__all__ = ["Condition", "Consensus", "Meeting", "Overlap", "Stationary", "checked_time", "log_times", "save_times"]
+__all__ = [
+    "Condition",
+    "Consensus",
+    "Meeting",
+    "Overlap",
+    "Spread",
+    "Stationary",
+    "checked_time",
+    "log_times",
+    "save_times",
+]
 
 
 #: more saved times than this are a slip
@@ -30,24 +40,31 @@ class Condition(eqx.Module):
 
     cap: Float[Array, ""]
 
-    #: whether the moment is searched for, rather than the first step at which the condition holds
-    located: ClassVar[bool] = True
+    #: whether it can be asked of a Gaussian too
+    of_laws: ClassVar[bool] = False
+    #: whether it takes the rows of a closed equation for what they stand for
+    reads_rows: ClassVar[bool] = False
+
+    @property
+    def located(self) -> bool:
+        """Whether the moment is searched for, rather than the first step at which the condition holds."""
+        return True
 
     @abc.abstractmethod
-    def ready(self, tokens: Tokens) -> Condition:
+    def ready(self, tokens: Any) -> Condition:
         """Return the condition made ready for these tokens; raise `BadInput` where it cannot be met."""
 
     @abc.abstractmethod
-    def margin(self, mu: Tokens, speed: Float[Array, ""]) -> Float[Array, ""]:
+    def margin(self, mu: Any, speed: Float[Array, ""]) -> Float[Array, ""]:
         """Return a number that is positive before the condition holds, and not after.
 
-        `speed` is the speed of the fastest token.
+        `speed` is the speed of the fastest token; of a Gaussian the larger of those of its mean and its covariance.
         """
 
 
 @register
 class Stationary(Condition):
-    """No token moves faster than `tol`.
+    """No token moves faster than `tol`; of a Gaussian, neither mean nor covariance (in the Frobenius norm).
 
     Example:
         >>> import measureflow as mf
@@ -57,14 +74,19 @@ class Stationary(Condition):
     """
 
     tol: Float[Array, ""]
-    located: ClassVar[bool] = False
+    of_laws: ClassVar[bool] = True
 
     def __init__(self, tol: Any, cap: float = 1e12) -> None:
         self.tol, self.cap = jnp.asarray(tol, float), checked_cap(cap)
         if not self.tol > 0:
             raise BadInput(f"Stationary: tol is {tol}; the speed to wait for must be > 0.")
 
-    def ready(self, tokens: Tokens) -> Condition:
+    @property
+    def located(self) -> bool:
+        """The first step that is slow enough will do."""
+        return False
+
+    def ready(self, tokens: Any) -> Condition:
         """Return the condition: any tokens may come to rest."""
         return self
 
@@ -121,6 +143,45 @@ class Overlap(Condition):
         """Return how much is missing."""
         missing = self.value - jnp.sum(mu.points[self.i] * mu.points[self.j])
         return missing if self.rising else -missing
+
+
+@register
+class Spread(Condition):
+    r"""The trace of the covariance has passed `value`, from below or from above as the start lies.
+
+    Example:
+        >>> import measureflow as mf
+        >>> law, field = mf.Gaussian([0.0], 0.25), mf.SelfAttention(beta=1.0)  # s' = 2 s^2
+        >>> path = mf.flow(law, field, until=mf.Spread(1.0))
+        >>> path.status, round(float(path.times[-1]), 9)
+        ('reached', 1.5)
+    """
+
+    value: Float[Array, ""]
+    rising: bool = eqx.field(static=True)
+    of_laws: ClassVar[bool] = True
+
+    def __init__(self, value: Any, rising: bool = True, cap: float = 1e12) -> None:
+        self.value, self.rising, self.cap = jnp.asarray(value, float), rising, checked_cap(cap)
+        if not self.value > 0:
+            raise BadInput(f"Spread: value is {value}; a trace of a covariance to wait for must be > 0.")
+
+    def ready(self, tokens: Tokens | Gaussian) -> Condition:
+        """Return the condition with the side from which the value is passed."""
+        return Spread(self.value, bool(spread(tokens) <= self.value), float(self.cap))
+
+    def margin(self, mu: Tokens | Gaussian, speed: Float[Array, ""]) -> Float[Array, ""]:
+        """Return how much is missing."""
+        missing = self.value - spread(mu)
+        return missing if self.rising else -missing
+
+
+def spread(mu: Tokens | Gaussian) -> Float[Array, ""]:
+    """Return the trace of the covariance."""
+    if isinstance(mu, Gaussian):
+        return jnp.trace(mu.cov)
+    points, masses = mu.atoms()
+    return masses @ jnp.sum((points - masses @ points) ** 2, axis=1)
 
 
 @register

@@ -60,7 +60,8 @@ def flow(
             Fokker-Planck equation) mode by mode and ends as `unresolved` where its grid no longer shows it; or an
             `mf.Gaussian`, which moves by the closed equation of its mean and covariance.
         field: what moves it.
-        until: a time, or a condition (`mf.Stationary(tol)`, `mf.Consensus(delta)`, `mf.Overlap(i, j, value)`).
+        until: a time, or a condition (`mf.Stationary(tol)`, `mf.Spread(value)`, `mf.Consensus(delta)`,
+            `mf.Overlap(i, j, value)`; a Gaussian waits for the first two).
         save: the saved times: an array, `mf.log_times(...)`, or a count, geometric in t (`None` is 200).
         record: observables evaluated at exactly those times, see `path.recorded`.
         keep: which of the states stay: `"all"`, `"last"` or indices.
@@ -74,7 +75,8 @@ def flow(
             of the tokens diffuses with `noise` times the Laplacian.
         seed: an int or a JAX key, needed with noise; the same seed and solver give the same path.
         store: a folder to which the run is written as it goes. Called again with the same recipe it goes on from the
-            last commit, bit by bit, and a finished run is read instead of computed.
+            last commit, bit by bit, and a finished run is read instead of computed. The path of a density or a Gaussian
+            is written whole when it has ended.
         reduce: use the exact span reduction where `d > n`.
         progress: True for a bar on standard error, or a function of (time, until).
 

@@ -25,6 +25,7 @@ from measureflow.flows.record import Recorders, as_recorders, check_recorders, k
 from measureflow.flows.segment import RUNNING, STATIONARY, UNRESOLVED
 from measureflow.flows.solver import Adaptive
 from measureflow.flows.traced import TRACED_STEPS, traced_times, with_breaks
+from measureflow.flows.whole import read_or_run
 from measureflow.measures import Density
 from measureflow.paths import STATUSES, Merges, Path, Recipe
 from measureflow.spaces import is_traced
@@ -68,9 +69,8 @@ def flow_of_density(
     r"""Follow $\partial_t f + \mathrm{div}(f\, v[f]) = \text{noise}\cdot\Delta f$; the density's part of `flow`."""
     if not isinstance(field, Field):
         raise BadInput(f"flow: field is {field!r}; give a field such as mf.SelfAttention(beta=9.0).")
-    if seed is not None or store is not None:
-        said = "seed= is for tokens: a density" if seed is not None else "store= is for tokens; save this path: it"
-        raise BadInput(f"flow: {said} is followed without chance and in one go.")
+    if seed is not None:
+        raise BadInput("flow: seed= is for tokens: a density is followed without chance.")
     if solver is not None and not isinstance(solver, Adaptive):
         raise BadInput(f"flow: solver is {solver!r}; a density takes mf.Adaptive(...) or None, with noise too.")
     scheme = checked_normalisation("flow", normalisation, density.space)
@@ -82,8 +82,8 @@ def flow_of_density(
     if isinstance(until, Condition) and not isinstance(until, Stationary):
         raise BadInput(f"flow: {until!r} is a condition on tokens; a density waits for a time or mf.Stationary(tol).")
     if is_traced(problem, until, save):
-        if isinstance(until, Condition):
-            raise BadInput("flow: under jit, vmap or grad until= must be a time.")
+        if store is not None or isinstance(until, Condition):
+            raise BadInput("flow: under jit, vmap or grad there is no store= and until= must be a time.")
         return traced(problem, until, save, recorders, keep)
     steps.check(problem)
     end = float(until.cap) if isinstance(until, Condition) else checked_time(until)
@@ -102,7 +102,9 @@ def flow_of_density(
         keep=keep if isinstance(keep, str) else wanted,
         noise=float(problem.noise),
     )
-    return Run(problem, times, end, recorders, wanted, recipe).path(progress)
+    return read_or_run(
+        store, recipe, field, end, lambda: Run(problem, times, end, recorders, wanted, recipe).path(progress)
+    )
 
 
 class Run:

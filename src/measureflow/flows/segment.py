@@ -18,7 +18,6 @@ from measureflow.flows.noisy import Noise, Splitting, split_step
 from measureflow.flows.pairs import Step, pair_of, runge_kutta_step
 from measureflow.flows.solver import Adaptive
 from measureflow.measures import Tokens
-from measureflow.spaces import Sphere
 
 __all__ = [
     "BLOW_UP",
@@ -120,9 +119,9 @@ class State(eqx.Module):
 
 
 def proved_sign(tokens: Tokens, field: Field) -> int:
-    """Return +1 or -1 where an energy is proved to rise or to fall along the flow on the sphere, else 0."""
+    """Return +1 or -1 where an energy is proved to rise or to fall along the flow on the tokens' space, else 0."""
     proved = field.autonomous or isinstance(field, Normalised)  # of a scheme only the speed depends on depth
-    return field.energy_sign if proved and isinstance(tokens.space, Sphere) else 0
+    return field.energy_sign if proved and field.energy_on(tokens.space) else 0
 
 
 def energy_statistic(sign: int) -> str:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from measureflow.fields import Field, LayerNorm, PostLN, Softmax
+from measureflow.fields import Field, LayerNorm, PostLN, Softmax, Weighting
 from measureflow.fields.layer_norm import wider
 from measureflow.language.activations import ACTIVATIONS
 from measureflow.measures import Tokens
@@ -90,7 +90,8 @@ class Attention(Sublayer):
        p_h(x, dy) \propto e^{\langle Q_h x, K_h y\rangle / \sqrt k} \, d\mu(y) $$
 
     `Q`, `K`, `V` are affine (biases inside). The masses of `mu` enter the softmax: equal masses give the
-    trained network, and a token of weight 0, or one that is not present, is not attended to.
+    trained network, and a token of weight 0, or one that is not present, is not attended to. With
+    `weighting=mf.fields.Sinkhorn(...)` each head is doubly stochastic over `mu` (arXiv:2110.11773).
     """
 
     query: Heads
@@ -98,6 +99,7 @@ class Attention(Sublayer):
     value: Heads
     join: Join
     norm: LayerNorm
+    weighting: Weighting = eqx.field(static=True, default=Softmax())
 
     @property
     def beta(self) -> float:
@@ -107,15 +109,30 @@ class Attention(Sublayer):
     def weights(self, x: Float[Array, "m d"], mu: Tokens) -> Float[Array, "h m n"]:
         """Return each head's attention from the queries `x` to the tokens of `mu`; rows sum to 1."""
         self, x = in_precision_of(self, x)
-        points, masses = mu.atoms()
-        return self.attend(x, self.key(points.astype(x.dtype)), masses.astype(x.dtype), mu.present)
+        points, masses = (leaf.astype(x.dtype) for leaf in mu.atoms())
+        keys = self.key(points)
+        return self.attend(x, keys, masses, mu.present, self.potentials(points, keys, masses, mu.present))
 
-    def attend(self, x: Array, keys: Array, masses: Array, present: Array) -> Float[Array, "h m n"]:
-        """Return each head's softmax over the keys, weighted by the masses of the tokens that are present."""
+    def potentials(self, points: Array, keys: Array, masses: Array, present: Array) -> Float[Array, "h n"] | None:
+        """Return what each head adds to the logits of each token, where the weighting balances them; else `None`."""
+        if not self.weighting.balances:
+            return None
+        # an absent token may hold anything
+        queries = self.query(jnp.where(present[:, None], points, 0))
+        keys, masses = jnp.where(present[:, None], keys, 0), jnp.where(present, masses, 0)
+        logits = einsum("hmk,hnk->hmn", queries, keys) * self.beta
+        return jax.vmap(lambda head: self.weighting.potential(head, masses))(logits)
+
+    def attend(
+        self, x: Array, keys: Array, masses: Array, present: Array, potentials: Array | None
+    ) -> Float[Array, "h m n"]:
+        """Return each head's weights of the keys, by the masses of the tokens that are present."""
         logits = einsum("hmk,hnk->hmn", self.query(x), keys) * self.beta
+        if potentials is not None:
+            logits = logits + potentials[:, None, :]
         allowed = jnp.broadcast_to(present, logits.shape[1:])
         beta = jnp.ones((), logits.dtype)
-        return jax.vmap(lambda head: Softmax()(head, masses, allowed, beta))(logits)
+        return jax.vmap(lambda head: self.weighting(head, masses, allowed, beta))(logits)
 
     def output(
         self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
@@ -130,9 +147,11 @@ class Attention(Sublayer):
         """Return `finished(queries, joined)` of what the heads put out, some queries at a time."""
         points, masses = (leaf.astype(x.dtype) for leaf in mu.atoms())
         keys, values = self.key(points), self.value(points)
+        potentials = self.potentials(points, keys, masses, mu.present)
 
         def rows(queries: Array, _: None) -> Array:
-            mixed = einsum("hmn,hnk->hmk", self.attend(queries, keys, masses, mu.present), values)
+            weights = self.attend(queries, keys, masses, mu.present, potentials)
+            mixed = einsum("hmn,hnk->hmk", weights, values)
             return finished(queries, self.join(mixed))
 
         return Exact().over_blocks(rows, x, None, mu.n)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from measureflow.errors import BadInput
+from measureflow.fields import Softmax, Weighting
 from measureflow.language.strict import parse, quoted
 
 __all__ = ["Config", "Key", "read_json"]
@@ -56,6 +57,7 @@ class Config:
         groups, inner: ALBERT's sharing: `layers` run through `groups` groups of `inner` distinct layers each;
             `groups = 0` where nothing is shared.
         pad: the id that fills a shorter text of a batch.
+        weighting: what every head does with its logits: `mf.fields.Softmax()`, as trained, or another.
     """
 
     family: str
@@ -72,6 +74,7 @@ class Config:
     groups: int = 0
     inner: int = 1
     pad: int = 0
+    weighting: Weighting = Softmax()  # noqa: RUF009 (it has no state)
 
     @property
     def depth(self) -> int:

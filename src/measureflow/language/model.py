@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from measureflow.errors import BadInput
-from measureflow.fields import Field
+from measureflow.fields import Field, Softmax, Weighting
+from measureflow.fields.weightings import as_weighting
 from measureflow.language.blocks import Affine, Attention, Block, Heads, Join, LayerNorm, TrainedPerceptron
 from measureflow.language.config import Config
 from measureflow.language.embedding import Embedding
@@ -64,6 +66,26 @@ class Transformer(eqx.Module):
             )
         at = [self.blocks[block] for block in self.config.order(int(depth))]
         return tuple(field for block in at for field in (block.attention, block.perceptron))
+
+    def attending(self, weighting: str | Weighting) -> Transformer:
+        """Return the same weights with another weighting in every head: `"sinkhorn"`, or `mf.fields.Sinkhorn(...)`.
+
+        The checkpoint was trained with softmax; what it does with another is for you to see (arXiv:2110.11773
+        trains, or goes on training, with the other).
+
+        Raises:
+            BadInput: a weighting that is none.
+
+        Example:
+            >>> import measureflow as mf
+            >>> model = mf.load("all-minilm-l6-v2").attending("sinkhorn")  # doctest: +SKIP
+        """
+        chosen = as_weighting(weighting)
+        blocks = tuple(
+            dataclasses.replace(block, attention=dataclasses.replace(block.attention, weighting=chosen))
+            for block in self.blocks
+        )
+        return dataclasses.replace(self, blocks=blocks, config=dataclasses.replace(self.config, weighting=chosen))
 
     def encode(self, text: str | Sequence[int] | Any) -> list[int]:
         """Return the token ids of a text (with special tokens), or check ids given as integers.
@@ -126,10 +148,11 @@ class Transformer(eqx.Module):
     def __repr__(self) -> str:
         c = self.config
         shared = f", {c.distinct} distinct" if c.groups else ""
+        heads = "" if c.weighting == Softmax() else f" of {c.weighting!r}"
         numbers = sum(leaf.size for leaf in jax.tree.leaves(self))
         return (
             f"Transformer({self.name!r}: {c.family.upper()}, {c.depth} layers{shared}, width {c.width}, "
-            f"{c.heads} heads, perceptron {c.perceptron}, vocabulary {c.vocabulary:,}, {c.positions:,} "
+            f"{c.heads} heads{heads}, perceptron {c.perceptron}, vocabulary {c.vocabulary:,}, {c.positions:,} "
             f"positions, {numbers:,} parameters)"
         )
 
@@ -182,6 +205,7 @@ def assemble(
             value=Heads(leaf(h, k, d), leaf(h, k)),
             join=Join(leaf(d, h, k), leaf(d)),
             norm=norm(d),
+            weighting=config.weighting,
         )
         inner, outer = (
             Affine(leaf(config.perceptron, d), leaf(config.perceptron)),

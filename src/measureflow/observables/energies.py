@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from measureflow.errors import BadInput
-from measureflow.fields import Field, SelfAttention, Softmax, Unnormalised
+from measureflow.fields import Field, SelfAttention, Sinkhorn, Softmax, Unnormalised
 from measureflow.fields.harmonics import kernel_energy as spectral_energy
 from measureflow.fields.kernel import checked_beta
 from measureflow.fields.matrices import apply
@@ -58,15 +58,18 @@ def energy(subject: Any, beta: Any = None, *, field: Field | None = None) -> Flo
     return along(energy_under, subject, KINDS, field=field)
 
 
-def raw_energy(subject: Any, beta: Any) -> Float[Array, "*s"]:
+def raw_energy(subject: Any, beta: Any = None, *, field: Field | None = None) -> Float[Array, "*s"]:
     r"""Return $E_\beta = \frac{1}{2\beta} \sum_{ij} a_i a_j e^{\beta\langle x_i, x_j\rangle}$, as in papers.
 
-    Equal to $e^\beta \bar E / 2\beta$ with $\bar E$ of `energy`.
+    Equal to $e^\beta \bar E / 2\beta$ with $\bar E$ of `energy`. With `field` it is that of the field's own form; at
+    beta = 1 and the form D that is $\frac12\int\!\!\int e^{\langle x, Dy\rangle}d\mu\,d\mu$.
 
     Raises:
-        BadInput: beta is 0 (the energy is undefined), or above 700 (it overflows), or the space is no sphere.
+        BadInput: both or neither of beta and field; beta is 0 (the energy is undefined), or above 700 (it overflows),
+            or the space is no sphere; no energy is proved for the field.
 
-    Source: [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), (3.4).
+    Source: [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), (3.4);
+        [arXiv:2501.03096](https://arxiv.org/abs/2501.03096) for a form.
 
     Example:
         >>> import measureflow as mf
@@ -74,6 +77,13 @@ def raw_energy(subject: Any, beta: Any) -> Float[Array, "*s"]:
         >>> round(float(raw_energy(mf.equiangular(n=4, cosine=1.0), beta=0.5)), 6)
         1.648721
     """
+    if (beta is None) == (field is None):
+        raise BadInput("raw_energy: give one of beta= (a number) and field= (whose own energy is meant).")
+    if field is not None:
+        if not isinstance(field, SelfAttention):
+            raise BadInput(f"raw_energy needs a single SelfAttention, not {type(field).__name__}. Use energy.")
+        beta = field.beta
+        check_energy(field, subject)
     beta = checked_beta(beta, Unnormalised(shifted=True))
     if not isinstance(measure_of(subject, KINDS).space, Sphere):
         raise BadInput(
@@ -83,14 +93,17 @@ def raw_energy(subject: Any, beta: Any) -> Float[Array, "*s"]:
         if float(beta) == 0.0:
             raise BadInput("raw_energy: beta is 0, where 1/(2 beta) is undefined. Use energy, which is 1 there.")
         check_overflow(beta, "raw_energy")
-    return jnp.exp(beta) / (2.0 * beta) * along(kernel_energy, subject, KINDS, beta=beta)
+    scaled = energy(subject, beta) if field is None else energy(subject, field=field)
+    return jnp.exp(beta) / (2.0 * beta) * scaled
 
 
 def participation(subject: Any, beta: Any = None, *, field: Field | None = None) -> Float[Array, "*s"]:
     r"""Return $1/\bar E$: for K tight clusters of equal mass and large beta, their number K.
 
-    Arguments and errors are those of `energy`.
+    Arguments and errors are those of `energy`; the energy of Sinkhorn counts nothing and is refused.
     """
+    if field is not None and balances(field):
+        raise BadInput("participation: the energy of Sinkhorn is no number of clusters; give beta= in place of field=.")
     return 1.0 / energy(subject, beta, field=field)
 
 
@@ -101,8 +114,9 @@ def dissipation(subject: Any, *, field: Field | None = None) -> Float[Array, "*s
        \bar z_i = \sum_k a_k e^{\beta(\langle x_i, B x_k\rangle - 1)} $$
 
     for softmax attention with symmetric `B = Q^T K` and `V = sB`, `s = ±1`; unnormalised attention has
-    $e^{-\beta}$ in place of $\bar z_i$ and its shifted form 1. A field of another kind that has an energy
-    gets its derivative along the velocity.
+    $e^{-\beta}$ in place of $\bar z_i$ and its shifted form 1. Under Sinkhorn, on any space, $F^\infty$ has
+    $\frac{d}{dt}F^\infty = \beta s \sum_i a_i |v_i|^2$. A field of another kind that has an energy gets its derivative
+    along the velocity.
 
     Main arguments:
         subject: a measure on a sphere, or a path.
@@ -123,8 +137,8 @@ def dissipation(subject: Any, *, field: Field | None = None) -> Float[Array, "*s
     """
     field = field_of("dissipation", subject, field)
     check_energy(field, subject)
-    if not isinstance(measure_of(subject, KINDS).space, Sphere):
-        space = measure_of(subject, KINDS).space
+    space = measure_of(subject, KINDS).space
+    if not (isinstance(space, Sphere) or balances(field)):
         raise BadInput(f"dissipation: the identity holds on a sphere and the space is {space!r}.")
     return along(energy_rate, subject, KINDS, field=field, sign=sign_of(field))
 
@@ -142,6 +156,8 @@ def raw_dissipation(subject: Any, *, field: Field | None = None) -> Float[Array,
     field = field_of("raw_dissipation", subject, field)
     if not isinstance(field, SelfAttention):
         raise BadInput(f"raw_dissipation needs a single SelfAttention, not {type(field).__name__}. Use dissipation.")
+    if balances(field):
+        raise BadInput("raw_dissipation is the speed of raw_energy, which Sinkhorn does not have. Use dissipation.")
     check_energy(field, subject)
     if not is_traced(field.beta):
         check_overflow(field.beta, "raw_dissipation")
@@ -186,6 +202,8 @@ def weighted_speed(mu: Tokens | Density, field: SelfAttention, sign: Array) -> A
     mu = as_tokens(mu)
     velocity = field(mu.points, mu)
     speed = jnp.sum(velocity * velocity, axis=-1)
+    if balances(field):
+        return 0.5 * sign * jnp.sum(mu.weights * speed)
     kernel, weighting = field.kernel, field.kernel.weighting
     if isinstance(weighting, Unnormalised):
         factor = jnp.ones_like(speed) if weighting.shifted else jnp.exp(-field.beta) * jnp.ones_like(speed)
@@ -199,6 +217,11 @@ def weighted_speed(mu: Tokens | Density, field: SelfAttention, sign: Array) -> A
 
         factor = Exact().over_blocks(row, mu.points, None, mu.n)
     return sign * jnp.sum(mu.weights * factor * speed)
+
+
+def balances(field: Field) -> bool:
+    """Tell whether the field is doubly stochastic attention, whose energy is another."""
+    return isinstance(field, SelfAttention) and isinstance(field.kernel.weighting, Sinkhorn)
 
 
 def check_energy(field: Field, subject: Any) -> None:

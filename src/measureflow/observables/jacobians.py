@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +15,7 @@ from measureflow.fields import Field
 from measureflow.measures import Tokens
 from measureflow.observables.along import along, field_of, measure_of
 
-__all__ = ["jacobian", "jacobian_product", "velocity_of"]
+__all__ = ["derivative", "jacobian", "jacobian_product", "velocity_of"]
 
 #: so many columns are taken at once that their blocks of pair weights hold about this many numbers
 ENTRIES = 1 << 20
@@ -109,9 +110,14 @@ def product(mu: Tokens, tangents: Array, field: Field, transpose: bool) -> Array
 
 
 def matrix(mu: Tokens, field: Field) -> Array:
-    """Return the Jacobian of one measure, some columns at a time."""
+    """Return the Jacobian of one measure."""
+    return derivative(mu, lambda points: velocity_of(mu, field, points))
+
+
+def derivative(mu: Tokens, motion: Callable[[Array], Array]) -> Array:
+    """Return the covariant derivative of tangent vectors at the tokens, some columns at a time."""
     frame = mu.space.frame(mu.points)
-    _, push = jax.linearize(lambda points: velocity_of(mu, field, points), mu.points)
+    _, push = jax.linearize(motion, mu.points)
     n, _, k = frame.shape
 
     def column(index: Array) -> Array:

@@ -16,8 +16,10 @@ from measureflow.observables.cosines import (
     overlap,
     smallest_cosine,
 )
-from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation
+from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
+from measureflow.observables.marginals import column_sums, marginal_error
 from measureflow.observables.ranks import effective_rank, participation_rank
+from measureflow.observables.slopes import metric_slope, metric_speed, mobility
 
 __all__ = ["NAMED", "named"]
 
@@ -29,6 +31,10 @@ NAMED: dict[str, Observable] = {
     "participation": lambda mu, field: participation(mu, field=field),
     "dissipation": dissipation,
     "raw_dissipation": raw_dissipation,
+    "raw_energy": lambda mu, field: raw_energy(mu, field=field),
+    "metric_slope": metric_slope,
+    "metric_speed": metric_speed,
+    "mobility": mobility,
     "clusters": lambda mu: clusters(mu).count,
     "membership": lambda mu: clusters(mu).membership,
     "cosine": cosine,
@@ -42,6 +48,8 @@ NAMED: dict[str, Observable] = {
     "effective_rank": effective_rank,
     "centred_effective_rank": lambda mu: effective_rank(mu, centred=True),
     "participation_rank": participation_rank,
+    "column_sums": column_sums,
+    "marginal_error": marginal_error,
 }
 
 

@@ -178,7 +178,7 @@ class Path(eqx.Module):
         """
         if "energy" in self.recorded:
             return self.recorded["energy"]
-        if not (isinstance(self.field, Field) and isinstance(self.space, Sphere) and self.field.energy_sign):
+        if not (isinstance(self.field, Field) and self.field.energy_on(self.space)):
             raise BadInput(
                 "no energy is proved for this path (it needs a measure on a sphere, a symmetric form, V = ± that form "
                 "and no mask). Name a functional: mf.observe.energy(path, beta=...)."

@@ -1,4 +1,7 @@
-r"""Gaussians under softmax attention with V = I: the inverse covariance falls linearly, and may reach zero."""
+r"""Gaussians under softmax attention with V = I: the inverse covariance falls linearly, and may reach zero.
+
+Linear attention does to the second moment what softmax attention does to the covariance.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,17 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_times
+from measureflow.theory.checks import as_count, as_times
 
-__all__ = ["blow_up_time_of_gaussian", "covariance_of_gaussian", "limit_of_gaussian"]
+__all__ = [
+    "blow_up_profile_of_gaussian",
+    "blow_up_time_of_gaussian",
+    "covariance_of_gaussian",
+    "decay_of_gaussian",
+    "limit_of_gaussian",
+    "limit_rank_of_gaussian",
+    "tokens_under_linear_attention",
+]
 
 
 def covariance_of_gaussian(times: Any, cov: Any, form: Any) -> Float[np.ndarray, "*s d d"]:
@@ -54,6 +65,94 @@ def blow_up_time_of_gaussian(cov: Any, form: Any) -> float:
     _, pull = parts_of(cov, form)
     largest = float(np.linalg.eigvalsh(pull)[-1])
     return 1.0 / largest if largest > 0 else math.inf
+
+
+def blow_up_profile_of_gaussian(cov: Any, form: Any) -> Float[np.ndarray, "d"]:
+    r"""Return the vector `w` along which the covariance of a Gaussian explodes under softmax attention with V = I.
+
+    $$ (t^* - t)\,S(t) \to ww^T, \qquad w = \sqrt{t^*}\,Lu $$
+
+    with $S_0 = LL^T$ and the top unit eigenvector u of $L^T(D + D^T)L$; its sign is free (the largest entry is
+    positive here). Derived from [arXiv:2501.18322](https://arxiv.org/abs/2501.18322).
+
+    Raises:
+        BadInput: the covariance does not explode.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.blow_up_profile_of_gaussian([[2.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.5]]).tolist()
+        [0.0, 1.0]
+    """
+    root, pull = parts_of(cov, form)
+    values, vectors = np.linalg.eigh(pull)
+    if not values[-1] > 0:
+        raise BadInput(f"theory: D + D^T has no positive eigenvalue on the law ({values[-1]:.3g}); nothing explodes.")
+    along = root @ vectors[:, -1] / math.sqrt(values[-1])
+    return along * np.sign(along[np.abs(along).argmax()]) + 0.0
+
+
+def decay_of_gaussian(form: Any) -> Float[np.ndarray, "d d"]:
+    r"""Return the limit of `t S(t)` where $D + D^T < 0$ and $V = I$, which is $-(D + D^T)^{-1}$ for every start.
+
+    Derived from [arXiv:2501.18322](https://arxiv.org/abs/2501.18322): $S = (S_0^{-1} - t(D + D^T))^{-1}$.
+
+    Raises:
+        BadInput: $D + D^T$ is not negative definite.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.decay_of_gaussian([[-1.0, 0.0], [0.0, -2.0]]).tolist()
+        [[0.5, 0.0], [0.0, 0.25]]
+    """
+    form = np.asarray(form, float)
+    both = form + form.T
+    if not np.linalg.eigvalsh(both)[-1] < 0:
+        raise BadInput("theory: D + D^T is not negative definite; the covariance does not fall to 0.")
+    return np.linalg.inv(-both) + 0.0
+
+
+def limit_rank_of_gaussian(d: int, rows: int) -> int:
+    r"""Return the rank at which a covariance of full rank ends for $K = -Q$ of size `rows` x d and $V = I$: `d - rows`.
+
+    That is the dimension of the kernel of $D + D^T = -2\beta Q^TQ$ for almost every Q; with floor(d/2) rows it is
+    ceil(d/2). Before the limit the rank does not change. Source:
+    [arXiv:2501.18322](https://arxiv.org/abs/2501.18322).
+
+    Example:
+        >>> from measureflow import theory
+        >>> [theory.limit_rank_of_gaussian(d, d // 2) for d in (3, 4, 5)]
+        [2, 2, 3]
+    """
+    return max(as_count("d", d) - as_count("rows", rows, least=0), 0)
+
+
+def tokens_under_linear_attention(times: Any, points: Any, form: Any) -> Float[np.ndarray, "*s n d"]:
+    r"""Return tokens of equal mass under linear attention with V = I and a symmetric form, n as it is.
+
+    $$ x_i(t) = (I - 2t\,M_0D)^{-1/2}\,x_i(0), \qquad M_0 = \tfrac1n\sum_j x_jx_j^T, \quad D = \beta\,Q^TK $$
+
+    which solves $\dot x = MDx$ where $M = (M_0^{-1} - 2tD)^{-1}$ is the second moment. Derived here from the model
+    that [arXiv:2501.18322](https://arxiv.org/abs/2501.18322) sets beside softmax attention; exact for every law.
+
+    Raises:
+        BadInput: a form that is not symmetric, a time at or behind the blow-up of the second moment.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.tokens_under_linear_attention(0.375, [[1.0], [-1.0]], [[1.0]]).tolist()  # 1/sqrt(1 - 2t)
+        [[2.0], [-2.0]]
+    """
+    times, points, form = as_times(times), np.asarray(points, float), np.asarray(form, float)
+    second = points.T @ points / len(points)
+    end = blow_up_time_of_gaussian(second, form)
+    if not np.allclose(form, form.T, rtol=1e-12, atol=1e-14):
+        raise BadInput("theory: the form is not symmetric; this solution is for symmetric ones.")
+    if (times >= end).any():
+        raise BadInput(f"theory: a time is {times.max():g} and the second moment explodes at {end:g}; stop before it.")
+    roots, vectors = np.linalg.eig(second @ form)  # real, since it is similar to a symmetric matrix
+    shrunk = (1.0 - 2.0 * times[..., None] * roots.real) ** -0.5
+    inverse = np.linalg.inv(vectors)
+    return (points @ inverse.real.T * shrunk[..., None, :]) @ vectors.real.T
 
 
 def limit_of_gaussian(cov: Any, form: Any) -> Float[np.ndarray, "d d"]:

@@ -1,4 +1,4 @@
-"""Chapter 5: the published claims, their verdicts, and the errors that the checks reject."""
+"""Chapter 7: the published claims, their verdicts, and the errors that the checks reject."""
 
 # %% [markdown]
 # ## Claims

@@ -1,4 +1,4 @@
-"""Claims of arXiv:2501.18322, Gaussian dynamics of deep transformers."""
+"""Softmax attention with V = I: the covariance in closed form, its blow-up and its limits."""
 
 from __future__ import annotations
 
@@ -10,28 +10,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-
-D = 3
-
-
-def spread(case: Case) -> np.ndarray:
-    """Draw a covariance whose eigenvalues lie in [0.2, 2]."""
-    generator = case.generator("covariance")
-    axes, _ = np.linalg.qr(generator.normal(size=(D, D)))
-    return (axes * generator.uniform(0.2, 2.0, D)) @ axes.T
-
-
-def attracting(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Draw query and key that are alike, so that the covariance explodes."""
-    query, off = case.generator("query and key").normal(size=(2, D, D))
-    return query, query + 0.5 * off
-
-
-def follow(case: Case, cov: np.ndarray, query: Any, key: Any, times: Any, **options: Any) -> mf.Path:
-    """Return the path of a centred Gaussian, remembered; another mean would grow like e^t and change nothing here."""
-    law = mf.Gaussian(np.zeros(D), cov)
-    field = mf.SelfAttention(1.0, query=query, key=key)
-    return case.measure(mf.flow, law, field, until=float(times[-1]), save=times, **options)
+from measureflow.claims.p2501_18322.instances import D, attracting, follow, spread
 
 
 @claim("2501.18322", "softmax, V = I", covers=["T14"], status="derived", states=theory.covariance_of_gaussian)
@@ -136,3 +115,77 @@ def projection_of_the_covariance(cov: Any, form: Any) -> Any:
 def nothing_remains(cov: Any, form: Any) -> Any:
     """The covariance falls to 0, as for an invertible form."""
     return np.zeros_like(cov)
+
+
+@claim(
+    "2501.18322",
+    "blow-up, V = I",
+    covers=["T14", "T15"],
+    status="derived",
+    states=theory.blow_up_profile_of_gaussian,
+    id="2501.18322/T14-profile",
+)
+def covariance_explodes_along_one_line(case: Case) -> None:
+    """Under softmax attention with V = I, (t* - t) S(t) tends to w w^T, w = sqrt(t*) S_0^1/2 u, u the top vector."""
+    query, key = attracting(case)
+    cov, form = spread(case), query.T @ key
+    end = theory.blow_up_time_of_gaussian(cov, form)
+    case.require("the covariance explodes", bool(np.isfinite(end)))
+    times = end * (1 - np.array([1e-4, 1e-5, 1e-6]))
+    path = follow(case, cov, query, key, times)
+    case.require("the flow ran to its end", path.status == "reached")
+    along = case.predict(cov, form)
+    left = end - times
+    measured = left[:, None, None] * np.asarray(path.cov)
+    because = "what stays finite, of the size of S_0 over the gap of the top eigenvalue, is multiplied by t* - t"
+    within = (50 * left / end)[:, None, None] * np.abs(cov).max() * max(end, 1.0)
+    case.compare(measured, np.outer(along, along), within=within, because=because)
+
+
+@covariance_explodes_along_one_line.mutation
+def top_direction_of_the_form(cov: Any, form: Any) -> Any:
+    """The direction is the top eigenvector of D + D^T, whatever S_0 is."""
+    top = np.linalg.eigh(form + form.T)[1][:, -1]
+    return top * np.linalg.norm(theory.blow_up_profile_of_gaussian(cov, form))
+
+
+@covariance_explodes_along_one_line.mutation
+def size_of_the_inverse(cov: Any, form: Any) -> Any:
+    """t* stands for its root."""
+    end = theory.blow_up_time_of_gaussian(cov, form)
+    return 2 * np.sqrt(end) * theory.blow_up_profile_of_gaussian(cov, form)
+
+
+@claim(
+    "2501.18322",
+    "convergence to 0",
+    covers=["T14", "5.3"],
+    status="derived",
+    states=theory.decay_of_gaussian,
+    id="2501.18322/T14-decay",
+)
+def covariance_falls_like_one_over_time(case: Case) -> None:
+    """With V = I and D + D^T < 0 (K = -Q invertible) t S(t) tends to -(D + D^T)^-1, whatever the start."""
+    query = case.generator("query").normal(size=(D, D))
+    query, _ = np.linalg.qr(query)
+    query = query * case.generator("sizes").uniform(0.3, 2.0, D)
+    times = np.array([1e10, 1e11, 1e12])
+    path = follow(case, spread(case), query, -query, times)
+    case.require("the flow ran to its end", path.status == "reached")
+    stated = case.predict(-query.T @ query)
+    size = float(np.abs(stated).max())
+    because = "the start counts S_0^-1 against 2 t Q^T Q, and the solver is at rtol 1e-12"
+    within = 20 * size * (size / times[:, None, None] + 1e-9)
+    case.compare(times[:, None, None] * np.asarray(path.cov), stated, within=within, because=because)
+
+
+@covariance_falls_like_one_over_time.mutation
+def one_form_lost(form: Any) -> Any:
+    """D stands alone where D + D^T belongs."""
+    return 2 * theory.decay_of_gaussian(form)
+
+
+@covariance_falls_like_one_over_time.mutation
+def form_for_its_inverse(form: Any) -> Any:
+    """What decays is weighed by the form itself."""
+    return -(form + form.T)

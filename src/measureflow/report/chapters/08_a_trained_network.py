@@ -1,4 +1,4 @@
-"""Chapter 6: the tokens of a text on their way through a trained transformer."""
+"""Chapter 8: the tokens of a text on their way through a trained transformer."""
 
 # %% [markdown]
 # ## A trained network

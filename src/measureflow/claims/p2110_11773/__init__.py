@@ -1,0 +1,5 @@
+"""Claims of arXiv:2110.11773, Sinkformers: transformers with doubly stochastic attention."""
+
+from measureflow.claims.p2110_11773 import gradients, heat, invariants
+
+__all__ = ["gradients", "heat", "invariants"]

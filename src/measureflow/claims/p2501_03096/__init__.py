@@ -1,0 +1,27 @@
+"""Claims of arXiv:2501.03096, self-attention with layer normalisation as a gradient flow: one module per theme."""
+
+from __future__ import annotations
+
+from measureflow.claims.p2501_03096 import (
+    dissipation,
+    extremes,
+    families,
+    four_tokens,
+    minimisers,
+    phase_map,
+    rates,
+    rotation,
+    thresholds,
+)
+
+__all__ = [
+    "dissipation",
+    "extremes",
+    "families",
+    "four_tokens",
+    "minimisers",
+    "phase_map",
+    "rates",
+    "rotation",
+    "thresholds",
+]

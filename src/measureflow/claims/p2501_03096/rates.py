@@ -1,0 +1,302 @@
+"""Linear stability about clusters and the uniform measure, and algebraic decay where the form has a kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.instances import speeds
+from measureflow.flows.rest import come_to_rest
+
+__all__ = ["at_axis", "spectrum"]
+
+PAPER = "2501.03096"
+#: tokens and dimension of every linearisation
+N, DIMENSION = 6, 3
+
+
+def at_axis(count: int, at: int, weights: Any = None, *, d: int = DIMENSION) -> mf.Tokens:
+    """Return N tokens at an axis: the first `count` at its one end, the others at the other."""
+    points = np.zeros((N, d))
+    points[:, at] = np.where(np.arange(N) < count, 1.0, -1.0)
+    return mf.Tokens(mf.Sphere(d), points, weights)
+
+
+def spectrum(case: Case, tokens: mf.Tokens, field: mf.Field) -> np.ndarray:
+    """Return the eigenvalues of the tokens' Jacobian, in order."""
+    return np.sort(np.linalg.eigvals(np.asarray(case.measure(mf.observe.jacobian, tokens, field=field))).real)
+
+
+def expected(rates: theory.FormRates, counts: tuple[int, ...]) -> np.ndarray:
+    """Return the spectrum that rates about clusters of so many tokens give, in order."""
+    directions = len(rates.between)
+    within = [np.full((count - 1) * directions, rate) for rate, count in zip(rates.within, counts, strict=True)]
+    return np.sort(np.concatenate([*within, rates.between.ravel()]))
+
+
+def drawn_form(case: Case) -> tuple[np.ndarray, int, int]:
+    """Draw eigenvalues of a diagonal form, an axis and a sign."""
+    ranges = ((-1.5, -0.5), (0.2, 0.7), (0.9, 1.5))
+    mu = np.array([case.draw(f"mu{j}", *within) for j, within in enumerate(ranges)])
+    mu = mu[case.generator("order").permutation(DIMENSION)]
+    return mu, case.choose("at", [0, 1, 2]), case.choose("sign", [1, -1])
+
+
+@claim(
+    PAPER,
+    "linear stability of clusters",
+    covers=["T8"],
+    status="derived",
+    states={
+        "one": lambda mu, at, sign: theory.rates_of_one_cluster(mu, at, sign=sign),
+        "two": lambda mu, at, mass, sign: theory.rates_of_two_clusters(mu, at, mass=mass, sign=sign),
+    },
+)
+def clusters_at_eigenvectors_are_left_or_met_at_known_rates(case: Case) -> None:
+    """One cluster: -mu_k within and mu_j - mu_k as a whole; two clusters of any masses: tanh laws and a 2x2 matrix."""
+    mu, at, sign = drawn_form(case)
+    case.require("eigenvalues are distinct and not 0", min(np.diff(np.sort(mu)).min(), np.abs(mu).min()) > 0.05)
+    field = mf.gradient_attention(np.diag(mu), sign=sign)
+    because = "an eigenvalue of 12 x 12 sums of size 1, in a Jordan block of none"
+    measured = spectrum(case, at_axis(N, at), field)
+    predicted = expected(case.statement.one(mu, at, sign), (N,))
+    case.compare(measured, predicted, within=1e-7, because=because, name="one cluster")
+    masses = case.generator("masses").dirichlet(np.full(N, 4.0))
+    for name, weights, mass, count in (
+        ("balanced", None, 0.5, 3),
+        ("by numbers", None, 2 / N, 2),
+        ("by masses", masses, float(masses[:4].sum()), 4),
+    ):
+        measured = spectrum(case, at_axis(count, at, weights), field)
+        predicted = expected(case.statement.two(mu, at, mass, sign), (count, N - count))
+        case.compare(measured, predicted, within=1e-7, because=because, name=f"two clusters, {name}")
+
+
+cluster_rates = clusters_at_eigenvectors_are_left_or_met_at_known_rates
+
+
+@cluster_rates.mutation("one")
+def cluster_as_a_whole_by_its_target(mu: np.ndarray, at: int, sign: int) -> Any:
+    """The cluster moves along e_j at mu_j, as if its own pull did not hold it."""
+    right = theory.rates_of_one_cluster(mu, at, sign=sign)
+    return right._replace(between=right.between + sign * mu[at])
+
+
+@cluster_rates.mutation("one")
+def sign_of_the_force(mu: np.ndarray, at: int, sign: int) -> Any:
+    """Attraction for repulsion."""
+    return theory.rates_of_one_cluster(mu, at, sign=-sign)
+
+
+@cluster_rates.mutation("two")
+def no_hyperbolic_tangent(mu: np.ndarray, at: int, mass: float, sign: int) -> Any:
+    """Each cluster is held by itself alone: tanh(mu) is taken for 1."""
+    right = theory.rates_of_two_clusters(mu, at, mass=mass, sign=sign)
+    return right._replace(within=np.full(2, -sign * mu[at]))
+
+
+@cluster_rates.mutation("two")
+def masses_taken_as_equal(mu: np.ndarray, at: int, mass: float, sign: int) -> Any:
+    """The balanced rates, whatever the masses."""
+    return theory.rates_of_two_clusters(mu, at, mass=0.5, sign=sign)
+
+
+@cluster_rates.mutation("two")
+def half_the_logit(mu: np.ndarray, at: int, mass: float, sign: int) -> Any:
+    """tanh(mu_k/2): the logits of the two clusters differ by mu_k in place of 2 mu_k."""
+    half = theory.rates_of_two_clusters(mu / 2, at, mass=mass, sign=sign)
+    return half._replace(within=2 * half.within, between=2 * half.between)
+
+
+@claim(
+    PAPER,
+    "linear stability of the uniform measure",
+    covers=["1.6"],
+    status="derived",
+    states=lambda degrees, kappa, sign: theory.rates_around_uniform_of_form(degrees, kappa=kappa, d=2, sign=sign),
+    id=f"{PAPER}/T8-uniform",
+)
+def density_modes_about_the_uniform_measure_have_rates_of_bessel_functions(case: Case) -> None:
+    """A mode of degree k of the uniform density grows (V = kappa) or decays (V = -kappa) at k^2 I_k/I_0 of kappa."""
+    kappa, sign, n = case.draw("kappa", 1.5, 4.0), case.choose("sign", [1, -1]), 24
+    angles = 2 * np.pi * np.arange(n) / n + case.draw("phase", 0.0, 6.0)
+    ring = mf.Tokens(mf.Sphere(2), np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    field = mf.gradient_attention(kappa * np.eye(2), sign=sign)
+    matrix = np.asarray(case.measure(mf.observe.jacobian, ring, field=field))
+    # the frame of a token is one tangent vector up to its sign: displacements sin(k angle) along the circle
+    tangent = np.asarray(mf.Sphere(2).frame(ring.points))[:, :, 0]
+    orientation = (tangent * np.stack([-np.sin(angles), np.cos(angles)], axis=1)).sum(axis=1)
+    degrees = np.arange(1, 5)
+    modes = np.sin(np.outer(degrees, angles)) * orientation
+    measured = (modes @ matrix.T * modes).sum(axis=1) / (modes * modes).sum(axis=1)
+    because = "twenty-four tokens are the uniform measure up to I_20(4)/I_0(4) < 1e-12"
+    case.compare(measured, case.predict(degrees, kappa, sign), within=1e-9, because=because)
+
+
+uniform_rates = density_modes_about_the_uniform_measure_have_rates_of_bessel_functions
+
+
+@uniform_rates.mutation
+def values_of_the_identity(degrees: Any, kappa: float, sign: int) -> Any:
+    """The clock of V = ±Id: kappa times too slow."""
+    return theory.rates_around_uniform_of_form(degrees, kappa=kappa, d=2, sign=sign) / kappa
+
+
+@uniform_rates.mutation
+def laplacian_to_the_first_power(degrees: Any, kappa: float, sign: int) -> Any:
+    """k in place of k^2."""
+    return theory.rates_around_uniform_of_form(degrees, kappa=kappa, d=2, sign=sign) / degrees
+
+
+@uniform_rates.mutation
+def denominator_lost(degrees: Any, kappa: float, sign: int) -> Any:
+    """USA: I_0 is not divided by."""
+    from scipy.special import i0
+
+    return theory.rates_around_uniform_of_form(degrees, kappa=kappa, d=2, sign=sign) * i0(kappa)
+
+
+@claim(
+    PAPER,
+    "two tokens",
+    covers=["1.6"],
+    status="derived",
+    states=lambda rho, kappa, sign: (
+        2 * sign * kappa * (1 - rho**2) * np.exp(kappa * rho) / (np.exp(kappa) + np.exp(kappa * rho))
+    ),
+    id=f"{PAPER}/T8-two-tokens",
+)
+def two_tokens_meet_or_part_by_one_equation(case: Case) -> None:
+    """For D = kappa, V = ±D: rho' = ±2 kappa (1 - rho^2) e^(kappa rho)/(e^kappa + e^(kappa rho))."""
+    kappa, sign, rho = case.draw("kappa", 1.5, 3.0), case.choose("sign", [1, -1]), case.draw("rho", -0.9, 0.9)
+    x = np.zeros((N, DIMENSION))
+    x[:, 0], x[1, :2] = 1.0, (rho, np.sqrt(1 - rho**2))
+    tokens = mf.Tokens(mf.Sphere(DIMENSION), x, np.where(np.arange(N) < 2, 0.5, 0.0))
+    v = speeds(case, mf.gradient_attention(kappa * np.eye(DIMENSION), sign=sign), tokens)
+    measured = v[0] @ x[1] + x[0] @ v[1]
+    because = "rounding of numbers of size 1"
+    case.compare(measured, case.predict(rho, kappa, sign), within=1e-13, because=because)
+
+
+@two_tokens_meet_or_part_by_one_equation.mutation
+def clock_of_the_identity(rho: float, kappa: float, sign: int) -> float:
+    """The factor kappa of the values is lost."""
+    return 2 * sign * (1 - rho**2) * np.exp(kappa * rho) / (np.exp(kappa) + np.exp(kappa * rho))
+
+
+@two_tokens_meet_or_part_by_one_equation.mutation
+def weights_of_the_other_alone(rho: float, kappa: float, sign: int) -> float:
+    """Tokens do not attend to themselves."""
+    return 2 * sign * kappa * (1 - rho**2)
+
+
+@claim(
+    PAPER,
+    "repulsion by a form with a kernel",
+    covers=["T10"],
+    status="derived",
+    states={
+        "variance": lambda t, lam, start: theory.variance_on_degenerate_form(t, eigenvalue=lam, start=start),
+        "energy": lambda t, lam, start: theory.energy_on_degenerate_form(t, eigenvalue=lam, start=start),
+    },
+)
+def heights_over_the_kernel_decay_algebraically(case: Case) -> None:
+    """D = lam e e^T, V = -D in dimension 3: 2 lam^2 t s^2 tends to 1 and 8 lam^2 t^2 (E2 - 1) too, without rate."""
+    lam, n = case.draw("lam", 1.5, 2.0), 24
+    draw = case.generator("cloud").normal(size=(n, 3))
+    start = draw / np.linalg.norm(draw, axis=1, keepdims=True)
+    heights = case.measure(heights_at, start, lam, (1000.0, 4000.0))
+    for t, h in heights.items():
+        measured = 2 * lam**2 * t * h.var()
+        predicted = 2 * lam**2 * t * case.statement.variance(t, lam, float(start[:, 2].var()))
+        because = "relative corrections of order 1/t from the heights' higher powers, 2 % at t = 1000"
+        case.compare(measured, predicted, within=0.05 * 1000 / t, because=because, name=f"variance at {t:g}")
+        excess = np.exp(lam * np.outer(h, h)).mean() - 1.0
+        predicted = case.statement.energy(t, lam, float(start[:, 2].var()))
+        because = "twice the relative correction of the variance"
+        case.compare(excess / predicted, 1.0, within=0.1 * 1000 / t, because=because, name=f"energy at {t:g}")
+
+
+def heights_at(start: np.ndarray, lam: float, times: tuple[float, ...]) -> dict[float, np.ndarray]:
+    """Return the heights at some times."""
+    D = np.diag([0.0, 0.0, lam])[None]
+    found = {t: come_to_rest(start[None], D, -D, until=t, tol=1e-300, rtol=1e-6) for t in times}
+    return {t: rest.points[0, :, 2] for t, rest in found.items()}
+
+
+decay = heights_over_the_kernel_decay_algebraically
+
+
+@decay.mutation("variance")
+def eigenvalue_to_the_first_power(t: float, lam: float, start: float) -> float:
+    """1/(2 lam t): the force has lam once, the weights not at all."""
+    return start / (1.0 + 2 * lam * start * t)
+
+
+@decay.mutation("variance")
+def factor_two_lost(t: float, lam: float, start: float) -> float:
+    """1/(lam^2 t)."""
+    return start / (1.0 + lam**2 * start * t)
+
+
+@decay.mutation("variance")
+def exponential_decay(t: float, lam: float, start: float) -> float:
+    """Heights decay like their mean, e^(-lam t)."""
+    return start * np.exp(-2 * lam * t)
+
+
+@decay.mutation("energy")
+def energy_by_its_half(t: float, lam: float, start: float) -> float:
+    """E in place of E2 = 2E: half the excess."""
+    return 0.5 * theory.energy_on_degenerate_form(t, eigenvalue=lam, start=start)
+
+
+@claim(
+    PAPER,
+    "opposite points between the eigenvectors of an indefinite form",
+    covers=["1.5"],
+    status="derived",
+    states=lambda mu, sign: theory.rates_of_null_pair(mu, sign=sign),
+    id=f"{PAPER}/T8-null-pairs",
+)
+def opposite_points_where_the_form_vanishes_may_attract_under_repulsion(case: Case) -> None:
+    """On the circle a balanced pair at x with <x, Dx> = 0 has rates -g^2, -2g^2 and -(g^2 + tr D), g = |Dx|, for
+    V = -D: descent of the energy may end far above its minimum."""
+    mu = np.array([-case.draw("mu1", 0.5, 1.2), case.draw("mu2", 1.3, 2.0)])
+    sign = case.choose("sign", [-1, 1])
+    x = np.sqrt(np.array([mu[1], -mu[0]]) / (mu[1] - mu[0]))
+    side = np.where(np.arange(N) < N // 2, 1.0, -1.0)
+    tokens = mf.Tokens(mf.Sphere(2), side[:, None] * x)
+    measured = spectrum(case, tokens, mf.gradient_attention(np.diag(mu), sign=sign))
+    because = "the eigenvalues of a matrix of size 1, symmetric up to equal masses"
+    predicted = expected(case.predict(mu, sign), (N // 2, N // 2))
+    case.compare(measured, predicted, within=1e-7, because=because)
+
+
+null_pairs = opposite_points_where_the_form_vanishes_may_attract_under_repulsion
+
+
+@null_pairs.mutation
+def marginal_within(mu: np.ndarray, sign: int) -> Any:
+    """x.Dx = 0, so that a cluster would not hold itself: rate 0 within, as for a Dirac."""
+    right = theory.rates_of_null_pair(mu, sign=sign)
+    return right._replace(within=0.0 * right.within)
+
+
+@null_pairs.mutation
+def without_the_trace(mu: np.ndarray, sign: int) -> Any:
+    """The curvature of the form along the circle is left out: always stable under repulsion."""
+    right = theory.rates_of_null_pair(mu, sign=sign)
+    square = right.between[0, 0] / 2
+    return right._replace(between=np.array([[2 * square, square]]))
+
+
+@null_pairs.mutation
+def all_signs(mu: np.ndarray, sign: int) -> Any:
+    """Repulsion for attraction."""
+    return theory.rates_of_null_pair(mu, sign=-sign)

@@ -1,0 +1,189 @@
+"""Where two clusters lose their stability, the window of single clusters of figure 2, and the figure."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.figures import figure
+from measureflow.claims.p2501_03096.rates import N, at_axis, spectrum
+from measureflow.flows.rest import come_to_rest
+from measureflow.paths.style import MUTED, THEORY, caption, shades
+from measureflow.paths.style import figure as sheet
+
+PAPER = "2501.03096"
+
+
+def rightmost(case: Case, mu: tuple[float, float], at: int) -> float:
+    """Return the largest rate about two balanced clusters at an eigenvector."""
+    return float(spectrum(case, at_axis(N // 2, at, d=2), mf.gradient_attention(np.diag(mu)))[-1])
+
+
+@claim(
+    PAPER,
+    "two balanced clusters, attraction",
+    covers=["T9"],
+    status="derived",
+    states={
+        "low": lambda: theory.single_cluster_window()[0],
+        "high": lambda: theory.single_cluster_window()[1],
+        "negative": lambda: math.tanh(1.0),
+    },
+)
+def two_clusters_lose_their_stability_at_hyperbolic_tangents(case: Case) -> None:
+    """For D = diag(d, 1) a balanced pair is stable for d < tanh 1 at e_2, for d tanh d > 1 at e_1; for the eigenvalue
+    -1 at its axis for d < tanh 1."""
+    below, above = case.draw("below", 0.3, 0.7), case.draw("above", 0.8, 0.95)
+    beyond = case.draw("beyond", 1.25, 1.6)
+    because = "rounding of the eigenvalues, whose slope in d is about 1 at the threshold"
+    for name, within, change in (
+        ("low", (below, above), lambda d: rightmost(case, (d, 1.0), 1)),
+        ("high", (1.05, beyond), lambda d: rightmost(case, (d, 1.0), 0)),
+        ("negative", (below, above), lambda d: rightmost(case, (d, -1.0), 1)),
+    ):
+        signs = [np.sign(change(d)) for d in within]
+        case.require(f"the sign changes within the bracket of {name}", signs[0] * signs[1] < 0)
+        measured = brentq(change, *within, xtol=1e-12)
+        case.compare(measured, getattr(case.statement, name)(), within=1e-9, because=because, name=name)
+
+
+pair_thresholds = two_clusters_lose_their_stability_at_hyperbolic_tangents
+
+
+@pair_thresholds.mutation("negative")
+def where_the_energies_are_equal() -> float:
+    """log cosh 1 = 0.4338, where the pair ceases to be the global maximum: it is stable beyond."""
+    return math.log(math.cosh(1.0))
+
+
+@pair_thresholds.mutation("low")
+def equal_eigenvalues_low() -> float:
+    """The pair is stable as long as its eigenvalue is the larger one."""
+    return 1.0
+
+
+@pair_thresholds.mutation("high")
+def equal_eigenvalues_high() -> float:
+    """The pair is stable as soon as its eigenvalue is the larger one."""
+    return 1.0
+
+
+@pair_thresholds.mutation("high")
+def inverse_of_the_low_threshold() -> float:
+    """1/tanh 1 = 1.313: the eigenvalue inside the tanh is left at 1."""
+    return 1.0 / math.tanh(1.0)
+
+
+def ends(points: np.ndarray, D: np.ndarray, softmax: bool = True) -> np.ndarray:
+    """Return which clouds end in one cluster, by the mean of their tokens (its length is 1 only there)."""
+    forms = np.broadcast_to(D, (len(points), *D.shape))
+    rest = come_to_rest(points, forms, forms, softmax=softmax, tol=1e-6)
+    return np.linalg.norm(rest.points.mean(axis=1), axis=1) > 1 - 1e-6
+
+
+def normal_clouds(rng: np.random.Generator, count: int, n: int, d: int = 2) -> np.ndarray:
+    """Draw clouds of standard-normal directions."""
+    draw = rng.normal(size=(count, n, d))
+    return draw / np.linalg.norm(draw, axis=2, keepdims=True)
+
+
+@claim(
+    PAPER,
+    "figure 2, the window",
+    covers=["1.7"],
+    status="derived",
+    states=lambda d: theory.stable_limits([d, 1.0]),
+    id=f"{PAPER}/T9-window",
+)
+def inside_the_window_every_run_ends_in_one_cluster(case: Case) -> None:
+    """D = diag(d, 1), attraction: all runs end in one cluster iff no balanced pair is linearly stable."""
+    count, n = (32 if case.tier == "smoke" else 128), 16
+    low, high = theory.single_cluster_window()
+    clouds = normal_clouds(case.generator("clouds"), count, n)
+    because = "counts are whole numbers: all runs, or at least one fewer"
+    for name, d in (
+        ("inside", case.draw("inside", low + 0.08, high - 0.08)),
+        ("below", case.draw("below", 0.05, 0.45)),
+        ("above", case.draw("above", 1.6, 2.2)),
+    ):
+        single = bool(case.measure(ends, clouds, np.diag([d, 1.0])).all())
+        pair = any(kind == "two clusters" for kind, _ in case.predict(d))
+        case.compare(single, not pair, within=0.05, because=because, name=name)
+
+
+window = inside_the_window_every_run_ends_in_one_cluster
+
+
+@window.mutation
+def by_the_larger_energy(d: float) -> list[tuple[str, int]]:
+    """Runs end where the energy is largest: one cluster has the larger energy for every d > 0."""
+    return [("one cluster", int(d < 1.0))]
+
+
+@window.mutation
+def pairs_at_the_larger_eigenvalue(d: float) -> list[tuple[str, int]]:
+    """The pair at the larger eigenvalue is stable for every d but 1."""
+    return [("one cluster", 0), ("two clusters", 0)]
+
+
+#: the counts that the released code stores: runs out of 100 that end in one cluster, for 20 values of d in [0, 1.5]
+STORED = (
+    math.nan, 1, 1, 1, 2, 2, 5, 8, 16, 50, 100, 100, 100, 100, 100, 100, 45, 6, 3, 1,
+)  # fmt: skip
+
+
+def stepped(points: np.ndarray, D: np.ndarray, step: float, steps: int) -> np.ndarray:
+    """Return clouds after projected Euler steps of USA, as published: x <- N(x + step/n exp(x D x^T) x D)."""
+    x = np.array(points)
+    for _ in range(steps):
+        x = x + step / x.shape[1] * np.exp(x @ D @ x.swapaxes(1, 2)) @ x @ D
+        x /= np.linalg.norm(x, axis=2, keepdims=True)
+    return x
+
+
+@figure(PAPER, "Fig. 2", title="One cluster or two: the window of exclusively single clusters")
+def one_cluster_or_two(case: Case) -> Any:
+    """d = 2, D = diag(d_1, 1), d_1 in 20 values of [0, 1.5], N = 100, 100 repeats, from standard-normal directions.
+
+    Published: 1500 projected Euler steps of USA, tau = 0.1.
+    Runs that end in one cluster: published scheme, USA and SA followed to rest. The counts jump to all runs exactly
+    in the window of linear theory, (tanh 1, 1.1997). Counts of the released code are crosses (values below 0.24, of
+    which 0 to 1 is known, at 1).
+    """
+    repeats, n, steps = {"smoke": (12, 16, 300), "standard": (40, 48, 900)}.get(case.tier, (100, 100, 1500))
+    values = np.linspace(0.0, 1.5, 20)[:: 3 if case.tier == "smoke" else 1]
+    shares: dict[str, list[float]] = {"published steps (USA)": [], "USA to rest": [], "SA to rest": []}
+    for k, d in enumerate(values):
+        D, clouds = np.diag([d, 1.0]), normal_clouds(case.generator(f"clouds {k}"), repeats, n)
+        moved = stepped(clouds, D, 0.1, steps)
+        # as k-means of three centres counts: one cluster where the tokens are on one side
+        shares["published steps (USA)"].append(float((np.abs((np.sign(moved @ axis(d))).mean(axis=1)) == 1).mean()))
+        for name, softmax in (("USA to rest", False), ("SA to rest", True)):
+            shares[name].append(float(ends(clouds, D, softmax).mean()))
+    drawing = sheet(8.5, 5.0)
+    ax = drawing.subplots()
+    low, high = theory.single_cluster_window()
+    ax.axvspan(low, high, color=THEORY, alpha=0.12, lw=0)
+    for edge, said in ((low, r"$\tanh 1$"), (high, r"$d\tanh d = 1$")):
+        ax.axvline(edge, ls="--", color=THEORY, lw=1.4)
+        ax.annotate(said, (edge, 1.03), xycoords=("data", "axes fraction"), ha="center", color=THEORY)
+    for (name, share), mark, shade in zip(shares.items(), "o^s", shades(3), strict=True):
+        ax.plot(values, share, mark + "-", color=shade, lw=1.2, ms=6, label=name)
+    ax.plot(np.linspace(0.0, 1.5, 20), np.array(STORED) / 100, "x", color=MUTED, ms=8, label="released code")
+    ax.set(xlabel="$d_1$", ylabel="runs that end in one cluster", ylim=(-0.03, 1.03))
+    ax.legend(loc="center left")
+    said = f"D = diag(d_1, 1), N = {n}, {repeats} runs a value, {steps} published steps of 0.1"
+    caption(drawing, f"arXiv:{PAPER}, figure 2 ({case.tier}): {said}; the window of linear theory is shaded")
+    return drawing
+
+
+def axis(d: float) -> np.ndarray:
+    """Return the eigenvector of the larger eigenvalue of diag(d, 1)."""
+    return np.array([1.0, 0.0]) if d > 1 else np.array([0.0, 1.0])
