@@ -31,7 +31,7 @@ __all__ = [
 #: points and weights
 Atoms = tuple[np.ndarray, np.ndarray]
 #: degrees in the squares that are tried in turn, by dimension
-DEGREES = {2: (16, 32, 64), 3: (8, 12, 16), 4: (4, 6)}
+DEGREES = {2: (8, 16, 32, 64), 3: (5, 8, 12, 16), 4: (4, 6)}
 #: the potential is constant to this much where a degree is enough, beside its size
 ENOUGH = 1e-9
 #: beyond this the kernel spans more than the digits of a double
@@ -158,7 +158,7 @@ def full_support_by_modes(form: Any) -> FullSupportMinimiser:
     low, high = (float(value) for value in eigenvalues)
     count = modes_that_resolve(low, high)
     energy, own = modes_of_constant_potential(low, high, count)
-    own = own[np.abs(own) > 1e-16]  # what is below rounding, beside the mode 0
+    own = own[: max(2, np.count_nonzero(np.abs(own) > 1e-16))]  # the rest is below rounding, beside the mode 0
     orders = 2 * np.arange(len(own))
     modes = own * np.exp(1j * orders * np.arctan2(axes[1, 0], axes[0, 0]))
 
