@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from measureflow.claims.p2501_03096 import (
     dissipation,
+    extreme_figures,
     extremes,
     families,
     four_tokens,
@@ -16,6 +17,7 @@ from measureflow.claims.p2501_03096 import (
 
 __all__ = [
     "dissipation",
+    "extreme_figures",
     "extremes",
     "families",
     "four_tokens",
