@@ -110,8 +110,8 @@ def rates_of_null_pair(eigenvalues: Any, *, sign: int = -1) -> FormRates:
 
     With eigenvalues $\mu_1 < 0 < \mu_2$, $\gamma^2 = |Dx|^2 = -\mu_1\mu_2$ and $\tau = \mu_1+\mu_2$, for repulsion:
     $-\gamma^2$ within, $-2\gamma^2$ for the rotation of the pair and $-(\gamma^2+\tau)$ for both clusters to one side.
-    So where $\mu_2 > |\mu_1|/(1+|\mu_1|)$ the pair attracts, although $\int\!\!\int e^{\langle x,Dy\rangle} = 1$ there is
-    far above the minimum $e^{\mu_1}$: descent does not always find the minimum. Derived here, for
+    So where $\mu_2 > |\mu_1|/(1+|\mu_1|)$ the pair attracts, although $\int\!\!\int e^{\langle x,Dy\rangle} = 1$ there
+    is far above the minimum $e^{\mu_1}$: descent does not always find the minimum. Derived here, for
     [arXiv:2501.03096](https://arxiv.org/abs/2501.03096).
 
     Raises:

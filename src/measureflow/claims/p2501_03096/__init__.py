@@ -3,6 +3,7 @@
 from measureflow.claims.p2501_03096 import (
     dissipation,
     families,
+    open_questions,
     phase_map,
     rates,
     rotation,
@@ -12,6 +13,7 @@ from measureflow.claims.p2501_03096 import (
 __all__ = [
     "dissipation",
     "families",
+    "open_questions",
     "phase_map",
     "rates",
     "rotation",
