@@ -72,7 +72,7 @@ def picture_of(claim: str, name: str, caption: str) -> None:
 picture_of(
     "2110.11773/T13",
     "heat-limit",
-    "The drift of a layer less its heat limit, against the bandwidth: first order for all three weights.",
+    "The drift of a layer over the bandwidth, and its limit as the bandwidth goes to 0 (dashed), for three weightings.",
 )
 show(
     draw_figure("2110.11773/toy", tier=now.tier, seed=now.seed),
