@@ -5,6 +5,7 @@ from measureflow.claims.p2501_03096 import (
     extremes,
     four_tokens,
     minimisers,
+    open_minimisers,
 )
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "extremes",
     "four_tokens",
     "minimisers",
+    "open_minimisers",
 ]
