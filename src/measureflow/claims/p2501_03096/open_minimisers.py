@@ -65,7 +65,7 @@ def descent_to_the_minimiser_of_full_support(case: Case) -> dict[str, Any]:
     uniform law, b = 1, they are k^2 I_k/I_0, each twice), and the defect of the best N tokens found, by descent from
     random places and from quantiles. The rates fall faster than exponentially, so that none is the last one: a density
     is approached mode by mode. The defect does so too for b = 1, where it is 2 I_N(1) + ...; it is asked whether it
-    does where equal masses cannot follow the density. Rounding ends both at some 1e-15. General kernels f(<x, Dy>), and V
+    does where equal masses cannot follow the density. Rounding ends both at some 1e-15. General kernels, and V
     that is not -D, are not studied.
     """
     ratios = (1.0, 2.0) if case.tier == "smoke" else (1.0, 1.3, 2.0, 3.0, 5.0)
