@@ -4,7 +4,7 @@ Let $\Phi$ be the decaying solution of $\Delta u = u$ about the origin, $\Phi(z)
 measure $\nu = E_0[e^{-\tau/2};\, D^{-1}B_\tau \in \cdot\,]$ on the sphere is the one with
 $\int \Phi(Dy - z)\,d\nu(y) = \Phi(z)$ for every z outside the ellipsoid $D B_1$ (Feynman-Kac for
 $\Phi(\cdot - z)$): the mass of the origin, swept onto the boundary. Unlike the equation of constant potential itself
-this one is well conditioned, for sources about two least axes away.
+this one is well conditioned, for sources about one least axis away.
 
 What is symmetric under all reflections depends on $t_i = y_i^2$ alone, a point of the simplex; the density is a
 polynomial of these.
@@ -21,8 +21,11 @@ from scipy.special import betaincinv, eval_jacobi, k0, k1, kv, roots_jacobi
 
 __all__ = ["Octant", "SweptMass", "swept_mass"]
 
-#: sources for each coefficient; their distance in least axes; kernel entries that are held at once
-SOURCES, LIFT, HELD = 3, 2.0, 1 << 22
+#: sources for each coefficient; kernel entries that are held at once
+SOURCES, HELD = 3, 1 << 22
+#: how far off the sources are, in least axes, times the degree, and at most and at least: the further, the better the
+#: low degrees are known and the less the high ones
+REACH, FAR, NEAR = 16.0, 2.0, 1.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +134,8 @@ def swept_mass(eigenvalues: Float[np.ndarray, "d"], degree: int) -> SweptMass:
     d = len(eigenvalues)
     octant = Octant.of(d, min(2 * degree + 4, degree + 12))
     table = octant.weights[:, None] * polynomials(octant.points, degree)
-    sources = spread_points(SOURCES * table.shape[1] + 8, d) * np.hypot(eigenvalues, LIFT * eigenvalues.min())
+    lift = min(FAR, max(NEAR, REACH / degree))
+    sources = spread_points(SOURCES * table.shape[1] + 8, d) * np.hypot(eigenvalues, lift * eigenvalues.min())
     signs = np.array(list(itertools.product([1.0, -1.0], repeat=d)))
     boundary = octant.points * eigenvalues
     rows, step = [], max(1, HELD // len(table))

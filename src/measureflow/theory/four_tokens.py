@@ -44,7 +44,7 @@ def rectangle_of_four_tokens(ratio: float) -> Rectangle:
         >>> round(found.angle, 6), round(found.energy, 6)
         (0.433224, 1.444211)
     """
-    from scipy.optimize import brentq
+    from scipy.optimize import root_scalar
 
     ratio = in_interval("ratio", ratio, 0.0, 700.0)
 
@@ -52,7 +52,7 @@ def rectangle_of_four_tokens(ratio: float) -> Rectangle:
         c, s = math.cos(angle), math.sin(angle)
         return math.tanh(c * c) - ratio * math.tanh(ratio * s * s)
 
-    angle = float(brentq(pull, 0.0, 0.5 * math.pi, xtol=1e-15, rtol=1e-14))
+    angle = float(root_scalar(pull, bracket=(0.0, 0.5 * math.pi), xtol=1e-15).root)
     c, s = math.cos(angle), math.sin(angle)
     points = np.array([[c, s], [-c, s], [-c, -s], [c, -s]])
     return Rectangle(angle, math.cosh(c * c) * math.cosh(ratio * s * s), points)

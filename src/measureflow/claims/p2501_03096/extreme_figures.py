@@ -71,7 +71,7 @@ def maximisers_of_positive_forms(case: Case) -> Any:
     start = normalised(case.generator("tokens").normal(size=(30, 3)))
     drawing, axes = views(2, size=4.4)
     for ax, form in zip(axes[0], (np.eye(3), np.diag([1.0, 3.0, 4.0])), strict=True):
-        times = np.concatenate([np.linspace(0, 3, 40), [12.0]])
+        times = np.concatenate([np.linspace(0, 3, 60), np.linspace(3.1, 12, 60)])
         states = normalised(np.exp(np.multiply.outer(times, np.diag(form)))[:, None] * start)
         draw_globe(ax, states, shades(30))
         ends = steps(start[:, None], form, 0.1, 500)[:, 0] @ TURN.T
