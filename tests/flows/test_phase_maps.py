@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -61,11 +63,12 @@ def test_a_stored_map_is_the_same(tmp_path):
 
 
 def test_bad_input_is_refused():
-    for arguments, said in (
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"first": [np.nan], "second": [0.0]}, "finite"),
         ({"first": [1.0], "second": [0.0], "n": 1}, "n is 1"),
         ({"first": [1.0], "second": [0.0], "sign": 3}, "sign is 3"),
         ({"first": [1.0], "second": [0.0], "weighting": "linear"}, "weighting is 'linear'"),
-    ):
+    ]
+    for arguments, said in wrong:
         with pytest.raises(mf.BadInput, match=said):
             phase_map(**arguments)

@@ -93,7 +93,7 @@ class PhaseMap:
         numbers = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         said = json.dumps({name: value for name, value in vars(self).items() if name not in numbers})
         with beside(target) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, recipe=np.array(said), **numbers)
+            np.savez_compressed(stream, allow_pickle=False, recipe=np.array(said), **numbers)
 
     @staticmethod
     def load(file: str | os.PathLike[str]) -> PhaseMap:

@@ -68,21 +68,21 @@ class Rest:
 
 
 class Cloud(NamedTuple):
-    """One cloud on its way."""
+    """One cloud on its way (or, on the host, many in NumPy): points `(n, d)`, time, next step, speed, steps so far."""
 
-    x: Float[Array, "n d"]
-    time: Float[Array, ""]
-    h: Float[Array, ""]
-    speed: Float[Array, ""]
-    steps: Int[Array, ""]
+    x: Any
+    time: Any
+    h: Any
+    speed: Any
+    steps: Any
 
 
 class Force(NamedTuple):
     """What moves a cloud: masses, the form of the logits and the matrix of the values."""
 
-    masses: Float[Array, "n"]
-    form: Float[Array, "d d"]
-    value: Float[Array, "d d"]
+    masses: Any
+    form: Any
+    value: Any
 
 
 def come_to_rest(
@@ -171,13 +171,15 @@ def attempt(state: Cloud, force: Force, until: Array, rtol: Array, softmax: bool
         moved = r * u - r**2 * jnp.sum(x * u, axis=1, keepdims=True) * here
         return jnp.einsum("ndk,nd->nk", frame, moved).ravel()
 
-    first, stages = jnp.einsum("ndk,nd->nk", frame, v).ravel(), []
+    first: Array = jnp.einsum("ndk,nd->nk", frame, v).ravel()
+    stages: list[Array] = []
     for a, c in zip(STAGES, COUPLING, strict=True):
         at = sum((weight * stage for weight, stage in zip(a, stages, strict=True)), jnp.zeros_like(first))
         pull = sum((weight / h * stage for weight, stage in zip(c, stages, strict=True)), jnp.zeros_like(first))
         stages.append(jax.scipy.linalg.lu_solve(factors, (slope(at) if stages else first) + pull))
     last_weights = (*STAGES[-1], 1.0)
-    xi = sum(weight * stage for weight, stage in zip(last_weights, stages, strict=True)).reshape(n, d - 1)
+    whole = sum((weight * stage for weight, stage in zip(last_weights, stages, strict=True)), jnp.zeros_like(first))
+    xi = whole.reshape(n, d - 1)
     error, length = (jnp.max(jnp.linalg.norm(part.reshape(n, d - 1), axis=1)) for part in (stages[-1], xi))
     size = error / (jnp.minimum(rtol, SHARE * length) + FLOOR)
     accept = (size <= 1.0) & (length < REACH)

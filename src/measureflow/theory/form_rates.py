@@ -143,9 +143,10 @@ def single_cluster_window() -> tuple[float, float]:
         >>> [round(float(d), 4) for d in theory.single_cluster_window()]
         [0.7616, 1.1997]
     """
-    from scipy.optimize import brentq  # imported when used: it is slow to import
+    from scipy.optimize import root_scalar  # imported when used: it is slow to import
 
-    return math.tanh(1.0), float(brentq(lambda d: d * math.tanh(d) - 1.0, 1.0, 2.0, xtol=1e-15))
+    found = root_scalar(lambda d: d * math.tanh(d) - 1.0, bracket=(1.0, 2.0), method="brentq", xtol=1e-15)
+    return math.tanh(1.0), float(found.root)
 
 
 def stable_limits(eigenvalues: Any, *, sign: int = 1, mass: float = 0.5) -> list[tuple[str, int]]:

@@ -128,9 +128,9 @@ def draw_map(ax: Any, found: PhaseMap) -> set[tuple[str, int]]:
     ax.imshow(picture, origin="lower", extent=box, interpolation="nearest", aspect="auto")
     if not found.decided.all():
         for i, j in zip(*np.nonzero(~found.decided), strict=True):
-            corner = (edges[0][i], edges[1][j])
-            size = (edges[0][i + 1] - corner[0], edges[1][j + 1] - corner[1])
-            ax.add_patch(Rectangle(corner, *size, fill=False, hatch="///", lw=0, edgecolor="0.55", zorder=2))
+            corner = (float(edges[0][i]), float(edges[1][j]))
+            wide, high = float(edges[0][i + 1]) - corner[0], float(edges[1][j + 1]) - corner[1]
+            ax.add_patch(Rectangle(corner, wide, high, fill=False, hatch="///", lw=0, edgecolor="0.55", zorder=2))
     borders(ax, found, box)
     ax.set(xlim=box[:2], ylim=box[2:], xlabel=r"$\lambda_1$", ylabel=r"$\lambda_2$")
     return seen

@@ -245,13 +245,13 @@ def factor_two_lost(t: float, lam: float, start: float) -> float:
 
 
 @decay.mutation("variance")
-def exponential_decay(t: float, lam: float, start: float) -> float:
+def exponential_decay(t: float, lam: float, start: float) -> Any:
     """Heights decay like their mean, e^(-lam t)."""
     return start * np.exp(-2 * lam * t)
 
 
 @decay.mutation("energy")
-def energy_by_its_half(t: float, lam: float, start: float) -> float:
+def energy_by_its_half(t: float, lam: float, start: float) -> Any:
     """E in place of E2 = 2E: half the excess."""
     return 0.5 * theory.energy_on_degenerate_form(t, eigenvalue=lam, start=start)
 

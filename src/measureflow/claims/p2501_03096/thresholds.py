@@ -157,7 +157,7 @@ def one_cluster_or_two(case: Case) -> Any:
     in the window of linear theory, (tanh 1, 1.1997). Counts of the released code are crosses (values below 0.24, of
     which 0 to 1 is known, at 1).
     """
-    repeats, n, steps = {"smoke": (12, 16, 300), "standard": (40, 48, 900)}.get(case.tier, (100, 100, 1500))
+    repeats, n, steps = {"smoke": (12, 16, 300), "standard": (30, 24, 900)}.get(case.tier, (100, 100, 1500))
     values = np.linspace(0.0, 1.5, 20)[:: 3 if case.tier == "smoke" else 1]
     shares: dict[str, list[float]] = {"published steps (USA)": [], "USA to rest": [], "SA to rest": []}
     for k, d in enumerate(values):
