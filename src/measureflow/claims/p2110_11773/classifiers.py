@@ -135,5 +135,5 @@ def column_sums_over_training(case: Case) -> Any:
     left.legend()
     off = np.abs(columns - 1).mean(axis=(2, 3))
     right.plot(np.arange(recipe.epochs + 1), off.T, color=INK, alpha=0.5, lw=1.2)
-    right.set(xlabel="epoch", ylabel="mean |column sum $-$ 1|, a line for each seed", ylim=(0, None))
+    right.set(xlabel="epoch (a line for each seed)", ylabel="mean |column sum $-$ 1|", ylim=(0, None))
     return drawing
