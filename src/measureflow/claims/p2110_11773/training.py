@@ -160,7 +160,7 @@ def trained(
 
     def one(seed: Array) -> tuple[Array, Array]:
         key = jax.random.key(seed)
-        model = Classifier.drawn(key, x.shape[1], x.shape[2], classes, recipe.width)
+        model: Any = Classifier.drawn(key, x.shape[1], x.shape[2], classes, recipe.width)
 
         def epoch(state: Any, k: Array) -> tuple[Any, tuple[Array, Array]]:
             order = jax.random.permutation(jax.random.fold_in(key, k), x.shape[0])
