@@ -29,7 +29,7 @@ import numpy as np
 import measureflow as mf
 from measureflow.fields.balancing import half_steps
 
-D, REPEATS, BAR = 64, 4, 1.3
+D, REPEATS, BAR = 64, 3, 1.3
 
 
 def peer(cloud: bool, iterations: int) -> Callable[..., Any] | None:

@@ -82,7 +82,6 @@ def half_steps(logits: Float[Array, "n n"], masses: Float[Array, "n"], count: in
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def balanced(
     tolerance: float, most: int, logits: Float[Array, "n n"], masses: Float[Array, "n"]
 ) -> tuple[Float[Array, "n"], Float[Array, ""]]:
@@ -93,6 +92,12 @@ def balanced(
     What is measured bounds the error of both marginals once softmax has made the rows exact. The iteration ends at
     `tolerance`, at what rounding allows, or after `most` steps.
     """
+    return solved(tolerance, most, logits, masses)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def solved(tolerance: float, most: int, logits: Array, masses: Array) -> tuple[Array, Array]:
+    """Return what `balanced` does."""
     allowed = jnp.maximum(jnp.asarray(tolerance, logits.dtype), rounding(logits))
     across = logits.T
     size = jnp.max(jnp.abs(logits))
@@ -125,8 +130,8 @@ def balanced(
     return g, residual
 
 
-@balanced.__wrapped__.defjvp
-def balanced_jvp(
+@solved.defjvp
+def solved_jvp(
     tolerance: float, most: int, primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     r"""Return g and its derivative, by the implicit function theorem.
@@ -136,7 +141,7 @@ def balanced_jvp(
     to g: the derivative is that whose mean is 0.
     """
     logits, masses = primals
-    g, residual = balanced(tolerance, most, logits, masses)
+    g, residual = solved(tolerance, most, logits, masses)
 
     def again(logits: Array, masses: Array) -> Array:
         return -log_means(logits.T - log_means(logits + g, masses), masses)

@@ -66,7 +66,9 @@ def does_sinkhorn_help_to_read_digits(case: Case) -> dict[str, Any]:
 
     The paper reports that it does, for MNIST with a layer of attention alone, patches as tokens, 1 half step (softmax)
     against 5. Here 8 x 8 digits with patches of 2 x 2 pixels; accuracy in percent on images not trained on, mean over
-    seeds with the error of that mean; how far the column sums of attention are from 1, before and after training.
+    seeds with the error of that mean; how far the column sums of attention are from 1, before and after training. One
+    run at tier standard (six seeds) found no gain, 85.8 +- 0.9 for softmax and 84.4 +- 0.5 for 5 half steps; and column
+    sums of softmax that move away from 1, where the paper's come nearer to it.
     """
     sizes, _, recipe = SIZE[case.tier]
     try:
@@ -82,6 +84,8 @@ def does_sinkhorn_help_to_tell_shapes(case: Case) -> dict[str, Any]:
 
     The paper reports a clear gain on clouds of 1000 points from objects in space, with a large network. Here 16 points
     in the plane from a ring, a blob, a pair of blobs or a cross, turned and standardised, and one layer of attention.
+    One run at tier standard (six seeds) found 70.1 +- 1.5 for softmax and 74.3 +- 1.3 for 21 half steps, in between for
+    3 and 5: a gain of two errors of the mean.
     """
     sizes, _, recipe = SIZE[case.tier]
     data = point_sets(case.generator("points"), sizes)
@@ -135,5 +139,5 @@ def column_sums_over_training(case: Case) -> Any:
     left.legend()
     off = np.abs(columns - 1).mean(axis=(2, 3))
     right.plot(np.arange(recipe.epochs + 1), off.T, color=INK, alpha=0.5, lw=1.2)
-    right.set(xlabel="epoch", ylabel="mean |column sum $-$ 1|, a line for each seed", ylim=(0, None))
+    right.set(xlabel="epoch (a line for each seed)", ylabel="mean |column sum $-$ 1|", ylim=(0, None))
     return drawing

@@ -44,5 +44,4 @@ def links_become_a_matching(case: Case) -> Any:
         axes.set_title(f"{name}\ncolumns off by {off:.1e}")
         axes.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
         axes.tick_params(colors=MUTED)
-    drawing.subplots_adjust(top=0.76)
     return drawing

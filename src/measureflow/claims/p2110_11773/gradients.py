@@ -42,7 +42,7 @@ def jacobian(field: mf.SelfAttention, mu: mf.Tokens, weighed: bool) -> jax.Array
         velocity = field(points, mu.replace(points=points))
         if not weighed:
             return velocity.ravel()
-        logits = (points @ field.kernel.query.T) @ points.T
+        logits = field.kernel.logits(points, points)
         return ((jnp.exp(logits) @ mu.weights)[:, None] * velocity).ravel()
 
     return jax.jacfwd(motion)(mu.points).reshape(N * D, N * D)

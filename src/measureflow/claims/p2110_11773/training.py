@@ -63,11 +63,16 @@ class Classifier(eqx.Module):
         def normal(key: Array, *shape: int) -> Array:
             return jax.random.normal(key, shape, jnp.float32) / np.float32(np.sqrt(shape[-1]))
 
-        square = (width, width)
-        maps = [normal(k, *square) for k in keys[1:4]]
-        zero = jnp.zeros(width, jnp.float32), jnp.zeros(classes, jnp.float32)
-        places, read = normal(keys[4], n, width), normal(keys[5], classes, width)
-        return cls(normal(keys[0], width, p), zero[0], places, *maps, read, zero[1])
+        return cls(
+            embed=normal(keys[0], width, p),
+            shift=jnp.zeros(width, jnp.float32),
+            places=normal(keys[4], n, width),
+            query=normal(keys[1], width, width),
+            key=normal(keys[2], width, width),
+            value=normal(keys[3], width, width),
+            read=normal(keys[5], classes, width),
+            bias=jnp.zeros(classes, jnp.float32),
+        )
 
     def attention(self, weighting: Weighting) -> mf.SelfAttention:
         """Return the layer as a field."""
@@ -102,7 +107,10 @@ class Trained(NamedTuple):
 def train(data: Data, weighting: Weighting, recipe: Recipe, seeds: Int[np.ndarray, "seeds"]) -> Trained:
     """Train one model for each seed, all at once, and look at it before the first epoch and after each."""
     found = trained(
-        *(jnp.asarray(part) for part in data[:4]),
+        jnp.asarray(data.train),
+        jnp.asarray(data.train_labels),
+        jnp.asarray(data.test),
+        jnp.asarray(data.test_labels),
         jnp.asarray(np.float32(data.ordered)),
         jnp.asarray(seeds),
         data.classes,
@@ -152,7 +160,7 @@ def trained(
 
     def one(seed: Array) -> tuple[Array, Array]:
         key = jax.random.key(seed)
-        model = Classifier.drawn(key, *x.shape[1:], classes, recipe.width)
+        model: Any = Classifier.drawn(key, x.shape[1], x.shape[2], classes, recipe.width)
 
         def epoch(state: Any, k: Array) -> tuple[Any, tuple[Array, Array]]:
             order = jax.random.permutation(jax.random.fold_in(key, k), x.shape[0])
@@ -177,7 +185,7 @@ def digits(rng: np.random.Generator, sizes: tuple[int, int]) -> Data:
         from sklearn.datasets import load_digits
     except ImportError:
         raise mf.BadInput("the digits come with scikit-learn: pip install 'measureflow[tasks]'.") from None
-    images, labels = load_digits(return_X_y=True)
+    images, labels = map(np.asarray, load_digits(return_X_y=True))
     patches = images.reshape(-1, 4, 2, 4, 2).transpose(0, 1, 3, 2, 4).reshape(-1, 16, 4) / 8.0 - 1.0
     return split(patches, labels, rng, sizes, classes=10, ordered=True)
 
