@@ -34,7 +34,7 @@ def loss(moving, depth, method, free):
     return jnp.sum(jnp.sin(last) * jnp.cos(jnp.arange(10.0)).reshape(5, 2))
 
 
-slopes = eqx.filter_jit(lambda *args: eqx.filter_grad(loss)(*args))
+slopes = eqx.filter_jit(lambda moving, *options: eqx.filter_grad(loss)(moving, *options))
 MOVING = (TOKENS.points, TOKENS.weights, FIELD)
 
 

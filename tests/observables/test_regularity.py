@@ -28,7 +28,7 @@ def test_constant_is_the_largest_singular_value_of_the_jacobian():
     assert float(found.constant) == pytest.approx(np.linalg.norm(MATRIX, 2), rel=1e-10)
     assert float(found.residual) < 1e-8
     direction = np.asarray(found.direction)
-    pushed = np.asarray(mf.observe.jacobian_product(EQUAL, direction, field=FIELD))
+    pushed = np.asarray(mf.observe.jacobian_product(EQUAL, found.direction, field=FIELD))
     assert np.linalg.norm(pushed) / np.linalg.norm(direction) == pytest.approx(float(found.constant), rel=1e-9)
 
 
