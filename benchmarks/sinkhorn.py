@@ -3,8 +3,9 @@
 n = 4,096 tokens in d = 64, the score <Qx, Ky>/sqrt(d), a fixed number of full iterations (rows, then columns) from
 zero potentials, in the precision named. ott-jax runs its log-domain iterations on the same cost, computed once
 (`stored`) and from the points (`cloud`); its convergence test is off. Ours is the whole of attention: potentials, then
-the output at every token, in the same number of half steps (and one more of softmax); `ours, potentials` leaves the output out. Calls alternate, and the least time of each counts. The errors
-are those of the columns once the rows are exact. Run:
+the output at every token, in the same number of half steps (and one more of softmax); `ours, potentials` leaves the
+output out. Calls alternate, and the least time of each counts. The errors are those of the columns once the rows are
+exact. Run:
 
     python benchmarks/sinkhorn.py             # float64 and float32
     python benchmarks/sinkhorn.py 1024 5      # other n and number of iterations

@@ -16,6 +16,7 @@ import measureflow as mf
 
 HOUSE = "spaces measures sums fields observables paths flows theory language incontext claims runs report cli"
 HEAVY = "distributed matplotlib zarr xarray pandas tokenizers safetensors diffrax rich scipy.optimize huggingface_hub"
+HEAVY += " optax sklearn"
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,12 @@ def test_no_source_file_is_longer_than_a_sitting(root):
 def test_every_import_is_declared(project, root):
     def names(requirements: list[str]) -> set[str]:
         found = {re.match(r"[\w-]+", one)[0].lower().replace("-", "_") for one in requirements}
-        within = {"markdown_it_py": "markdown_it", "matplotlib": "mpl_toolkits", "ott_jax": "ott", "pot": "ot"}
+        within = {  # by the name of its distribution
+            "markdown_it_py": "markdown_it",
+            "ott_jax": "ott",
+            "pot": "ot",
+            "scikit_learn": "sklearn",
+        }
         return found | {module for distribution, module in within.items() if distribution in found}
 
     def used(paths: list[Path]) -> set[str]:
@@ -112,7 +118,8 @@ def test_every_import_is_declared(project, root):
 
     extras = project["project"]["optional-dependencies"]
     declared = names(project["project"]["dependencies"])
-    assert used(sources(root)) <= declared | names(extras["hub"]) | names(extras["cluster"]) | names(extras["ot"])
+    optional = set().union(*(names(extras[extra]) for extra in ("hub", "cluster", "ot", "tasks")))
+    assert used(sources(root)) <= declared | optional
     own = {path.stem for path in (root / "tests").rglob("*.py")}
     reference = {"torch", "transformers"}  # they write the golden files and run in no test
     tested = [path for path in (root / "tests").rglob("*.py") if not path.name.startswith("make_")]

@@ -111,15 +111,14 @@ def test_gaussians_have_the_bures_distance():
         wasserstein(one, other, 1.0)
 
 
-@pytest.mark.parametrize("d", [2, 3])
-def test_distances_differentiate_by_the_points(d):
-    mu, nu, direction = cloud(6, d), cloud(6, d), RNG.normal(size=(6, d))
+def test_distances_differentiate_by_the_points():
+    mu, nu, direction = cloud(6, 3), cloud(6, 3), RNG.normal(size=(6, 3))
     for distance in (wasserstein, lambda one, other: sliced_wasserstein(one, other, projections=2)):
 
         def along(s, distance=distance):
             return distance(mu.replace(points=mu.points + s * direction), nu)
 
-        slope = float(jax.grad(along)(0.0))
+        slope = float(jax.jit(jax.grad(along))(0.0))
         assert slope == pytest.approx((float(along(1e-6)) - float(along(-1e-6))) / 2e-6, rel=1e-5)
     assert float(jax.jit(wasserstein)(mu, nu)) == pytest.approx(float(wasserstein(mu, nu)), rel=1e-12)
 

@@ -69,9 +69,9 @@ def test_multiples_of_the_identity_have_closed_forms_in_any_dimension():
 
 def test_beyond_the_solvers_the_minimum_is_an_estimate_that_says_its_error():
     form = np.diag([1.0, 1.1, 1.2, 1.3, 1.4])
-    found = theory.extremal_energy(form, paths=4000, seed=2)
-    again = theory.extremal_energy(form, paths=4000, seed=3)
-    assert 0 < found.error < 5e-3
+    found = theory.extremal_energy(form, paths=2000, seed=2)
+    again = theory.extremal_energy(form, paths=2000, seed=3)
+    assert 0 < found.error < 8e-3
     assert abs(found.minimum - again.minimum) < found.error + again.error
 
 

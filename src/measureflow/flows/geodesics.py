@@ -130,11 +130,12 @@ def wasserstein_m(
     for name, value, least in (("times", times, 3), ("quantiles", quantiles, 2), ("refine", refine, 1)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise BadInput(f"wasserstein_m: {name} is {value!r}; it is a whole number of at least {least}.")
-    candidates = couplings(mu0, mu1, form, quantiles)
-    n = max(len(candidate.masses) for candidate in candidates)
+    tokens = [mu for mu in (mu0, mu1) if isinstance(mu, Tokens)]
+    n = quantiles if len(tokens) < 2 and mu0.d == 2 else pieces_of(*tokens)
     if times * n * n > MEMORY:
         most = int(np.sqrt(MEMORY / times))
         raise BadInput(f"wasserstein_m: {n:,} masses at {times} times; give at most {most:,}, or fewer times.")
+    candidates = couplings(mu0, mu1, form, quantiles)
     lengths = [straight_length(form, candidate) for candidate in candidates]
     chosen = promising(lengths, refine, in_order=mu0.d == 2)
     starts = [Start(candidate.offset, length) for candidate, length in zip(candidates, lengths, strict=True)]
@@ -176,6 +177,12 @@ def check_measures(mu0: Any, mu1: Any) -> None:
             raise BadInput("wasserstein_m: a measure is traced or batched; the search runs on one pair of known ones.")
     if mu0.space != mu1.space:
         raise BadInput(f"wasserstein_m: the measures live on {mu0.space!r} and {mu1.space!r}; give one space.")
+
+
+def pieces_of(mu0: Tokens, mu1: Tokens) -> int:
+    """Return into how many pieces a coupling may cut the masses."""
+    equal = mu0.n == mu1.n and all(np.ptp(np.asarray(mu.weights)) < 1e-13 for mu in (mu0, mu1))
+    return mu0.n if equal else mu0.n + mu1.n
 
 
 def as_form(verb: str, form: Any, d: int) -> Float[np.ndarray, "d d"]:

@@ -40,8 +40,9 @@ COUPLING = (
 )
 #: attempts of one call of the program, between which clouds that have come to rest make room for others
 BUDGET = 12
-#: clouds that one program moves: what its matrices hold stays near the core
-LANES = 128
+#: clouds that one program moves, by how many there are: what its matrices hold stays near the core, and few programs
+#: are compiled
+LANES = (1, 32, 128)
 #: a step ends within this distance of the foot of its chart, where the chart is far from its edge
 REACH = 0.7
 #: a step's error may be this part of its length: beside an unstable direction long steps would seem to come to rest
@@ -115,7 +116,7 @@ def come_to_rest(
     count, n, _ = points.shape
     masses = np.full((count, n), 1.0 / n) if masses is None else np.broadcast_to(np.asarray(masses, float), (count, n))
     force = Force(masses, forms, values)
-    lanes = min(LANES, 1 << (count - 1).bit_length())
+    lanes = next(size for size in LANES if count <= size or size == LANES[-1])
     limits = jnp.asarray([tol, until, rtol])
     none = np.zeros(count)
     state = Cloud(points.copy(), none.copy(), np.full(count, -1.0), np.full(count, np.inf), np.zeros(count, int))

@@ -63,10 +63,15 @@ def spread_points(count: int, d: int) -> Float[np.ndarray, "m d"]:
     return np.sqrt(squares(np.stack(shares, axis=1)))
 
 
+def powers_of(d: int, degree: int) -> np.ndarray:
+    """Return the powers of the shares in each polynomial."""
+    return np.array([k for k in itertools.product(range(degree + 1), repeat=d - 1) if sum(k) <= degree])
+
+
 def polynomials(points: Float[np.ndarray, "m d"], degree: int) -> Float[np.ndarray, "m k"]:
     """Return the polynomials in the squares up to a degree, orthogonal under the uniform probability."""
     d = points.shape[1]
-    powers = np.array([k for k in itertools.product(range(degree + 1), repeat=d - 1) if sum(k) <= degree])
+    powers = powers_of(d, degree)
     values, left = np.ones((len(points), len(powers))), np.ones(len(points))
     for j in range(d - 1):
         share = np.where(left > 1e-300, points[:, j] ** 2 / np.maximum(left, 1e-300), 0.0)
@@ -105,6 +110,12 @@ class SweptMass:
     def density(self, points: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m"]:
         """Return the density beside the uniform probability, of mass 1."""
         return polynomials(points, self.degree) @ self.coefficients
+
+    @property
+    def tail(self) -> float:
+        """The largest coefficient of the highest degree."""
+        highest = powers_of(len(self.eigenvalues), self.degree).sum(axis=1) == self.degree
+        return float(np.abs(self.coefficients[highest]).max())
 
     def potential(self, points: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m"]:
         r"""Return $\int e^{\langle x, Dy\rangle} d\mu(y)$; the mean over reflections of y is a product of cosh."""

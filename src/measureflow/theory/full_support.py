@@ -31,9 +31,11 @@ __all__ = [
 #: points and weights
 Atoms = tuple[np.ndarray, np.ndarray]
 #: degrees in the squares that are tried in turn, by dimension
-DEGREES = {2: (16, 32, 64), 3: (8, 12, 16), 4: (4, 6)}
+DEGREES = {2: (8, 16, 32, 64), 3: (5, 8, 12, 16), 4: (4, 6)}
 #: the potential is constant to this much where a degree is enough, beside its size
 ENOUGH = 1e-9
+#: the coefficients of the density that may be left out, beside its mean
+SMALL = 1e-5
 #: beyond this the kernel spans more than the digits of a double
 SOLVED = 60.0
 
@@ -158,7 +160,7 @@ def full_support_by_modes(form: Any) -> FullSupportMinimiser:
     low, high = (float(value) for value in eigenvalues)
     count = modes_that_resolve(low, high)
     energy, own = modes_of_constant_potential(low, high, count)
-    own = own[np.abs(own) > 1e-16]  # what is below rounding, beside the mode 0
+    own = own[: max(2, np.count_nonzero(np.abs(own) > 1e-16))]  # the rest is below rounding, beside the mode 0
     orders = 2 * np.arange(len(own))
     modes = own * np.exp(1j * orders * np.arctan2(axes[1, 0], axes[0, 0]))
 
@@ -199,7 +201,8 @@ def full_support_by_sources(form: Any) -> FullSupportMinimiser:
         coarse = Octant.of(len(eigenvalues), degree + 4)
         values = swept.potential(coarse.points)
         bounds = float(values.min()), float(values.max())
-        if bounds[1] - bounds[0] < ENOUGH * bounds[1] and swept.density(coarse.points).min() > 0:
+        # the potential hardly sees the highest modes of the density: they are looked at themselves
+        if bounds[1] - bounds[0] < ENOUGH * bounds[1] and swept.tail < SMALL:
             break
     shares = coarse.weights * swept.density(coarse.points)
     energy = float(shares @ values)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from measureflow.claims.p2501_03096 import (
     dissipation,
+    extreme_figures,
     extremes,
     families,
     four_tokens,
     minimisers,
+    open_questions,
     phase_map,
     rates,
     rotation,
@@ -16,10 +18,12 @@ from measureflow.claims.p2501_03096 import (
 
 __all__ = [
     "dissipation",
+    "extreme_figures",
     "extremes",
     "families",
     "four_tokens",
     "minimisers",
+    "open_questions",
     "phase_map",
     "rates",
     "rotation",

@@ -14,7 +14,7 @@ from measureflow.claims.instances import normalised
 
 PAPER = "2501.03096"
 #: atoms and restarts of the search for the largest energy, and its steps
-ATOMS, RESTARTS, STEPS = 6, 24, 300
+ATOMS, RESTARTS, STEPS = 6, 16, 300
 #: tokens on S² of the repulsive flow, and how long it runs: the kernel is approached like 1/t^2
 TOKENS, END = 32, 1000.0
 

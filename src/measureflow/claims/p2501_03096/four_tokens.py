@@ -11,7 +11,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.instances import follow, normalised
+from measureflow.claims.instances import normalised
 
 PAPER = "2501.03096"
 #: the ratios of the figure, and the coarse one of its two steps
@@ -49,7 +49,9 @@ def four_tokens_rest_at_a_rectangle(case: Case) -> None:
         form = np.diag([1.0, ratio])
         start = mf.Tokens(mf.Sphere(2), cross(case.draw(f"start {ratio:.3g}", 0.3, 1.0)))
         field = mf.SelfAttention(1.0, query=form, value=-form)
-        end = follow(case, start, field, np.array([80.0]), rtol=1e-9)[-1]
+        path = case.measure(mf.flow, start, field, until=80.0, save=[80.0])
+        case.require("the flow ran to its end", path.status in ("reached", "stationary"))
+        end = np.asarray(path.points)[-1]
         found = np.arctan2(*np.abs(end).T[::-1])
         stated = case.predict(ratio)
         because = "a rest does not depend on the steps that lead to it; t = 80, at a rate of at least 0.3"

@@ -33,15 +33,17 @@ def limits_allowed(mu: tuple[float, float], sign: int, mass: float, n: int) -> s
     """Return the limits on the circle that linear theory lets n random tokens come to.
 
     Attraction: one cluster, or two whose larger one has this mass. Repulsion: one cluster at the eigenvector of a
-    negative eigenvalue, or two clusters near the directions where an indefinite form vanishes; with a positive form
-    tokens spread, or come to rest in several clusters: the energy is flat there, and few points are as good.
+    negative eigenvalue, or two clusters near the directions where an indefinite form vanishes, or several where both
+    eigenvalues are below -2/3 (three at 120 degrees, V13); with a positive form tokens spread, or come to rest in
+    several clusters: the energy is flat there, and few points are as good.
     """
     low = int(np.argmin(mu))
     if sign < 0:
         if mu[low] > 0:
             return {("spread", -1), ("several clusters", -1)}
         mixed = mu[1 - low] > 0 and theory.rates_of_null_pair([mu[low], mu[1 - low]]).stable
-        return {("one cluster", low)} | ({("two clusters", -1), ("several clusters", -1)} if mixed else set())
+        several = {("several clusters", -1)} if mixed or max(mu) < -2 / 3 else set()
+        return {("one cluster", low)} | several | ({("two clusters", -1)} if mixed else set())
     allowed = {("one cluster", k) for k in range(2) if theory.rates_of_one_cluster(mu, k).stable}
     for k in range(2):
         rates = theory.rates_of_two_clusters(mu, k, mass=mass if mass < 1 else 0.5)
@@ -83,9 +85,9 @@ phases = random_tokens_end_in_what_is_linearly_stable
 
 
 @phases.mutation
-def always_one_cluster(mu: tuple[float, float], sign: int, mass: float, n: int) -> set[tuple[str, int]]:
-    """Tokens come to one cluster, at the eigenvector of the largest eigenvalue of ±D, as for D = Id."""
-    return {("one cluster", int(np.argmax(sign * np.array(mu))))}
+def eigenvectors_out_of_order(mu: tuple[float, float], sign: int, mass: float, n: int) -> set[tuple[str, int]]:
+    """Clusters are at the eigenvector of the other eigenvalue."""
+    return limits_allowed((mu[1], mu[0]), sign, mass, n)
 
 
 @phases.mutation
@@ -169,7 +171,7 @@ def phase_maps(case: Case) -> Any:
     $\lambda_{max} = \log\cosh\lambda_{min}$. Between dashed and solid lines the start decides. Under repulsion two
     clusters near the directions with $\langle x, Dx\rangle = 0$ attract beyond the dash-dotted line.
     """
-    return maps(case, (), {"smoke": (6, 8), "standard": (32, 32)}.get(case.tier, (64, 64)))
+    return maps(case, (), {"smoke": (5, 16), "standard": (32, 32)}.get(case.tier, (64, 64)))
 
 
 @figure(PAPER, "Phase map, d = 3", title="In what random tokens of S² end, over two eigenvalues", kind="png")

@@ -20,6 +20,8 @@ __all__ = ["KINDS", "D", "Orbits", "attracting", "follow", "orbits", "spread", "
 D = 3
 #: laws that one program moves at once; more go in several calls of it
 BATCH = 16
+#: times that it saves; fewer are filled up, so that pictures and claims share it
+SAVED = 41
 KINDS = ("softmax", "two heads", "l2", "sinkhorn")
 
 
@@ -94,16 +96,19 @@ class Orbits(eqx.Module):
 def together(covs: Any, fields: mf.Field, times: Any, *, rtol: float = 1e-9) -> Orbits:
     """Move r laws by one program, whatever r is; `fields` have a leading axis r, and `times` may have one."""
     covs = np.asarray(covs, float)
-    times = np.broadcast_to(np.asarray(times, float), (len(covs), np.shape(times)[-1]))
+    count = np.shape(times)[-1]
+    times = np.broadcast_to(np.asarray(times, float), (len(covs), count))
+    filled = np.linspace(times[:, -2], times[:, -1], SAVED + 2 - count, axis=1)
+    clock = np.concatenate([times[:, :-1], filled[:, 1:]], axis=1)
     parts = []
     for first in range(0, len(covs), BATCH):
         rows = np.minimum(np.arange(first, first + BATCH), len(covs) - 1)
-        own = jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], fields)
-        own, sharp = jax.tree.map(jnp.asarray, own), jnp.asarray(rtol)
-        found = moved(jnp.asarray(covs[rows]), own, jnp.asarray(times[rows]), sharp)
+        own = jax.tree.map(lambda leaf, rows=rows: jnp.asarray(np.asarray(leaf)[rows]), fields)
+        found = moved(jnp.asarray(covs[rows]), own, jnp.asarray(clock[rows]), jnp.asarray(rtol))
         parts.append([np.asarray(one)[: len(covs) - first] for one in found])
     cov, code = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Orbits(times, cov, code == steps.BLOW_UP, code == steps.RUNNING)
+    wanted = [*range(count - 1), SAVED - 1]
+    return Orbits(times, cov[:, wanted], code == steps.BLOW_UP, code == steps.RUNNING)
 
 
 def orbits(

