@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -34,7 +36,7 @@ def loss(moving, depth, method, free):
     return jnp.sum(jnp.sin(last) * jnp.cos(jnp.arange(10.0)).reshape(5, 2))
 
 
-slopes = eqx.filter_jit(lambda *args: eqx.filter_grad(loss)(*args))
+slopes = eqx.filter_jit(lambda moving, *options: eqx.filter_grad(loss)(moving, *options))
 MOVING = (TOKENS.points, TOKENS.weights, FIELD)
 
 
@@ -137,7 +139,7 @@ def test_absent_tokens_are_where_they_were():
         (lambda: reconstruct(mf.layers(mf.uniform(mf.Sphere(3), 3, seed=0), mf.SelfAttention(1.0), depth=1, step=0.1)),
          "without a norm"),
         (lambda: reconstruct(mf.layers(TOKENS, FIELD, depth=DEPTH, step=1 / DEPTH, keep="last")), "keep='all'"),
-        (lambda: reconstruct(TOKENS), "a path of mf.layers"),
+        (lambda: reconstruct(cast(Any, TOKENS)), "a path of mf.layers"),
         (lambda: memory_free_layers(mf.uniform(mf.Sphere(3), 3, seed=0), FIELD, depth=2, step=0.1), "without a norm"),
         (lambda: memory_free_layers(TOKENS, FIELD, step=0.1), "needs depth="),
         (lambda: memory_free_layers(TOKENS, FIELD, depth=2, step=0.1, method="rk4"), "method is 'rk4'"),

@@ -208,3 +208,16 @@ def test_float64_tokens_are_moved_in_float64_by_float32_weights(model, tokens):
         out = output(model.fields[0], wide.points, wide)
     assert out.dtype == jnp.float64
     np.testing.assert_allclose(out, output(model.fields[0], tokens.points, tokens), atol=2e-6)
+
+
+def test_bare_attention_is_the_sum_of_its_heads_as_models_of_the_theorems(wide, tokens):
+    """No residual and no norm: logits <y, Ax + c> and values Vy, head by head, up to the biases of the values."""
+    field, x = wide.blocks[0].attention, np.asarray(tokens.points, float)
+    mu = tokens.replace(points=jnp.asarray(x), weights=jnp.asarray(tokens.weights, float))
+    found, offset = np.zeros_like(x), np.asarray(field.join.bias)
+    for head, one in enumerate(field.forms):
+        found += softmax((x @ one.form.T + one.shift) @ x.T) @ x @ one.value.T
+        offset = offset + np.asarray(field.join.weight[:, head]) @ np.asarray(field.value.bias[head])
+    np.testing.assert_allclose(output(field.bare, mu.points, mu), found + offset, rtol=0, atol=1e-12)
+    normed = field.norm(jnp.asarray(x + found + offset)) - x
+    np.testing.assert_allclose(output(field, mu.points, mu), normed, rtol=0, atol=1e-12)

@@ -104,14 +104,14 @@ class Between(Field):
         self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
     ) -> Float[Array, "m d"]:
         """Return the mean of both outputs by their shares."""
-        both = (field.output(x, mu, positions) for field in (self.first, self.second))
-        return between(*both, self.share)
+        first, second = (field.output(x, mu, positions) for field in (self.first, self.second))
+        return between(first, second, self.share)
 
     def __call__(
         self, x: Float[Array, "m d"], mu: Tokens, positions: Int[Array, "m"] | None = None
     ) -> Float[Array, "m d"]:
         """Return the mean of both velocities by their shares."""
-        return between(*(field(x, mu, positions) for field in (self.first, self.second)), self.share)
+        return between(self.first(x, mu, positions), self.second(x, mu, positions), self.share)
 
     @property
     def positional(self) -> bool:

@@ -55,6 +55,8 @@ def reconstruct(path: Path, *, field: Field | Sequence[Field] | None = None) -> 
     if len(path) != len(path.times):
         raise BadInput("reconstruct: the path has not all of its states; run mf.layers with keep='all'.")
     field = path.field if field is None else field
+    if field is None:
+        raise BadInput("reconstruct: the path does not know its field; give field=.")
     points = np.asarray(path.points)
     mu = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[-1]), path.measure.replace(labels=None))
     if isinstance(field, Field):
@@ -78,7 +80,7 @@ def backwards(mu: Tokens, field: Field, depth: int, h: Array, twice: bool) -> Ar
     """Return the points of all layers of one field, from the last ones."""
 
     def body(x: Array, k: Array) -> tuple[Array, Array]:
-        new = undone(mu.replace(points=x), *(field.at(t * h) for t in (k, k + 1)), h, twice)
+        new = undone(mu.replace(points=x), field.at(k * h), field.at((k + 1) * h), h, twice)
         return new, new
 
     _, points = jax.lax.scan(body, mu.points, jnp.arange(depth), reverse=True)
@@ -141,7 +143,7 @@ def memory_free_layers(
     one, twice = isinstance(field, Field), method == "heun"
     if one and depth is None:
         raise BadInput("memory_free_layers: one field needs depth=, how many layers.")
-    fields = [field] if one else list(field)
+    fields = [field] if isinstance(field, Field) else list(field)
     check_field("memory_free_layers", lambda mu: all_exact(fields[0].at(0.0)).output(mu.points, mu), fields[0], tokens)
     turns = checked_depth(len(fields) - twice if depth is None else depth, one, fields)
     if not one and len(fields) < turns + twice:

@@ -267,13 +267,13 @@ def _rows(x: np.ndarray, form: np.ndarray, causal: bool) -> np.ndarray:
 def _worst(form: Any) -> tuple[float, np.ndarray, bool]:
     """Return gamma, the unit eigenvector that has it, and whether its eigenvalue is negative."""
     roots, vectors = np.linalg.eig(np.asarray(form, float))
-    real = np.abs(roots.imag) <= 1e-12 * (1.0 + np.abs(roots))
-    gain = np.where(real, np.where(roots.real < 0, -roots.real, roots.real / 8.0), 0.0)
+    real = np.abs(np.imag(roots)) <= 1e-12 * (1.0 + np.abs(roots))
+    gain = np.where(real, np.where(np.real(roots) < 0, -np.real(roots), np.real(roots) / 8.0), 0.0)
     k = int(gain.argmax())
     if not gain[k] > 0:
         raise BadInput("theory: the form has no real eigenvalue other than 0; these adversarial tokens need one.")
-    direction = vectors[:, k].real
-    return float(gain[k]), direction / np.linalg.norm(direction), bool(roots[k].real < 0)
+    direction = np.real(vectors[:, k])
+    return float(gain[k]), direction / np.linalg.norm(direction), bool(np.real(roots[k]) < 0)
 
 
 def _norm(name: str, matrix: Any) -> float:

@@ -57,8 +57,8 @@ def layers_and_their_reversal_have_these_orders(case: Case) -> None:
             stated = getattr(case.statement, name)(method)
             case.compare(slope(case, method, which), stated, within=0.09, because=because, name=f"{name}, {method}")
         low, high = case.statement.rough(method)
-        found = slope(case, method, 1, rough=4)
-        because_rough = "four draws of the weights at each of two depths"
+        found = slope(case, method, 1, rough=3)
+        because_rough = "three draws of the weights at each of two depths"
         case.at_least(found, low, within=0.1, because=because_rough, name=f"rough, {method}, at least")
         case.at_most(found, high, within=0.1, because=because_rough, name=f"rough, {method}, at most")
 

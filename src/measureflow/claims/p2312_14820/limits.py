@@ -52,7 +52,9 @@ def every_token_copies_the_same(points: Any, *, form: Any, value: Any) -> float:
 @far_out_attention_copies_and_without_scores_it_averages.mutation("hard")
 def root_lost(points: Any, *, form: Any, value: Any) -> float:
     """The root of the count is lost."""
-    return theory.lipschitz_at_large_radius(points, form=form, value=value) ** 2 / np.linalg.norm(value, 2) + 1e-3
+    return float(
+        theory.lipschitz_at_large_radius(points, form=form, value=value) ** 2 / np.linalg.norm(value, 2) + 1e-3
+    )
 
 
 @far_out_attention_copies_and_without_scores_it_averages.mutation("prefix")
