@@ -53,7 +53,7 @@ class OwnClock(mf.Field):
     """
 
     field: mf.Field
-    own: Float[Array, ""]
+    own: Any
 
     def output(self, x: Any, mu: Any, positions: Any = None) -> Any:
         """Return the output of the field."""
@@ -143,7 +143,7 @@ def orbits(
     return together(covs, OwnClock(heads, np.full(count, float(own_clock))), times)
 
 
-def all_heads(beta: Array, queries: Array, keys: Array, values: Array) -> mf.Field:
+def all_heads(beta: Any, queries: Any, keys: Any, values: Any) -> mf.Field:
     """Return one head of every kind, where the values say which of them move anything: one program serves them all."""
     kinds: list[dict[str, Any]] = [{}, {}, {"score": "l2"}, {"weighting": "sinkhorn"}]
     return mf.MultiHead(
