@@ -159,9 +159,9 @@ def rank_histograms(case: Case) -> Any:
 
     Every run is counted (the released script draws again where a run is slow, and leaves out ranks above ceil(d/2)), at
     t = 1e6. Filled: eigenvalues that stay, of whatever size. Outlined: above 0.1 as published, which calls small axes
-    flat. L2 attention has beta on both of its terms. At tier smoke 5 draws of each, to t = 1e3.
+    flat. L2 attention has beta on both of its terms. At tier smoke 2 draws of each, to t = 1e3.
     """
-    count, until = {"smoke": (5, 1e3), "standard": (25, 1e5), "full": (100, 1e6)}[case.tier]
+    count, until = {"smoke": (2, 1e3), "standard": (25, 1e5), "full": (100, 1e6)}[case.tier]
     drawing = sheet(12.5, 9.6)
     rows = [(score, kind) for score in ("dot", "l2") for kind in ("identity", "random")]
     for (score, kind), axes in zip(rows, drawing.subplots(4, 3, sharey=True), strict=True):
