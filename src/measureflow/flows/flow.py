@@ -96,8 +96,9 @@ def flow(
     wanted = {"until": until, "save": save, "record": record, "keep": keep}
     if isinstance(tokens, (Gaussian, Density)):
         others = {"normalisation": normalisation, "noise": noise, "seed": seed, "store": store, "progress": progress}
-        closed = gaussian_flow if isinstance(tokens, Gaussian) else flow_of_density
-        return closed(tokens, field, solver=solver, **wanted, **others)
+        if isinstance(tokens, Gaussian):
+            return gaussian_flow(tokens, field, solver=solver, **wanted, **others)
+        return flow_of_density(tokens, field, solver=solver, **wanted, **others)
     shaking = as_noise(noise, seed)
     tokens, field, solver = checked(tokens, field, solver, normalisation, shaking is not None)
     if is_traced(tokens, field, solver, until, save, shaking):

@@ -149,10 +149,10 @@ def tokens_under_linear_attention(times: Any, points: Any, form: Any) -> Float[n
         raise BadInput("theory: the form is not symmetric; this solution is for symmetric ones.")
     if (times >= end).any():
         raise BadInput(f"theory: a time is {times.max():g} and the second moment explodes at {end:g}; stop before it.")
-    roots, vectors = np.linalg.eig(second @ form)  # real, since it is similar to a symmetric matrix
-    shrunk = (1.0 - 2.0 * times[..., None] * roots.real) ** -0.5
-    inverse = np.linalg.inv(vectors)
-    return (points @ inverse.real.T * shrunk[..., None, :]) @ vectors.real.T
+    # real, since it is similar to a symmetric matrix
+    roots, vectors = (np.real(part) for part in np.linalg.eig(second @ form))
+    shrunk = (1.0 - 2.0 * times[..., None] * roots) ** -0.5
+    return (points @ np.linalg.inv(vectors).T * shrunk[..., None, :]) @ vectors.T
 
 
 def limit_of_gaussian(cov: Any, form: Any) -> Float[np.ndarray, "d d"]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from measureflow.claims.case import Case
 from measureflow.claims.figures import figure
-from measureflow.claims.p2501_18322.instances import SAVED, Orbits, orbits
+from measureflow.claims.p2501_18322.instances import BATCH, SAVED, Orbits, orbits
 from measureflow.paths.style import FAINT, INK, THEORY, caption, shades
 from measureflow.paths.style import figure as sheet
 
@@ -17,16 +17,19 @@ PAPER = "2501.18322"
 NAMES = {"softmax": "softmax", "two heads": "two heads", "l2": "L2", "sinkhorn": "Sinkhorn"}
 #: softmax and L2 logits are divided by the root of the dimension of a head: 2, and 1 for two heads; Sinkhorn's are not
 BETAS = {"softmax": 2**-0.5, "two heads": 1.0, "l2": 2**-0.5, "sinkhorn": 1.0}
+#: pictures need no more digits
+RTOL = 1e-6
 #: beyond this trace a run has left the picture, as published
 LARGEST = 1e3
 
 
 def grid(case: Case, count: int, reach: float) -> np.ndarray:
-    """Return the covariances of trace 1 on a square grid; a dozen of them at tier smoke."""
-    count = {"smoke": min(count, 4), "standard": min(count, 12), "full": count}[case.tier]
+    """Return the covariances of trace 1 on a square grid; eight of a coarser one at tier smoke."""
+    count = {"smoke": min(count, 3), "standard": min(count, 12), "full": count}[case.tier]
     u, w = (axis.ravel() for axis in np.meshgrid(*[np.linspace(-reach, reach, count + 2 * (reach == 1.0))] * 2))
     inside = u**2 + w**2 < 1
-    return matrices(np.stack([u, w, np.ones_like(u)], axis=-1)[inside])
+    starts = matrices(np.stack([u, w, np.ones_like(u)], axis=-1)[inside])
+    return starts[:BATCH] if case.tier == "smoke" else starts
 
 
 def matrices(coordinates: np.ndarray) -> np.ndarray:
@@ -116,7 +119,9 @@ def to_zero(case: Case) -> Any:
     starts = grid(case, 10, 0.5)
     drawing, views = cones(4)
     for axes, kind in zip(views, NAMES, strict=True):
-        found = orbits(kind, starts, query, -query, root @ root.T, clock(40.0), beta=BETAS[kind], own_clock=True)
+        found = orbits(
+            kind, starts, query, -query, root @ root.T, clock(40.0), beta=BETAS[kind], own_clock=True, rtol=RTOL
+        )
         panel_in_cone(axes, found, NAMES[kind])
     caption(drawing, f"arXiv:{PAPER}: K = -Q, V = W W^T, released draws; dots: ends")
     return drawing
@@ -135,7 +140,7 @@ def to_a_line(case: Case) -> Any:
     across = np.array([-query[0, 1], query[0, 0]])
     drawing, views = cones(2)
     for axes, kind in zip(views, ("softmax", "l2"), strict=True):
-        found = orbits(kind, starts, query, -query, np.eye(2), clock(1e3), beta=BETAS[kind], own_clock=True)
+        found = orbits(kind, starts, query, -query, np.eye(2), clock(1e3), beta=BETAS[kind], own_clock=True, rtol=RTOL)
         panel_in_cone(axes, found, NAMES[kind], across)
     caption(drawing, f"arXiv:{PAPER}: K = -Q = -q, V = I, released draw; dots: ends at tau = 1000, dtau = tr S dt")
     return drawing
@@ -152,7 +157,7 @@ def to_a_plane(case: Case) -> Any:
     second = np.stack([first[0], [-first[0, 1], first[0, 0]]])
     drawing, views = cones(2)
     for axes, query, name in zip(views, (first, second), ("as published: one head", "two heads"), strict=True):
-        found = orbits("two heads", starts, query, -query, np.eye(2), clock(1e3), own_clock=True)
+        found = orbits("two heads", starts, query, -query, np.eye(2), clock(1e3), own_clock=True, rtol=RTOL)
         panel_in_cone(axes, found, name)
     caption(drawing, f"arXiv:{PAPER}: heads of dimension 1, K = -Q, V = I, released draw; dots: ends")
     return drawing
@@ -169,7 +174,7 @@ def two_lines(case: Case) -> Any:
     starts = grid(case, 20, 1.0)
     drawing, views = cones(2)
     for axes, kind in zip(views, ("softmax", "l2"), strict=True):
-        found = orbits(kind, starts, query, key, value, clock(300.0), beta=BETAS[kind], own_clock=True)
+        found = orbits(kind, starts, query, key, value, clock(300.0), beta=BETAS[kind], own_clock=True, rtol=RTOL)
         panel_in_cone(axes, found, NAMES[kind])
     caption(drawing, f"arXiv:{PAPER}: A + A^T indefinite, released draws; dots: ends")
     return drawing
@@ -187,7 +192,7 @@ def blow_up_or_divergence(case: Case) -> Any:
     drawing = sheet(10.5, 10.0)
     for axes, kind in zip(drawing.subplots(2, 2).ravel(), NAMES, strict=True):
         until = 30.0 if kind in ("softmax", "two heads") else 1500.0
-        found = orbits(kind, starts, query, key, np.eye(2), clock(until), beta=BETAS[kind], own_clock=True)
+        found = orbits(kind, starts, query, key, np.eye(2), clock(until), beta=BETAS[kind], own_clock=True, rtol=RTOL)
         panel_in_disc(axes, found, NAMES[kind])
     caption(drawing, f"arXiv:{PAPER}: A + A^T > 0, V = I, released draw; filled dots: trace above 10 at the end")
     return drawing
@@ -203,7 +208,7 @@ def both(case: Case) -> Any:
     starts = grid(case, 30, 1.0)
     drawing = sheet(14.0, 5.2)
     for axes, kind in zip(drawing.subplots(1, 3), ("softmax", "two heads", "l2"), strict=True):
-        found = orbits(kind, starts, query, key, value, clock(60.0), beta=BETAS[kind], own_clock=True)
+        found = orbits(kind, starts, query, key, value, clock(60.0), beta=BETAS[kind], own_clock=True, rtol=RTOL)
         panel_in_disc(axes, found, NAMES[kind])
     caption(drawing, f"arXiv:{PAPER}: A + A^T indefinite, released draws; filled dots: trace above 10 at the end")
     return drawing

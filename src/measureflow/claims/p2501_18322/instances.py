@@ -19,7 +19,7 @@ __all__ = ["KINDS", "D", "Orbits", "attracting", "follow", "orbits", "spread", "
 #: the dimension of the laws of the closed solutions
 D = 3
 #: laws that one program moves at once; more go in several calls of it
-BATCH = 16
+BATCH = 8
 #: times that it saves; fewer are filled up, so that pictures and claims share it
 SAVED = 41
 KINDS = ("softmax", "two heads", "l2", "sinkhorn")
@@ -53,7 +53,7 @@ class OwnClock(mf.Field):
     """
 
     field: mf.Field
-    own: Float[Array, ""]
+    own: Any
 
     def output(self, x: Any, mu: Any, positions: Any = None) -> Any:
         """Return the output of the field."""
@@ -112,7 +112,16 @@ def together(covs: Any, fields: mf.Field, times: Any, *, rtol: float = 1e-9) -> 
 
 
 def orbits(
-    kinds: Any, covs: Any, query: Any, key: Any, value: Any, times: Any, *, beta: Any = 1.0, own_clock: bool = False
+    kinds: Any,
+    covs: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    times: Any,
+    *,
+    beta: Any = 1.0,
+    own_clock: bool = False,
+    rtol: float = 1e-9,
 ) -> Orbits:
     """Move laws of the plane under attention of one kind, or each of a kind of its own.
 
@@ -140,10 +149,10 @@ def orbits(
     )
     values = np.stack([first + alone, second, l2, sinkhorn], axis=1)
     heads = jax.vmap(all_heads)(np.broadcast_to(np.asarray(beta, float), (count,)), queries, keys, values)
-    return together(covs, OwnClock(heads, np.full(count, float(own_clock))), times)
+    return together(covs, OwnClock(heads, np.full(count, float(own_clock))), times, rtol=rtol)
 
 
-def all_heads(beta: Array, queries: Array, keys: Array, values: Array) -> mf.Field:
+def all_heads(beta: Any, queries: Any, keys: Any, values: Any) -> mf.Field:
     """Return one head of every kind, where the values say which of them move anything: one program serves them all."""
     kinds: list[dict[str, Any]] = [{}, {}, {"score": "l2"}, {"weighting": "sinkhorn"}]
     return mf.MultiHead(

@@ -17,7 +17,7 @@ from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 PAPER = "2501.18322"
 #: laws of each kind of attention
-DRAWS = {"smoke": BATCH, "standard": 8 * BATCH, "full": 64 * BATCH}
+DRAWS = {"smoke": BATCH, "standard": 16 * BATCH, "full": 128 * BATCH}
 OUTCOMES = ("to zero", "rank 1", "rank 2", "grows", "still moves")
 
 
@@ -50,7 +50,7 @@ def where_do_gaussians_end_for_general_weights(case: Case) -> dict[str, Any]:
     times = np.concatenate([[0.0], np.geomspace(0.3, 300.0, SAVED - 1)])
     found: dict[str, Any] = {"d": 2, "laws": count}
     for kind in KINDS:
-        moved = orbits(kind, covs, query, key, value, times, own_clock=True)
+        moved = orbits(kind, covs, query, key, value, times, own_clock=True, rtol=1e-6)
         ended = outcomes(moved.cov, moved.finished)
         found[kind] = {name: int((ended == k).sum()) for k, name in enumerate(OUTCOMES)}
         if kind == "softmax":

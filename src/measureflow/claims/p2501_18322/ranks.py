@@ -7,7 +7,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array
 
 import measureflow as mf
 from measureflow import theory
@@ -46,7 +45,7 @@ def padded(matrices: list[np.ndarray], rows: int = WIDEST) -> np.ndarray:
     return wide
 
 
-def two_scores(beta: Array, query: Array, values: Array) -> mf.Field:
+def two_scores(beta: Any, query: Any, values: Any) -> mf.Field:
     """Return heads with both scores and K = -Q, of which the values say which moves anything."""
     scores = ("dot", "l2")
     heads = [
@@ -160,9 +159,9 @@ def rank_histograms(case: Case) -> Any:
 
     Every run is counted (the released script draws again where a run is slow, and leaves out ranks above ceil(d/2)), at
     t = 1e6. Filled: eigenvalues that stay, of whatever size. Outlined: above 0.1 as published, which calls small axes
-    flat. L2 attention has beta on both of its terms. At tier smoke 5 draws of each, to t = 1e4.
+    flat. L2 attention has beta on both of its terms. At tier smoke 2 draws of each, to t = 1e3.
     """
-    count, until = {"smoke": (5, 1e4), "standard": (25, 1e5), "full": (100, 1e6)}[case.tier]
+    count, until = {"smoke": (2, 1e3), "standard": (25, 1e5), "full": (100, 1e6)}[case.tier]
     drawing = sheet(12.5, 9.6)
     rows = [(score, kind) for score in ("dot", "l2") for kind in ("identity", "random")]
     for (score, kind), axes in zip(rows, drawing.subplots(4, 3, sharey=True), strict=True):
