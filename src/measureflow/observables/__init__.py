@@ -20,7 +20,7 @@ from measureflow.observables.cosines import (
     smallest_cosine,
 )
 from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
-from measureflow.observables.gradient_part import gradient_part
+from measureflow.observables.gradients import gradient_part
 from measureflow.observables.hulls import Hull, distance_to_hull, hull
 from measureflow.observables.jacobians import jacobian, jacobian_product
 from measureflow.observables.lyapunov import Spectrum, lyapunov

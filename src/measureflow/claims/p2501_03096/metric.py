@@ -86,7 +86,8 @@ def two_geodesics(case: Case, ax: Any) -> None:
         ax.plot(np.asarray(path.times), angles, color=shade, lw=1.0, ls="--" if name == "$W_2$" else "-")
         ax.plot([], [], color=shade, ls="--" if name == "$W_2$" else "-", label=f"geodesic of {name}")
     ax.set(xlabel="time $t$", ylabel=r"angle $\theta_i$")
-    ax.legend(loc="best", fontsize=9)
+    ax.set_ylim(top=ax.get_ylim()[1] + 1.2)
+    ax.legend(loc="upper center", ncol=2, fontsize=9)
 
 
 #: the length of time over which a slope is seen

@@ -14,7 +14,7 @@ from measureflow.paths.style import shades
 
 #: forms of the plane, by name
 FORMS = {
-    "attractive sign, D = diag(1, 0.5)": np.diag([1.0, 0.5]),
+    "positive, D = diag(1, 0.5)": np.diag([1.0, 0.5]),
     "indefinite, D = diag(1, -1)": np.diag([1.0, -1.0]),
     "negative, D = diag(-1, -0.5)": np.diag([-1.0, -0.5]),
 }
@@ -63,7 +63,7 @@ def least_curvatures(findings: Findings, ax: Any) -> None:
     for name, shade in zip(FORMS, shades(len(FORMS)), strict=True):
         ax.plot(counts, findings.found[name]["least lambda by tokens"], "o-", color=shade, label=name)
     ax.axhline(0.0, color="0.7", lw=0.8, zorder=0)
-    ax.set(xlabel="tokens $n$", ylabel=r"least $E''/W_m^2$ along geodesics", xscale="log")
+    ax.set(xlabel="tokens $n$", ylabel=r"least $E''/W_m^2$ along geodesics", xticks=counts)
     ax.legend(fontsize=9)
 
 
