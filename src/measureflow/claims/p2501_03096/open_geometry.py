@@ -45,8 +45,8 @@ def convexity_of_the_energy_along_geodesics(case: Case) -> dict[str, Any]:
             curvatures = []
             for k in range(pairs):
                 ends = [normalised(case.generator(f"{n} {k} {end}").normal(size=(n, 2))) for end in range(2)]
-                tokens = [mf.Tokens(mf.Sphere(2), points) for points in ends]
-                geodesic = mf.wasserstein_m(*tokens, D, times=17, refine=2)
+                one, other = (mf.Tokens(mf.Sphere(2), points) for points in ends)
+                geodesic = mf.wasserstein_m(one, other, D, times=17, refine=2)
                 bent = second_derivatives(geodesic.path, D)[1] / geodesic.distance**2
                 curvatures.append(bent.min())
                 worst = max(worst, geodesic.residual)
