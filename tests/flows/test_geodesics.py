@@ -182,6 +182,19 @@ def test_bad_input_is_refused():
             call()
 
 
+def test_opposite_points_and_met_tokens_have_a_geodesic():
+    one, other = (mf.Tokens(mf.Sphere(3), sign * np.eye(3)[:2]) for sign in (1.0, -1.0))
+    found = mf.wasserstein_m(one, other, np.diag([1.0, 0.5, -1.0]), times=9)
+    assert found.residual < 1e-8
+    assert found.lower < found.distance < found.upper
+    alone = mf.wasserstein_m(
+        one.replace(points=one.points[[0, 0]]), one.replace(points=-one.points[[0, 0]]), 2.0, times=9
+    )
+    assert alone.distance == pytest.approx(np.pi * np.e, rel=1e-4)  # Z = e^2 all the way
+    met = mf.wasserstein_m(at([0.0, 0.0, 0.0]), at([1.0, 1.0, 1.0]), 2.0, times=5)
+    assert met.distance == pytest.approx(np.e, rel=1e-9)
+
+
 @pytest.mark.slow
 def test_128_quantiles_at_64_times_are_solved():
     found = mf.wasserstein_m(*DENSITIES, FORM, quantiles=128, times=64)

@@ -52,11 +52,15 @@ class Coupling:
         if self.turned is not None:
             first = np.arctan2(self.begin[:, 1], self.begin[:, 0])
             return on_circle(first + t * self.turned)
-        angle = lengths(Sphere(self.begin.shape[1]), self.begin, self.end, np)
-        sine = np.maximum(np.sin(angle), 1e-300)
-        near = angle < 1e-6
-        share, other = (np.where(near, s, np.sin(s * angle) / sine) for s in (1.0 - t, t))
-        path = share[..., None] * self.begin + other[..., None] * self.end
+        x, y = self.begin, self.end
+        angle = lengths(Sphere(x.shape[1]), x, y, np)
+        side = y - (x * y).sum(axis=-1, keepdims=True) * x
+        # to the opposite point all directions are as near: away from the axis that is least along x
+        axis = np.eye(x.shape[1])[np.abs(x).argmin(axis=-1)]
+        across = axis - (x * axis).sum(axis=-1, keepdims=True) * x
+        side = np.where((side**2).sum(axis=-1, keepdims=True) > 1e-24, side, across)
+        side = side / np.linalg.norm(side, axis=-1, keepdims=True)
+        path = np.cos(t * angle)[..., None] * x + np.sin(t * angle)[..., None] * side
         return path / np.linalg.norm(path, axis=-1, keepdims=True)
 
     def carried(self, states: Float[np.ndarray, "m n d"], other: Coupling) -> Float[np.ndarray, "m n d"]:

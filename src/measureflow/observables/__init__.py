@@ -32,6 +32,9 @@ from measureflow.observables.energies import (
 from measureflow.observables.gradient_part import (
     gradient_part,
 )
+from measureflow.observables.gradients import (
+    gradient_part,
+)
 from measureflow.observables.hulls import (
     Hull,
     distance_to_hull,

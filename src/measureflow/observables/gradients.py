@@ -60,8 +60,9 @@ def gradient_part(subject: Any, *, field: Field | None = None, degree: int | Non
     """
     field = field_of("gradient_part", subject, field)
     mu = measure_of(subject, (Tokens, Density))
-    plain = isinstance(field, SelfAttention) and isinstance(field.kernel.score, Dot) and field.kernel.mask is None
-    if not plain or not isinstance(field.kernel.weighting, (Softmax, Unnormalised)):
+    kernel = field.kernel if isinstance(field, SelfAttention) else None
+    plain = kernel is not None and isinstance(kernel.score, Dot) and kernel.mask is None
+    if kernel is None or not plain or not isinstance(kernel.weighting, (Softmax, Unnormalised)):
         raise BadInput(
             f"gradient_part: the metric is known for softmax and unnormalised attention without a mask, and this is "
             f"{field!r}."
@@ -90,9 +91,10 @@ def checked_degree(degree: Any, directions: int, d: int) -> int:
         return max([1, *(k for k in range(1, USUAL + 1) if 4 * potentials(k, d) <= directions)])
     if isinstance(degree, bool) or not isinstance(degree, (int, np.integer)) or degree < 1:
         raise BadInput(f"gradient_part: degree is {degree!r}; it is a whole number of at least 1.")
-    if potentials(degree, d) >= directions:
+    count = potentials(int(degree), d)
+    if count >= directions:
         raise BadInput(
-            f"gradient_part: of degree {degree} there are {potentials(degree, d)} potentials and the tokens have "
+            f"gradient_part: of degree {degree} there are {count} potentials and the tokens have "
             f"{directions} directions, so that everything would be a gradient; give a lower degree or more tokens."
         )
     return int(degree)

@@ -1,0 +1,90 @@
+"""Open questions about the geometry: is the energy convex along geodesics, and how much of a velocity is a gradient?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import measureflow as mf
+from measureflow.claims.case import Case
+from measureflow.claims.exploration import Findings, exploration
+from measureflow.claims.instances import normalised
+from measureflow.paths.style import shades
+
+#: forms of the plane, by name
+FORMS = {
+    "positive, D = diag(1, 0.5)": np.diag([1.0, 0.5]),
+    "indefinite, D = diag(1, -1)": np.diag([1.0, -1.0]),
+    "negative, D = diag(-1, -0.5)": np.diag([-1.0, -0.5]),
+}
+
+
+def second_derivatives(path: mf.Path, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return E along a geodesic, and its second derivative by its time of length 1."""
+    x, w = np.asarray(path.points), np.asarray(path.weights[0])
+    energy = 0.5 * (np.exp(x @ D @ x.transpose(0, 2, 1)) @ w) @ w
+    return energy, np.diff(energy, 2) * (len(x) - 1) ** 2
+
+
+@exploration("2501.03096", "geodesics of the metric", covers=["Q1"], id="2501.03096/Q1")
+def convexity_of_the_energy_along_geodesics(case: Case) -> dict[str, Any]:
+    """Is E convex, or semiconvex, along geodesics of W_m, and does the answer depend on the sign of D?
+
+    It would give contraction and uniqueness of the gradient flow with rates; nothing is known. Measured is the least
+    second derivative of E along computed geodesics over W_m^2, the constant lambda of semiconvexity: over pairs of
+    tokens on the circle, by form, at two numbers of tokens. A value that falls without bound as tokens are added
+    speaks against semiconvexity. What is computed are critical paths, of which the shortest found is taken; they need
+    not be the shortest there are.
+    """
+    pairs, counts = {"smoke": (2, (4, 8)), "standard": (30, (4, 8, 16, 32))}.get(case.tier, (200, (4, 8, 16, 32, 64)))
+    found: dict[str, Any] = {"pairs": pairs, "tokens": list(counts)}
+    for name, D in FORMS.items():
+        least, share, worst = [], [], 0.0
+        for n in counts:
+            curvatures = []
+            for k in range(pairs):
+                ends = [normalised(case.generator(f"{n} {k} {end}").normal(size=(n, 2))) for end in range(2)]
+                one, other = (mf.Tokens(mf.Sphere(2), points) for points in ends)
+                geodesic = mf.wasserstein_m(one, other, D, times=17, refine=2)
+                bent = second_derivatives(geodesic.path, D)[1] / geodesic.distance**2
+                curvatures.append(bent.min())
+                worst = max(worst, geodesic.residual)
+            least.append(float(min(curvatures)))
+            share.append(float(np.mean(np.array(curvatures) > 0)))
+        found[name] = {"least lambda by tokens": least, "share of convex geodesics": share, "worst residual": worst}
+    return found
+
+
+@convexity_of_the_energy_along_geodesics.figure
+def least_curvatures(findings: Findings, ax: Any) -> None:
+    """Draw the least constant against the number of tokens."""
+    counts = findings.found["tokens"]
+    for name, shade in zip(FORMS, shades(len(FORMS)), strict=True):
+        ax.plot(counts, findings.found[name]["least lambda by tokens"], "o-", color=shade, label=name)
+    ax.axhline(0.0, color="0.7", lw=0.8, zorder=0)
+    ax.set(xlabel="tokens $n$", ylabel=r"least $E''/W_m^2$ along geodesics", xticks=counts)
+    ax.legend(fontsize=9)
+
+
+@exploration("2501.03096", "general V in the same geometry", covers=["Q2"], id="2501.03096/gradient-part")
+def how_much_of_a_velocity_is_a_gradient(case: Case) -> dict[str, Any]:
+    """Along the flow with general V, how much of the velocity is a gradient in W_m, and does the share tend to 1?
+
+    For V = ±D it is all of it; for other V the abstract proposes the same geometry, and no functional is known to
+    decrease. Measured is the share `observe.gradient_part` (potentials of degree 4) at three times, for V = I + r J
+    with J a rotation, on S^2 with a symmetric form D.
+    """
+    n, ratios = {"smoke": (24, (1.0,)), "standard": (100, (0.3, 1.0, 3.0))}.get(
+        case.tier, (200, (0.1, 0.3, 1.0, 3.0, 10.0))
+    )
+    points = normalised(case.generator("tokens").normal(size=(n, 3)))
+    tokens, D = mf.Tokens(mf.Sphere(3), points), np.diag([1.0, 0.5, -0.5])
+    times, found = np.array([0.0, 1.0, 3.0]), {"tokens": n, "times": [0.0, 1.0, 3.0]}
+    turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    for ratio in ratios:
+        field = mf.SelfAttention(1.0, query=D, value=np.eye(3) + ratio * turn)
+        path = mf.flow(tokens, field, until=3.0, save=times, solver=mf.Adaptive(coarsen=False))
+        share = np.asarray(mf.observe.gradient_part(path, degree=2 if n < 100 else 4))
+        found[f"V = I + {ratio:g} J"] = [float(value) for value in share]
+    return found
