@@ -29,9 +29,6 @@ from measureflow.observables.energies import (
     raw_dissipation,
     raw_energy,
 )
-from measureflow.observables.gradient_part import (
-    gradient_part,
-)
 from measureflow.observables.gradients import (
     gradient_part,
 )
