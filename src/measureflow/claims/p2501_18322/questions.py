@@ -64,7 +64,7 @@ def angles_to_axes(covs: np.ndarray, values: np.ndarray) -> list[float]:
     for cov, value in zip(covs, values, strict=True):
         widest = np.linalg.eigh(cov)[1][:, -1]
         roots, vectors = np.linalg.eig(value)
-        real = vectors[:, np.abs(roots.imag) < 1e-12].real
+        real = np.real(vectors[:, np.abs(np.imag(roots)) < 1e-12])
         cosine = float(np.abs(widest @ real).max()) if real.size else np.nan
         angles.append(float(np.arccos(min(cosine, 1.0))))
     return angles
