@@ -57,9 +57,9 @@ def is_there_a_metric_for_masks_and_heads(case: Case) -> dict[str, Any]:
 
     Softmax attention with V = ±D is one for weights Z_i(X) that depend on all tokens. At one configuration a metric
     with weights m_i (1 + <g_i, .>) would make the Jacobian of (m_i v_i) symmetric up to the rank-one terms v_i g_i^T:
-    reported is the least asymmetry over all m >= 0.2 of mean 1 and all g, relative to the Jacobian; 0 for what is a gradient flow.
-    A value above 0 rules such a metric out, 0 does not prove one. (In d = 5: up to d = 3 the g alone can make any
-    Jacobian symmetric.)
+    reported is the least asymmetry over all m >= 0.2 of mean 1 and all g, relative to the Jacobian; 0 for what is a
+    gradient flow. A value above 0 rules such a metric out, 0 does not prove one. (In d = 5: up to d = 3 the g alone
+    can make any Jacobian symmetric.)
     """
     n, d = 4 if case.tier == "smoke" else 12, 5
     tokens = mf.Tokens(mf.Sphere(d), normalised(case.generator("tokens").normal(size=(n, d))))
