@@ -59,7 +59,7 @@ def is_near(moved: Float[Array, "n"]) -> Bool[Array, ""]:
 
 def rounding(logits: Float[Array, "n n"]) -> Float[Array, ""]:
     """Return what rounding of the logits alone does to a sum of weights."""
-    return 8.0 * jnp.finfo(logits.dtype).eps * (1.0 + jnp.max(jnp.abs(logits)))
+    return 8.0 * float(jnp.finfo(logits.dtype).eps) * (1.0 + jnp.max(jnp.abs(logits)))
 
 
 @partial(jax.jit, static_argnums=2)
@@ -101,7 +101,7 @@ def solved(tolerance: float, most: int, logits: Array, masses: Array) -> tuple[A
     allowed = jnp.maximum(jnp.asarray(tolerance, logits.dtype), rounding(logits))
     across = logits.T
     size = jnp.max(jnp.abs(logits))
-    symmetric = jnp.max(jnp.abs(logits - across)) <= 64.0 * jnp.finfo(logits.dtype).eps * size
+    symmetric = jnp.max(jnp.abs(logits - across)) <= 64.0 * float(jnp.finfo(logits.dtype).eps) * size
     heard = masses > 0
 
     def going(state: tuple[Array, ...]) -> Array:

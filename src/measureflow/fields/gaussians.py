@@ -39,7 +39,8 @@ def softmax_to_products(mu: Gaussian, beta: Array, query: Array, key: Array, val
 
     The query x weighs the law by $e^{\langle a, y\rangle}$ with $a = \beta K^TQx$, and its mean becomes $m + Sa$.
     """
-    return value @ mu.mean, value @ mu.cov @ (beta * key.T @ query)
+    # S meets K first: where it has died along the keys, rounding must not bring back what the form does not see
+    return value @ mu.mean, value @ (beta * mu.cov @ key.T @ query)
 
 
 def softmax_to_distances(mu: Gaussian, beta: Array, query: Array, key: Array, value: Array) -> Affine:
@@ -56,7 +57,7 @@ def softmax_to_distances(mu: Gaussian, beta: Array, query: Array, key: Array, va
 def linear_to_products(mu: Gaussian, beta: Array, query: Array, key: Array, value: Array) -> Affine:
     r"""Return $b = 0$ and $B = \beta\,V (S + mm^T) K^T Q$: the second moment is all that linear attention sees."""
     second = mu.cov + jnp.outer(mu.mean, mu.mean)
-    return jnp.zeros_like(mu.mean), value @ second @ (beta * key.T @ query)
+    return jnp.zeros_like(mu.mean), value @ (beta * second @ key.T @ query)
 
 
 def sinkhorn_to_products(mu: Gaussian, beta: Array, query: Array, key: Array, value: Array) -> Affine:
@@ -67,7 +68,7 @@ def sinkhorn_to_products(mu: Gaussian, beta: Array, query: Array, key: Array, va
     nothing to invert. See `sinkhorn_conditional`.
     """
     form = beta * key.T @ query
-    slope = value @ sinkhorn_conditional(mu.cov, form) @ form
+    slope = value @ (beta * sinkhorn_conditional(mu.cov, form) @ key.T @ query)
     return value @ mu.mean - slope @ mu.mean, slope
 
 

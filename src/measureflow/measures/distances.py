@@ -96,7 +96,9 @@ def cost_of(mu: Tokens, nu: Tokens, p: float) -> Float[Array, ""]:
             return tuple(part.astype(kind.dtype) for part, kind in zip(found, (whole, whole, masses), strict=True))
 
         rows, columns, shares = jax.pure_callback(on_host, (whole, whole, masses), *parts, vmap_method="sequential")
-        return jnp.sum(shares * lengths(mu.space, mu.points[rows], nu.points[columns], jnp) ** p)
+        return jnp.sum(
+            shares * lengths(mu.space, jnp.asarray(mu.points)[rows], jnp.asarray(nu.points)[columns], jnp) ** p
+        )
     plan = optimal_plan(mu, nu, p)
     x, y = np.asarray(mu.points, float)[plan.rows], np.asarray(nu.points, float)[plan.columns]
     return jnp.asarray(plan.masses @ lengths(mu.space, x, y, np) ** p)
@@ -212,7 +214,8 @@ def sliced_wasserstein(
     if isinstance(projections, bool) or not isinstance(projections, (int, np.integer)) or projections < 1:
         raise BadInput(f"sliced_wasserstein: projections is {projections!r}; it is a number of slices, at least 1.")
     rank = 2 if isinstance(mu.space, Sphere) else 1
-    drawn = np.asarray(jax.random.normal(as_key(seed), (projections, mu.d, rank), dtype=float))
+    with jax.ensure_compile_time_eval():  # the slices are numbers, under jit as well
+        drawn = np.asarray(jax.random.normal(as_key(seed), (projections, mu.d, rank), dtype=float))
     frames = np.linalg.qr(drawn)[0]
     space = Sphere(2) if rank == 2 else Euclidean(1)
 

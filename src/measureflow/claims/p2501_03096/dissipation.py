@@ -7,14 +7,12 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.instances import cloud
-from measureflow.observables.jacobians import derivative
+from measureflow.claims.instances import cloud, speeds
 
 __all__ = ["bounded_form"]
 
@@ -164,7 +162,7 @@ def the_jacobian_is_symmetric_in_the_metric_with_the_partition_function(case: Ca
     because = "an asymmetry of order 1, which a draw of tokens does not hide"
     case.at_least(bare, 0.01, within=1e-3, because=because, name="SA in the plain metric")
     # at a state of rest v = 0 makes the derivative of Z unseen: only away from it is the claim sharp
-    case.require("tokens move", bool(np.linalg.norm(mf.gradient_attention(D)(tokens.points, tokens)) > 1e-2))
+    case.require("tokens move", bool(np.linalg.norm(speeds(case, mf.gradient_attention(D), tokens)) > 1e-2))
 
 
 gradients = the_jacobian_is_symmetric_in_the_metric_with_the_partition_function
@@ -179,12 +177,14 @@ def partition_function_missing(tokens: mf.Tokens, field: Any) -> Any:
 @gradients.mutation("sa")
 def partition_function_not_differentiated(tokens: mf.Tokens, field: Any) -> Any:
     """The rows of the velocities' Jacobian times Z: what Z itself changes is dropped."""
-    Z = mf.observe.partition(tokens, field=field)
+    return asymmetry_of_weighed_rows(tokens, field)
 
-    def motion(points: Any) -> Any:
-        return (tokens.weights * Z)[:, None] * field(points, tokens.replace(points=points))
 
-    matrix = np.asarray(derivative(tokens, motion))
+def asymmetry_of_weighed_rows(tokens: mf.Tokens, field: Any) -> Any:
+    """Return the asymmetry of the velocities' Jacobian whose rows are multiplied by mass and Z."""
+    matrix = np.asarray(mf.observe.jacobian(tokens, field=field))
+    factors = np.asarray(tokens.weights) * np.asarray(mf.observe.partition(tokens, field=field))
+    matrix = np.repeat(factors, len(matrix) // len(factors))[:, None] * matrix
     return np.linalg.norm(matrix - matrix.T) / np.linalg.norm(matrix)
 
 
@@ -198,8 +198,4 @@ def masses_forgotten(tokens: mf.Tokens, field: Any) -> Any:
 @gradients.mutation("usa")
 def metric_of_softmax(tokens: mf.Tokens, field: Any) -> Any:
     """The partition function where there is no denominator."""
-    Z = jnp.asarray(mf.observe.partition(tokens, field=field))
-    matrix = np.asarray(
-        derivative(tokens, lambda x: (tokens.weights * Z)[:, None] * field(x, tokens.replace(points=x)))
-    )
-    return np.linalg.norm(matrix - matrix.T) / np.linalg.norm(matrix)
+    return asymmetry_of_weighed_rows(tokens, field)

@@ -66,8 +66,9 @@ def random_tokens_end_in_what_is_linearly_stable(case: Case) -> None:
     """Away from the borders every random cloud ends in one cluster, or in two of its masses, that is stable; repulsion
     may also end in two clusters where the form vanishes, and a positive form spreads tokens."""
     sign, n = case.choose("sign", [1, -1]), 16
-    cells = 5 if case.tier == "smoke" else 8
-    values = np.sort(case.generator("eigenvalues").uniform(-2.0, 2.0, (2, cells)), axis=1)
+    cells = 6 if case.tier == "smoke" else 8
+    # one in every stretch of [-2, 2], so that every quadrant has its share of cells
+    values = 4.0 * (np.arange(cells) + case.generator("eigenvalues").uniform(size=(2, cells))) / cells - 2.0
     found = case.measure(phase_map, *values, sign=sign, n=n, seed=case.seed)
     right = []
     for i, j in np.ndindex(cells, cells):
