@@ -57,12 +57,14 @@ NOUNS = [
     mf.Perceptron(TURN, 0.1 * TURN, bias=[1e-300, 0.3], activation="gelu"),
     mf.SelfAttention(beta=1.0) + mf.Perceptron(TURN, TURN),
     mf.Schedule([mf.SelfAttention(beta=1.0), mf.SelfAttention(beta=9.0)], times=[0.0, 0.1]),
+    mf.fields.Interpolated([mf.SelfAttention(beta=1.0), mf.SelfAttention(beta=9.0)], times=[0.0, 0.1]),
     mf.Adaptive(rtol=1e-7, atol=1e-12, pair="dopri8", max_steps=12),
     mf.Adaptive(coarsen=False),
     mf.Splitting(step=0.02),
     mf.Stationary(1e-9, cap=1e3),
     mf.Consensus(1e-2),
     mf.flows.Meeting(0.1),
+    mf.Spread(2.0, rising=False),
     mf.Overlap(0, 3, 0.1, rising=False, cap=5.0),
 ]
 

@@ -74,6 +74,8 @@ def arguments(noun: Any) -> dict[str, Any]:
         names = ("beta", "value", "query", "key", "weighting", "bounded", "depth")
         hard = isinstance(noun.weighting, fields.Hardmax)
         return {name: None if hard and name == "beta" else getattr(noun, name) for name in names}
+    if isinstance(noun, fields.Interpolated):
+        return {"fields": [noun.node(k) for k in range(len(noun.times))], "times": noun.times}
     return {field.name: getattr(noun, field.name) for field in dataclasses.fields(noun)}
 
 
