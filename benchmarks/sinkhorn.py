@@ -8,16 +8,16 @@ output out. Calls alternate, and the least time of each counts. The errors are t
 exact. Run:
 
     python benchmarks/sinkhorn.py             # float64 and float32
-    python benchmarks/sinkhorn.py 1024 5      # other n and number of iterations
+    python benchmarks/sinkhorn.py --tokens 1024 --iterations 5
 
 ott-jax is optional (`pip install 'measureflow[ot]'`).
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -124,7 +124,11 @@ def side_by_side(n: int, iterations: int, dtype: str) -> None:
 
 def main() -> None:
     """Print the tables."""
-    n, iterations = map(int, sys.argv[1:3]) if len(sys.argv) == 3 else (4096, 10)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tokens", type=int, default=4096)
+    parser.add_argument("--iterations", type=int, default=10)
+    options = parser.parse_args()
+    n, iterations = options.tokens, options.iterations
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; least of {REPEATS} alternating calls")
     for dtype in ("float64", "float32"):
         side_by_side(n, iterations, dtype)
