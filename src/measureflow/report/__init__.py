@@ -2,6 +2,6 @@
 
 from measureflow.report.page import Page
 from measureflow.report.seminar import chapters, write_report
-from measureflow.report.stage import Stage, settings, show, table
+from measureflow.report.stage import Stage, settings, show, show_claim, table
 
-__all__ = ["Page", "Stage", "chapters", "settings", "show", "table", "write_report"]
+__all__ = ["Page", "Stage", "chapters", "settings", "show", "show_claim", "table", "write_report"]

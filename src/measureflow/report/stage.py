@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path as File
 from typing import Any
 
-from measureflow.paths.style import write
+from measureflow.claims import check
+from measureflow.paths.style import figure, house, write
 
-__all__ = ["Stage", "settings", "show", "table"]
+__all__ = ["Stage", "settings", "show", "show_claim", "table"]
 
 
 @dataclasses.dataclass
@@ -51,6 +52,17 @@ def show(drawing: Any, *, caption: str, name: str, recipe: str = "", kind: str =
         page.figure(drawing, caption, name, recipe, kind)
     else:
         write(drawing, File(f"{name}.{kind}"), recipe or caption, title=caption)
+
+
+def show_claim(claim: str, name: str, caption: str) -> None:
+    """Check a claim, print its verdict, and show the figure of its first instance."""
+    seed = settings().seed
+    (result,) = check(claim, seed=seed)
+    print(result)
+    with house():
+        drawing = figure(9, 4.8)
+        result.plot(drawing.subplots())
+    show(drawing, name=name, caption=caption, recipe=f"measureflow check {claim} --seed {seed}")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

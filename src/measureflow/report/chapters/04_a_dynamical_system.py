@@ -22,7 +22,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims import draw_figure
 from measureflow.paths.style import ACCENT, THEORY, figure, house
-from measureflow.report import settings, show
+from measureflow.report import settings, show, show_claim
 
 now = settings()
 tokens, field = mf.uniform(mf.Sphere(3), n=16, seed=now.seed), mf.SelfAttention(beta=2.0)
@@ -166,20 +166,7 @@ print(f"how far the first token moved: {np.abs(way[:, 0] - way[0, 0]).max():.1e}
 # [arXiv:2606.05140](https://arxiv.org/abs/2606.05140)).
 
 # %%
-results = {}
-
-
-def picture_of(claim: str, name: str, caption: str) -> None:
-    """Check a claim and show the figure of its first instance."""
-    (results[claim],) = mf.check(claim, seed=now.seed)
-    print(results[claim])
-    with house():
-        drawing = figure(9, 4.8)
-        results[claim].plot(drawing.subplots())
-    show(drawing, name=name, caption=caption, recipe=f"measureflow check {claim} --seed {now.seed}")
-
-
-picture_of(
+show_claim(
     "2606.05140/V19-states",
     "branches",
     "Stationary states on the circle: the order parameter against the noise, for several $\\beta$. The branch leaves "
@@ -195,7 +182,7 @@ picture_of(
 # ([arXiv:2510.05554](https://arxiv.org/abs/2510.05554)).
 
 # %%
-picture_of(
+show_claim(
     "2510.05554/V18-limit",
     "long-context",
     "Cosine of two tokens after one layer against $\\gamma$, for growing $n$, and its limit.",

@@ -20,7 +20,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims import draw_figure
 from measureflow.paths.style import ACCENT, MUTED, THEORY, figure, house
-from measureflow.report import settings, show, table
+from measureflow.report import settings, show, show_claim, table
 
 now = settings()
 tokens = mf.uniform(mf.Euclidean(2), n=12, seed=now.seed)
@@ -56,20 +56,7 @@ table(
 # another diffuse, $\dot\rho=\frac12\Delta\rho$. Softmax gives $\Delta\rho$, no normalisation $\frac12\Delta\rho^2$.
 
 # %%
-results = {}
-
-
-def picture_of(claim: str, name: str, caption: str) -> None:
-    """Check a claim and show the figure of its first instance."""
-    (results[claim],) = mf.check(claim, seed=now.seed)
-    print(results[claim])
-    with house():
-        drawing = figure(9, 4.8)
-        results[claim].plot(drawing.subplots())
-    show(drawing, name=name, caption=caption, recipe=f"measureflow check {claim} --seed {now.seed}")
-
-
-picture_of(
+show_claim(
     "2110.11773/T13",
     "heat-limit",
     "The drift of a layer over the bandwidth, and its limit as the bandwidth goes to 0 (dashed), for three weightings.",
@@ -77,7 +64,8 @@ picture_of(
 show(
     draw_figure("2110.11773/toy", tier=now.tier, seed=now.seed),
     name="links",
-    caption="Softmax attention beside the balanced one on ten points: balanced links become a matching.",
+    caption="Who attends to whom among five tokens, queries (circles) and keys (squares): softmax beside the balanced "
+    "attention, whose links become a matching.",
 )
 
 # %% [markdown]
