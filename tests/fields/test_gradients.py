@@ -51,6 +51,7 @@ def test_an_asymmetric_form_moves_tokens_without_an_energy():
         ({"form": np.eye(2), "sign": 0}, "sign is 0"),
         ({"form": np.eye(2), "weighting": "hardmax"}, "hardmax"),
         ({"form": np.eye(2), "weighting": "linear"}, "weighting is 'linear'"),
+        ({"form": np.eye(2), "weighting": "sinkhorn"}, "weighting is 'sinkhorn'"),
     ],
 )
 def test_what_is_no_gradient_flow_is_refused(arguments, said):

@@ -10,7 +10,7 @@ import numpy as np
 from measureflow.errors import BadInput
 from measureflow.fields.attention import SelfAttention
 from measureflow.fields.matrices import as_numbers, check_finite
-from measureflow.fields.weightings import Weighting
+from measureflow.fields.weightings import Softmax, Unnormalised, Weighting
 from measureflow.spaces import is_traced
 
 __all__ = ["gradient_attention"]
@@ -55,7 +55,7 @@ def gradient_attention(form: Any, *, sign: int = 1, weighting: str | Weighting =
     if sign not in (1, -1):
         raise BadInput(f"sign is {sign!r}; it must be 1 (the energy rises) or -1 (it falls).")
     field = SelfAttention(1.0, query=matrix, value=jnp.asarray(float(sign)) * matrix, weighting=weighting)
-    if not field.may_have_energy:
+    if not isinstance(field.kernel.weighting, (Softmax, Unnormalised)):  # Sinkhorn's is the flow of another energy
         raise BadInput(f"weighting is {weighting!r}; a gradient flow is known for 'softmax' and 'unnormalised'.")
     return field
 

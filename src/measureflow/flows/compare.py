@@ -115,7 +115,7 @@ def compare(layers: Path | Sequence[Path], flow: Path | None = None) -> Discreti
     errors = [norm(np.asarray(path.points) - there, masses) for path, there in zip(paths, held, strict=True)]
     worst, steps = np.array([error.max() for error in errors]), np.array([one[1] - one[0] for one in times])
     constants = measured(paths[-1], held[-1], times[-1], field)
-    free = isinstance(paths[0].space, Euclidean) and "Free" in str(paths[0].recipe.data)
+    free = isinstance(paths[0].space, Euclidean) and paths[0].recipe.data["normalisation"]["noun"] == "Free"
     bounds = [bound_of(method, *each, field, paths[0], constants, masses) for each in zip(times, held, strict=True)]
     return Discretisation(
         method=method,
