@@ -9,10 +9,7 @@ from measureflow.observables.attending import (
     numerical_rank,
     unscaled,
 )
-from measureflow.observables.clusters import (
-    Clusters,
-    clusters,
-)
+from measureflow.observables.clusters import Clusters, clusters
 from measureflow.observables.cosines import (
     Histogram,
     cosine,
@@ -22,51 +19,16 @@ from measureflow.observables.cosines import (
     overlap,
     smallest_cosine,
 )
-from measureflow.observables.energies import (
-    dissipation,
-    energy,
-    participation,
-    raw_dissipation,
-    raw_energy,
-)
-from measureflow.observables.gradients import (
-    gradient_part,
-)
-from measureflow.observables.hulls import (
-    Hull,
-    distance_to_hull,
-    hull,
-)
-from measureflow.observables.jacobians import (
-    jacobian,
-    jacobian_product,
-)
-from measureflow.observables.lyapunov import (
-    Spectrum,
-    lyapunov,
-)
-from measureflow.observables.marginals import (
-    column_sums,
-    marginal_error,
-)
-from measureflow.observables.plateaus import (
-    Lifetimes,
-    Plateaus,
-    plateaus,
-)
-from measureflow.observables.ranks import (
-    effective_rank,
-    participation_rank,
-)
-from measureflow.observables.registry import (
-    NAMED,
-    named,
-)
-from measureflow.observables.regularity import (
-    Stretch,
-    lipschitz,
-    stretch,
-)
+from measureflow.observables.energies import dissipation, energy, participation, raw_dissipation, raw_energy
+from measureflow.observables.gradients import gradient_part
+from measureflow.observables.hulls import Hull, distance_to_hull, hull
+from measureflow.observables.jacobians import jacobian, jacobian_product
+from measureflow.observables.lyapunov import Spectrum, lyapunov
+from measureflow.observables.marginals import column_sums, marginal_error
+from measureflow.observables.plateaus import Lifetimes, Plateaus, plateaus
+from measureflow.observables.ranks import effective_rank, participation_rank
+from measureflow.observables.registry import NAMED, named
+from measureflow.observables.regularity import Stretch, lipschitz, stretch
 from measureflow.observables.slopes import (
     EnergyBalance,
     asymmetry,
@@ -76,9 +38,7 @@ from measureflow.observables.slopes import (
     mobility,
     partition,
 )
-from measureflow.observables.transport import (
-    wasserstein,
-)
+from measureflow.observables.transport import wasserstein
 
 __all__ = [
     "NAMED",

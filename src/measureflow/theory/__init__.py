@@ -138,11 +138,7 @@ from measureflow.theory.normalisations import (
     switch_for_cosine,
 )
 from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
-from measureflow.theory.phase_front import (
-    error_of_phase_front,
-    rates_of_overlap_fluctuations,
-    width_of_phase_front,
-)
+from measureflow.theory.phase_front import error_of_phase_front, rates_of_overlap_fluctuations, width_of_phase_front
 from measureflow.theory.regularity import (
     adversarial_tokens,
     jacobian_of_attention,
