@@ -172,7 +172,7 @@ def phase_maps(case: Case) -> Any:
     $\lambda_{max} = \log\cosh\lambda_{min}$. Between dashed and solid lines the start decides. Under repulsion two
     clusters near the directions with $\langle x, Dx\rangle = 0$ attract beyond the dash-dotted line.
     """
-    return maps(case, (), {"smoke": (5, 16), "standard": (32, 32)}.get(case.tier, (64, 64)))
+    return maps(case, (), {"smoke": (12, 16), "standard": (32, 32)}.get(case.tier, (64, 64)))
 
 
 @figure(PAPER, "Phase map, d = 3", title="In what random tokens of S² end, over two eigenvalues", kind="png")
