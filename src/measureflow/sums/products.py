@@ -109,8 +109,9 @@ def exponential_pull(
     raised = jnp.exp(jnp.minimum(logits - top[..., None], cap))
     if own is not None:
         raised = jnp.where(own[:, None] == jnp.arange(mu.n)[None, :], 0, raised)
-    sums = raised @ (masses[:, None] * jnp.concatenate([mu.points, jnp.ones_like(mu.points[:, :1])], axis=1))
-    pulled, total = sums[:, :-1] - sums[:, -1:] * x, sums[:, -1]
+    weights = raised * masses  # in the pass of the exponential, and the sum apart: a product with d + 1 columns is slow
+    total = jnp.sum(weights, axis=1)
+    pulled = weights @ mu.points - total[:, None] * x
     if own is not None:
         self_logit = c * jnp.sum(mu.points[own] * x, axis=1)
         total = total + masses[own] * jnp.exp(jnp.minimum(self_logit - top, cap))
