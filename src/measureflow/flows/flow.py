@@ -160,7 +160,7 @@ def planned(
     )
     coarsens = isinstance(solver, Adaptive) and solver.coarsen and may_coarsen(gathered(bare), field)
     return Plan(
-        problem=Problem(bare, field, solver, condition, sign, coarsens, shaking),
+        problem=Problem(bare, field, solver, condition, sign, coarsens, shaking, later=True),
         tokens=tokens,
         span=span,
         times=times,

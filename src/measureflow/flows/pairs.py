@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from measureflow.errors import BadInput
 from measureflow.spaces import Space
@@ -114,8 +114,9 @@ def runge_kutta_step(
     t: Float[Array, ""],
     h: Float[Array, ""],
     written_out: bool = False,
+    stale: Bool[Array, ""] | None = None,
 ) -> Step:
-    """Take one step of length `h` from `x`, whose velocity is `first`.
+    """Take one step of length `h` from `x`, whose velocity is `first`, unless that is `stale`: then it is found too.
 
     The velocity is extended off the space by `v(N(x))`, which is tangent at the foot point, so that the space is an
     invariant set of the extended equation and projecting the result keeps the order.
@@ -123,13 +124,24 @@ def runge_kutta_step(
     The stages are a loop, which is compiled once; `written_out` they are as many copies of the field, which run faster
     where tokens are few and clouds are many.
     """
-    slopes = (written_out_slopes if written_out else looped_slopes)(pair, velocity, space, x, first, t, h)
+    if written_out:
+        assert stale is None  # only a loop can begin earlier
+        slopes: Array | tuple[Array, ...] = written_out_slopes(pair, velocity, space, x, first, t, h)
+    else:
+        slopes = looped_slopes(pair, velocity, space, x, first, t, h, stale)
     new = space.project(x + h * combined(pair.weights, slopes))
     return Step(new, slopes[-1], h * combined(pair.error, slopes), slopes)
 
 
 def looped_slopes(
-    pair: Pair, velocity: Callable[[Array, Array], Array], space: Space, x: Array, first: Array, t: Array, h: Array
+    pair: Pair,
+    velocity: Callable[[Array, Array], Array],
+    space: Space,
+    x: Array,
+    first: Array,
+    t: Array,
+    h: Array,
+    stale: Array | None = None,
 ) -> Float[Array, "k n d"]:
     """Return the slopes of all stages, stage by stage in one loop."""
     table, nodes, count = jnp.asarray(pair.stages, x.dtype), jnp.asarray(pair.nodes, x.dtype), len(pair.nodes)
@@ -139,7 +151,7 @@ def looped_slopes(
         return slopes.at[i].set(velocity(moved, t + nodes[i] * h))
 
     slopes = jnp.zeros((count, *x.shape), x.dtype).at[0].set(first)
-    return jax.lax.fori_loop(1, count, stage, slopes)
+    return jax.lax.fori_loop(1 if stale is None else jnp.where(stale, 0, 1), count, stage, slopes)
 
 
 def written_out_slopes(

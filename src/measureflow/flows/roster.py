@@ -14,13 +14,19 @@ from measureflow.paths import Merges
 
 __all__ = ["Roster", "next_size"]
 
-#: runs are cut down to these numbers of rows, so that few programs are compiled; fewer rows would not pay for another
-SIZES = (256, 1024, 16384, 262144)
+#: runs are cut down to these numbers of rows, so that few programs are compiled
+SIZES = (32, 256, 1024, 16384, 262144)
+#: the program of the fewest rows is compiled for runs alone that have tried so many steps: shorter ones end before
+PATIENCE = 400
 
 
-def next_size(n: int) -> int:
-    """Return the largest size below `n` rows, or -1: so many tokens must still move for the rows to stay."""
-    return max((size for size in SIZES if size < n), default=-1)
+def next_size(n: int) -> tuple[int, int]:
+    """Return how few tokens must still move for `n` rows to become at most half as many, and after how many steps.
+
+    The number of tokens is -1 where no size is small enough.
+    """
+    few = max((size for size in SIZES if 2 * size <= n), default=-1)
+    return few, PATIENCE if few == SIZES[0] else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +68,10 @@ class Roster:
         """Drop the rows that only follow others, where the run becomes at least a size smaller by it."""
         into = on_host(state.cohorts.into)  # in NumPy: eager operations are programs to compile
         moving = np.flatnonzero((into == np.arange(len(into))) & on_host(problem.tokens.present))
-        size = next((s for s in SIZES if s >= len(moving)), problem.tokens.n)
-        if size >= problem.tokens.n or not problem.coarsens:
+        patient = int(state.accepted) + int(state.rejected) >= PATIENCE
+        sizes = SIZES if patient else SIZES[1:]
+        size = next((s for s in sizes if s >= len(moving)), problem.tokens.n)
+        if 2 * size > problem.tokens.n or not problem.coarsens:
             return None
         problem, state = gathered((problem, state))  # so few that every host has all of them from here on
         since, partner = self.noted(state)

@@ -9,7 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from measureflow.fields import Field, Normalised
 from measureflow.flows.coarsening import Cohorts, merge_distance, merge_near
@@ -62,10 +62,14 @@ class Problem(eqx.Module):
     #: whether tokens that have met are joined
     coarsens: bool = eqx.field(static=True, default=False)
     noise: Noise | None = None
+    #: whether the velocity of tokens that were joined is found by the next step, in a loop that is compiled anyway;
+    #: such a loop has no derivative
+    later: bool = eqx.field(static=True, default=False)
     #: whether all sums are exact
     exact: bool = eqx.field(static=True, default=True)
-    #: a segment ends when so few tokens move that the host drops the others; -1 for never
+    #: a segment ends when so few tokens move, after so many steps, that the host drops the others; -1 for never
     few: int | Int[Array, ""] = -1
+    patience: int | Int[Array, ""] = 0
 
     def measure(self, x: Array, weights: Array) -> Tokens:
         """Return the tokens at points `x` with the masses that they carry now."""
@@ -98,6 +102,8 @@ class State(eqx.Module):
 
     x: Float[Array, "n d"]
     v: Float[Array, "n d"]
+    #: whether `v` and `energy` are still those of before tokens were joined
+    stale: Bool[Array, ""]
     cohorts: Cohorts
     h: Float[Array, ""]
     last_error: Float[Array, ""]
@@ -141,6 +147,7 @@ def begin(problem: Problem, t0: Any = 0.0) -> State:
     return State(
         x=x,
         v=v,
+        stale=jnp.zeros((), bool),
         cohorts=cohorts,
         h=first_step(problem, x, speed).astype(x.dtype),
         last_error=jnp.ones((), x.dtype),
@@ -198,9 +205,7 @@ def tried(problem: Problem, state: State, target: Array, written_out: bool = Fal
     crossed = accept & (jnp.asarray(False) if problem.condition is None else met(problem, state, new, velocity))
     located = crossed & jnp.asarray(problem.condition is not None and problem.condition.located)
     keep = accept & ~located
-    energy = state.energy
-    if problem.sign:
-        energy = jax.lax.cond(keep, lambda x: problem.energy(x, state.cohorts.weights), lambda _: state.energy, new)
+    before, energy = energies(problem, state, new, keep)
     moved = advance_time(state, h, clipped, target)
     stuck = ~accept & (h * top_speed(problem, state.v, velocity) < 1e-15 * jnp.max(jnp.abs(state.x)))
     huge = ~jnp.isfinite(measured) | (jnp.max(jnp.abs(state.x)) > 1e100)
@@ -215,16 +220,15 @@ def tried(problem: Problem, state: State, target: Array, written_out: bool = Fal
     after = State(
         x=jnp.where(keep, new, state.x),
         v=jnp.where(keep, velocity, state.v),
+        stale=state.stale & ~keep,
         cohorts=state.cohorts,
         h=jax.lax.stop_gradient(jnp.where(located, h, proposal)),
         last_error=jnp.where(keep & ~clipped, jnp.maximum(measured, 1e-4), state.last_error),
         start=jnp.where(keep, moved[0], state.start),
         offset=jnp.where(keep, moved[1], state.offset),
         floor=state.floor,
-        energy=jax.lax.stop_gradient(energy),
-        decrease=jax.lax.stop_gradient(
-            jnp.maximum(state.decrease, jnp.where(keep, problem.sign * (state.energy - energy), 0))
-        ),
+        energy=energy,
+        decrease=jnp.maximum(state.decrease, jnp.where(keep, problem.sign * (before - energy), 0)),
         defect=jax.lax.stop_gradient(
             jnp.where(keep, jnp.maximum(state.defect, tokens.space.defect(new)), state.defect)
         ),
@@ -234,6 +238,22 @@ def tried(problem: Problem, state: State, target: Array, written_out: bool = Fal
         code=code,
     )
     return coarsened(problem, state, after, keep) if problem.coarsens else after, h, slopes
+
+
+def energies(problem: Problem, state: State, new: Array, keep: Array) -> tuple[Array, Array]:
+    """Return the energy before and after a step that is kept, else what is known; without derivatives."""
+    if not problem.sign:
+        return state.energy, state.energy
+    problem, state, new = jax.lax.stop_gradient((problem, state, new))
+    points = jnp.stack([state.x, new])
+
+    def put(k: Array, found: Array) -> Array:
+        return found.at[k].set(problem.energy(points[k], state.cohorts.weights))
+
+    # a loop, since it is compiled once
+    first = jnp.where(keep, jnp.where(state.stale, 0, 1), 2)
+    before, after = jax.lax.fori_loop(first, 2, put, jnp.stack([state.energy, state.energy]))
+    return before, after
 
 
 def shaken(problem: Problem, state: State, target: Array) -> State:
@@ -270,7 +290,8 @@ def one_step(problem: Problem, state: State, h: Array, written_out: bool = False
     assert isinstance(problem.solver, Adaptive)
     space = problem.tokens.space
     pair = pair_of(problem.solver.pair)
-    out = runge_kutta_step(pair, velocity, space, state.x, state.v, state.time, h, written_out)
+    stale = state.stale if problem.later else None
+    out = runge_kutta_step(pair, velocity, space, state.x, state.v, state.time, h, written_out, stale)
     out = jax.tree.map(lambda a: a[..., state.cohorts.into, :], out) if problem.coarsens else out
     # projecting a token that does not move may still move its last bit
     return out._replace(new=jnp.where(problem.tokens.present[:, None], out.new, state.x))
@@ -299,7 +320,7 @@ def top_speed(problem: Problem, old: Array, new: Array) -> Array:
 
 
 def coarsened(problem: Problem, before: State, after: State, keep: Array) -> State:
-    """Join what has met over an accepted step, and find the velocity and energy of what is left."""
+    """Join what has met over an accepted step, and find the velocity and energy of what is left, now or at the next."""
     assert isinstance(problem.solver, Adaptive)
     solver, tokens = problem.solver, problem.tokens
     within = jax.lax.stop_gradient(merge_distance(solver.atol, solver.rtol, after.x))
@@ -310,14 +331,24 @@ def coarsened(problem: Problem, before: State, after: State, keep: Array) -> Sta
         velocity = problem.velocity(x, cohorts.weights, after.time)[cohorts.into]
         return velocity, jax.lax.stop_gradient(problem.energy(x, cohorts.weights))
 
-    v, energy = jax.lax.cond(joined, renew, lambda _: (after.v, after.energy), None)
+    v, energy = after.v, after.energy
+    if not problem.later:
+        v, energy = jax.lax.cond(joined, renew, lambda _: (after.v, after.energy), None)
     chosen = jax.tree.map(lambda a, b: jnp.where(joined, a, b), (x, cohorts), (after.x, after.cohorts))
     # at a step that does not depend on when the host looks, so that a run is the same bit by bit each time
-    few = (after.code == RUNNING) & (jnp.sum(chosen[1].alone & tokens.present) <= problem.few)
+    patient = after.accepted + after.rejected >= problem.patience
+    few = (after.code == RUNNING) & patient & (jnp.sum(chosen[1].alone & tokens.present) <= problem.few)
     return eqx.tree_at(
-        lambda s: (s.x, s.cohorts, s.v, s.energy, s.evaluations, s.code),
+        lambda s: (s.x, s.cohorts, s.v, s.energy, s.stale, s.evaluations, s.code),
         after,
-        (*chosen, v, energy, after.evaluations + joined, jnp.where(few, SHRUNK, after.code).astype(after.code.dtype)),
+        (
+            *chosen,
+            v,
+            energy,
+            after.stale | (joined & problem.later),
+            after.evaluations + joined,
+            jnp.where(few, SHRUNK, after.code).astype(after.code.dtype),
+        ),
     )
 
 
@@ -382,17 +413,18 @@ def locate(problem: Problem, state: State) -> State:
     _, h = jax.lax.fori_loop(0, 52, halve, (jnp.zeros_like(state.h), state.h))
     x, v = jump(h)
     start, offset = advance_time(state, h, jnp.asarray(False), state.start)
-    energy = problem.energy(x, state.cohorts.weights)
+    before, energy = energies(problem, state, x, jnp.asarray(True))
     return eqx.tree_at(
-        lambda s: (s.x, s.v, s.start, s.offset, s.energy, s.decrease, s.accepted, s.evaluations, s.code),
+        lambda s: (s.x, s.v, s.stale, s.start, s.offset, s.energy, s.decrease, s.accepted, s.evaluations, s.code),
         state,
         (
             x,
             v,
+            jnp.zeros((), bool),
             start,
             offset,
             energy,
-            jnp.maximum(state.decrease, problem.sign * (state.energy - energy)),
+            jnp.maximum(state.decrease, problem.sign * (before - energy)),
             state.accepted + 1,
             state.evaluations + 53 * (len(pair_of(problem.solver.pair).nodes) - 1),
             jnp.zeros_like(state.code) + RUNNING,

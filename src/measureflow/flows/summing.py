@@ -91,7 +91,8 @@ class Summing:
 def with_limits(problem: Problem, field: Any, n: int) -> Problem:
     """Return the problem with another field, and with what a segment must know of its sums and of its rows."""
     exact = all(isinstance(sum, Exact) for sum in sums_of(field))
-    return dataclasses.replace(problem, field=field, exact=exact, few=jnp.asarray(next_size(n)))
+    few, patience = map(jnp.asarray, next_size(n))
+    return dataclasses.replace(problem, field=field, exact=exact, few=few, patience=patience)
 
 
 @eqx.filter_jit
