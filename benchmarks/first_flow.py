@@ -1,6 +1,6 @@
 """The first flow of a new process: seconds of import, of compilation and of the run itself, and what was compiled.
 
-Nothing is read from JAX's cache of programs, as on a new machine. Bar: 10 s in all on two cores. Run:
+Nothing is read from JAX's cache of programs, as on a new machine. Bar: 8 s in all on two cores. Run:
 
     python benchmarks/first_flow.py
 """
