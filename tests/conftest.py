@@ -14,7 +14,7 @@ COMPILED = Path(
     or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "measureflow" / "tests"
 )
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "measureflow-matplotlib"))
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import measureflow as mf
-from measureflow.claims import find, find_figures
+from measureflow.claims import checking, find, find_figures, mutants
 from measureflow.paths.style import figure as sheet
 from measureflow.report import Stage, chapters, write_report
 from measureflow.report.page import Page
@@ -24,6 +24,13 @@ def plain_sheet(name, **options):
     drawing = sheet(4, 3)
     drawing.subplots().plot([0, 1], label=one.title)
     return drawing
+
+
+class Studied:
+    """Stand in for what a study found."""
+
+    def plot(self, ax):
+        ax.plot([0, 1], label="found")
 
 
 def test_a_chapter_puts_text_numbers_and_code_on_the_page():
@@ -72,7 +79,11 @@ def test_without_a_model_the_page_says_how_to_get_one(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # two minutes of work, on a machine that may be busy
 def test_the_whole_report_has_its_pictures_and_no_chapter_fails(monkeypatch):
-    # claims and figures have tests of their own: here the first claims and a plain sheet stand for all
+    # claims, mutants, figures and studies have tests of their own: here the first claims with one draw each, the first
+    # of the claims that meet mutants, and plain sheets stand for all
+    monkeypatch.setitem(checking.DRAWS, "smoke", 1)
+    monkeypatch.setattr(mutants, "SHORT", mutants.SHORT[:1])
+    monkeypatch.setattr(mf, "explore", lambda *_, **__: [Studied()], raising=False)
     monkeypatch.setattr(mf.claims, "all", lambda: find(["V6", "V9", "V13"]))
     monkeypatch.setattr(mf.claims, "draw_figure", plain_sheet)
     about = write_report(folder())

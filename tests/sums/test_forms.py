@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import measureflow as mf
+from pair_sums import compare, relative, true
 
 DEGREE = 20
 
@@ -33,23 +34,21 @@ def matrices(d: int) -> dict[str, tuple]:
     }
 
 
-def compare(tokens: mf.Tokens, beta: float, degree: int | None, **words: object) -> tuple[float, float]:
-    fast, exact = mf.SelfAttention(beta, sum=mf.sums.Harmonic(degree=degree), **words), mf.SelfAttention(beta, **words)
-    a, b = fast.output(tokens.points, tokens), exact.output(tokens.points, tokens)
-    error = float(jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b)))
-    return error, float(fast.sum.error_bound(fast.kernel, tokens.points, tokens))
-
-
 @pytest.mark.parametrize("d", [2, 3, 4])
 def test_forms_agree_with_exact_sums_within_their_bound(d):
     tokens = some_tokens(d)
-    value = np.random.default_rng(0).normal(size=(d, d))
     for query, key in matrices(d).values():
         for beta in (0.0, 1e-12, 1.0, 3.0):
             error, bound = compare(tokens, beta, DEGREE, query=query, key=key)
             assert error <= bound < 1e-7
-        error, _ = compare(tokens, 1.0, DEGREE, query=query, key=key, value=value)
-        assert error < 1e-11
+
+
+def test_values_have_a_matrix_of_their_own():
+    tokens, value = some_tokens(2), np.random.default_rng(0).normal(size=(2, 2))
+    for query, key in matrices(2).values():
+        field = mf.SelfAttention(1.0, query=query, key=key, value=value, sum=mf.sums.Harmonic(degree=DEGREE))
+        truth = true(field, tokens.points, tokens) @ value.T
+        assert relative(np.asarray(field.output(tokens.points, tokens)), truth) < 1e-11
 
 
 @pytest.mark.parametrize("d", [2, 3])

@@ -7,6 +7,7 @@ import pytest
 
 import measureflow as mf
 from measureflow.sums.bessel import hypersphere_degree
+from pair_sums import compare
 
 SPACES = [4, 5, 6]
 DEGREE = 13
@@ -23,16 +24,6 @@ def some_tokens(d: int, n: int = 300, dtype: type = float) -> mf.Tokens:
     masses[3], present[-5:] = 0.0, False
     masses[~present] = 0.0
     return mf.Tokens(mf.Sphere(d), points.astype(dtype), (masses / masses.sum()).astype(dtype), present=present)
-
-
-def compare(tokens: mf.Tokens, beta: float, degree: int | None, **words: object) -> tuple[float, float]:
-    """Return the error relative to the largest entry, and its bound."""
-    fast, exact = mf.SelfAttention(beta, sum=mf.sums.Harmonic(degree=degree), **words), mf.SelfAttention(beta, **words)
-    x = tokens.points
-    wide = tokens.replace(points=x.astype(float), weights=tokens.weights.astype(float))
-    a, b = fast.output(x, tokens), exact.output(wide.points, wide)
-    error = float(jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b)))
-    return error, float(fast.sum.error_bound(fast.kernel, x, tokens))
 
 
 @pytest.mark.parametrize("d", SPACES)

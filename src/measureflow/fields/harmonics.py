@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -18,6 +21,7 @@ __all__ = ["at_atoms", "kernel_energy", "symbols"]
 SUMMED_TO = 1e-15
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2))  # else some fifty programs of one operation each
 def symbols(c: Float[Array, ""], d: int, degree: int) -> tuple[Float[Array, "k"], Float[Array, "k"]]:
     r"""Return $e^{-|c|} a_k(c)$ and $e^{-|c|} a_k(c)/c$, the latter finite at c = 0 (for k >= 1; it is 0 for k = 0).
 
