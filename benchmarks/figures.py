@@ -49,7 +49,7 @@ def peak() -> int:
 
 def main() -> None:
     """Draw what is asked for, one figure after the other."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("ids", nargs="*", help="figures; default: all")
     parser.add_argument("--tier", default="full")
     parser.add_argument("--out", default="pictures")

@@ -21,7 +21,7 @@ STANDS = 1e-15
 def normalised_steps(
     points: Any,
     step: float,
-    counts: int | Sequence[int],
+    counts: int | Sequence[int] | np.ndarray,
     *,
     form: Any = 1.0,
     value: Any = 1.0,

@@ -28,8 +28,9 @@ def eigenvalues_of_trained_heads(case: Case) -> Any:
     query, key, value = (np.asarray(one.weight, float) for one in (attention.query, attention.key, attention.value))
     output = np.moveaxis(np.asarray(attention.join.weight, float), 1, 0)
     h, k, d = query.shape
-    flat = [one.reshape(h * k, d) for one in (query, key, value)]
-    found = theory.spectra_of_heads(*flat, np.concatenate(list(output), axis=1), heads=h).value
+    whole = [one.reshape(h * k, d) for one in (query, key, value)]
+    joins = np.concatenate(list(output), axis=1)
+    found = theory.spectra_of_heads(whole[0], whole[1], whole[2], joins, heads=h).value
     columns = min(h, 4)
     drawing = sheet(3.1 * columns, 2.9 * -(-h // columns) + 0.5)
     axes = drawing.subplots(-(-h // columns), columns, sharex=True, sharey=True, squeeze=False)
