@@ -85,7 +85,7 @@ def moved(case: Case, form: np.ndarray, model: str, sign: float, starts: np.ndar
     if case.tier == "smoke":
         return steps(starts, form, 0.1 * sign, round(10 * until), softmax=model == "SA")
     forms = np.broadcast_to(form, (len(starts), 3, 3))
-    found = come_to_rest(starts, forms, sign * forms, softmax=model == "SA", tol=1e-10, until=until, rtol=1e-5)
+    found = come_to_rest(starts, forms, sign * forms, softmax=model == "SA", until=until)
     return found.points
 
 
@@ -93,8 +93,8 @@ def moved(case: Case, form: np.ndarray, model: str, sign: float, starts: np.ndar
 def minimisers_of_positive_forms(case: Case) -> Any:
     """V = -D, d = 3, N = 400, D = Id, diag(1, .25, 1), diag(1, 0, 1), diag(0, 0, 1); 20,000 steps of .1, .5, .75, .75.
 
-    Spread over the sphere; a cloud about ±e_2 with E[y_2^2] = .890; two points ±e_2; the equator. Both models by flows
-    with error control up to the published time; titles give E_2 of the flow and of the published steps, and the
+    Spread over the sphere; a cloud about ±e_2 with E[y_2^2] = .890; two points ±e_2; the equator. Both models with
+    error control, to rest or up to the published time; titles give E_2 of the flow and of the published steps, and the
     minimum. The kernel is approached algebraically.
     """
     n, count = (400, 20_000) if case.tier == "full" else (100, 4_000) if case.tier == "standard" else (32, 200)
