@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import importlib.util
+import json
 import re
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ from measureflow.report.cells import cells_of
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "measureflow"
 CHAPTERS = PACKAGE / "report" / "chapters"
+FIGURES = ROOT / "docs" / "figures.json"
 BIBLIOGRAPHY = PACKAGE / "claims" / "bibliography.bib"
 HOUSE = "spaces measures sums fields observables paths flows theory language incontext claims runs report cli"
 
@@ -88,7 +90,8 @@ def tables_of_what_is_covered() -> str:
         [", ".join(one.covers), one.title, paper(one), one.status, one.tier, f"`measureflow check {one.id}`"]
         for one in claims.all()
     ]
-    drawn = [[paper(one), one.title, f"`{one.command}`"] for one in claims.figures()]
+    costs = json.loads(FIGURES.read_text("utf-8"))
+    drawn = [[paper(one), one.title, f"`{one.command}`", cost_of(costs.get(one.id))] for one in claims.figures()]
     open_ = [
         [", ".join(one.covers), one.title, paper(one), f"`measureflow explore {one.id}`"]
         for one in claims.explorations()
@@ -98,11 +101,20 @@ def tables_of_what_is_covered() -> str:
             "## Claims",
             table(["covers", "claim", "source", "status", "tier", "command"], checked),
             "## Figures",
-            table(["figure", "what it shows", "command"], drawn),
+            table(["figure", "what it shows", "command", "processor time, memory"], drawn),
             "## Open questions",
             table(["covers", "question", "source", "command"], open_),
         ]
     )
+
+
+def cost_of(note: dict[str, int] | None) -> str:
+    """Say what a figure costs at its published sizes, as `benchmarks/figures.py` has measured it."""
+    if note is None:
+        return "not measured"
+    seconds = note["seconds"]
+    said = f"{seconds} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"{said}, {note['megabytes'] / 1000:.1f} GB"
 
 
 def list_of_papers(bibtex: str) -> str:

@@ -106,6 +106,7 @@ def test_every_import_is_declared(project, root):
         found = {re.match(r"[\w-]+", one)[0].lower().replace("-", "_") for one in requirements}
         within = {  # by the name of its distribution
             "markdown_it_py": "markdown_it",
+            "matplotlib": "mpl_toolkits",
             "ott_jax": "ott",
             "pot": "ot",
             "scikit_learn": "sklearn",

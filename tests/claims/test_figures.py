@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import measureflow as mf
@@ -61,3 +63,9 @@ def test_every_figure_of_the_library_is_drawn_with_labelled_axes(one):
     labelled = [ax for ax in drawing.axes if ax.get_xlabel() or ax.get_title() or ax.get_ylabel()]
     assert labelled
     drawing.canvas.draw()
+
+
+def test_what_a_figure_costs_is_noted_for_every_figure_and_for_no_other(root):
+    notes = json.loads((root / "docs" / "figures.json").read_text("utf-8"))
+    assert set(notes) == {one.id for one in ALL}
+    assert all(note is None or note["seconds"] >= 0 < note["megabytes"] for note in notes.values())

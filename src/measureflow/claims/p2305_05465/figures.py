@@ -10,6 +10,7 @@ import numpy as np
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.figures import figure
+from measureflow.claims.published import overlay, rings
 from measureflow.paths.style import ACCENT, FAINT, INK, MUTED, THEORY, shades
 from measureflow.paths.style import figure as empty
 
@@ -27,6 +28,7 @@ TWO_POSITIVE = np.array(
 )
 #: the authors' step, and where their fourth-order scheme holds the attention matrix
 STEP = 0.1
+HELD = "published: attention held, step 0.1"
 
 weights_at = eqx.filter_jit(lambda field, t, mu: field.at(t).weights(mu.points, mu))  # t is an array, or static
 
@@ -38,15 +40,16 @@ def growing(value: np.ndarray, root: np.ndarray | None = None) -> mf.RescaledAtt
 
 
 def frozen_steps(points: np.ndarray, field: mf.RescaledAttention, until: float) -> np.ndarray:
-    """Return the points of the published scheme: Runge-Kutta steps of 0.1 whose attention is held over the step.
+    """Return the points of the published scheme at its times: Runge-Kutta steps of 0.1 with attention held.
 
-    With attention held, a step is that of a linear equation; so the scheme is of first order in time.
+    With attention held over it, a step is that of a linear equation; so the scheme is of first order in time.
     """
     z, value = points, np.eye(points.shape[1]) if field.value is None else np.asarray(field.value)
+    rest = np.zeros_like(value) if field.growth.rest is None else np.asarray(field.growth.rest)
     states, mu = [z], mf.Tokens(mf.Euclidean(points.shape[1]), points)
     for k in range(round(until / STEP)):
         held = np.asarray(weights_at(field, np.asarray(k * STEP), mu.replace(points=z)))
-        move = lambda y, held=held: (held @ y - y) @ value.T  # noqa: E731  (bound in the loop)
+        move = lambda y, held=held: (held @ y - y) @ value.T + y @ rest.T  # noqa: E731  (bound in the loop)
         a = move(z)
         b = move(z + 0.5 * STEP * a)
         c = move(z + 0.5 * STEP * b)
@@ -78,9 +81,7 @@ def tokens_on(axes: Any, path: mf.Path, k: int, half: float, ghost: np.ndarray |
         axes.plot(*z[: k + 1, token].T, color=colour, lw=0.8, alpha=0.5)
     axes.scatter(*z[k].T, c=shades(z.shape[1]), s=26, edgecolors="white", linewidths=0.5)
     if ghost is not None:
-        axes.scatter(
-            *ghost.T, facecolors="none", edgecolors=THEORY, s=70, linewidths=1.0, label="attention held, step 0.1"
-        )
+        rings(axes, *ghost.T, size=70, label=HELD)
         axes.legend(loc="upper left", fontsize=9)
     size = 1.06 * half
     axes.set(xlim=(-size, size), ylim=(-size, size), xlabel="$z_1$", ylabel="$z_2$")
@@ -127,13 +128,16 @@ def hyperplanes(case: Case, value: np.ndarray, until: float, said: str) -> Any:
     own = np.real(rows[0])
     drawing, (*axes, last) = panels(d == 2, said)
     scale = 1.0 + np.abs(np.asarray(path.points)).max() / 1.06
+    coarse = frozen_steps(np.asarray(path.points[0]), field, until)
     for place, k in zip(axes, (0, 50), strict=True):
-        tokens_on(place, path, k, scale)
+        tokens_on(place, path, k, scale, coarse[-1] if k else None)
     ends = np.asarray(path.points[-1]) @ own
     for level in mf.observe.levels(ends, within=0.05):
         plane_across(axes[1], own, level, scale)
     for token, colour in enumerate(shades(20)):
         last.plot(path.times, np.asarray(path.points)[:, token] @ own, color=colour, lw=1.2)
+    overlay(last, STEP * np.arange(len(coarse)), coarse @ own, label=HELD)
+    last.legend(loc="center right", fontsize=9)
     last.set(xlabel="time $t$", ylabel=r"$\varphi_1^*(z_i)$")
     last.set_title(rf"$\lambda_1 = {float(np.real(roots[0])):.3g}$")
     return drawing
@@ -181,12 +185,15 @@ def lines_of_codimension_two(case: Case) -> Any:
     own = rows[roots > 0]
     drawing, (*axes, flat) = panels(False, "two eigenvalues are positive: parallel lines")
     scale = float(np.abs(np.asarray(path.points)).max())
+    coarse = frozen_steps(np.asarray(path.points[0]), field, 18.0)
     for place, k in zip(axes, (0, 50), strict=True):
-        tokens_on(place, path, k, scale)
+        tokens_on(place, path, k, scale, coarse[-1] if k else None)
     places = np.asarray(path.points) @ own.T
     for token, colour in enumerate(shades(20)):
         flat.plot(*places[:, token].T, color=colour, lw=0.8, alpha=0.6)
         flat.scatter(*places[-1, token], color=[colour], s=26, zorder=3)
+    rings(flat, *(coarse[-1] @ own.T).T, size=70, label=HELD)
+    flat.legend(fontsize=9)
     flat.set(xlabel=r"$\varphi_1^*(z)$", ylabel=r"$\varphi_2^*(z)$", title="along the lines")
     return drawing
 
@@ -238,9 +245,7 @@ def attention_loses_its_rank(case: Case) -> Any:
         place.set(title=f"$t = {seen[k]:.2g}$", xlabel="$j$", ylabel="$i$")
     drawing.colorbar(shade, ax=list(axes[:3]), label="$P_{ij}$", shrink=0.75)
     axes[3].plot(seen, mf.observe.numerical_rank(matrices), color=ACCENT[0], label=r"$\dot x_i = \sum_j P_{ij} V x_j$")
-    axes[3].plot(
-        seen, mf.observe.numerical_rank(np.asarray(alone)), color=THEORY, ls=(0, (4, 3)), label=r"$\dot x_i = V x_i$"
-    )
+    overlay(axes[3], seen, mf.observe.numerical_rank(np.asarray(alone)), lw=1.4, label=r"published: $\dot x_i = V x_i$")
     axes[3].set(xscale="log", xlim=(seen[1], until), xlabel="time $t$", ylabel="numerical rank of $P$ (1e-6)")
     axes[3].legend()
     return drawing
@@ -253,6 +258,7 @@ def tokens_look_at_few_leaders(case: Case) -> Any:
     first, second = generator.uniform(-1, 1, (2, 2, 2))
     field = growing(first @ first.T, second @ second.T)
     path = run(case, 20, 2, 1.0, field, 10.0)
+    coarse = frozen_steps(np.asarray(path.points[0]), field, 10.0)
     drawing = empty(13.5, 4.9)
     axes = drawing.subplots(1, 3)
     matrices = np.asarray(mf.observe.attention(path))
@@ -263,7 +269,9 @@ def tokens_look_at_few_leaders(case: Case) -> Any:
         pulled = matrix.sum(axis=0)
         place.scatter(*z.T, s=18 + 14 * pulled, c=np.log1p(pulled), cmap="viridis_r", edgecolors=INK, linewidths=0.4)
         told = int((matrix.max(axis=0) > 1e-4).sum())
+        rings(place, *coarse[2 * k].T, size=110, label=HELD if k else None)
         place.set(title=f"$t = {float(path.times[k]):.3g}$, {told} looked at", xlabel="$z_1$", ylabel="$z_2$")
+    axes[2].legend(fontsize=9)
     return drawing
 
 
@@ -292,11 +300,19 @@ def coordinates_in_high_dimension(case: Case) -> Any:
     roots, rows = mf.observe.eigenfunctionals(value)
     places = np.asarray(path.points) @ rows.T
     fastest = np.argsort(-roots)[:3]
+    coarse = frozen_steps(np.asarray(start.points), field, 15.0) @ rows.T
+    ends = np.stack([coarse.min(axis=1), coarse.max(axis=1)], axis=-1)
     drawing = empty(14.0, 4.4)
     axes = drawing.subplots(1, 4)
     for place, k in zip(axes, fastest, strict=False):
         place.plot(path.times, places[..., k], color=ACCENT[1], lw=0.6, alpha=0.6)
+        overlay(place, STEP * np.arange(len(ends)), ends[:, k], label="published, largest and smallest")
+        for sign in (-1, 1):  # as published: mean and deviation of the limits of either sign
+            limits = places[-1, places[-1, :, k] * sign > 0, k]
+            if len(limits):
+                place.errorbar(15.7, limits.mean(), limits.std(), fmt="_", color=INK, capsize=3, ms=9)
         place.set(xlabel="time $t$", ylabel=rf"$\varphi_k^*(z_i)$, $\lambda_k = {roots[k]:.2f}$")
+    axes[0].legend(fontsize=9)
     found = [len(mf.observe.levels(places[-1, :, k], 0.02 * np.ptp(places[0, :, k]))) for k in range(d)]
     axes[3].scatter(roots, found, s=16, color=ACCENT[0])
     axes[3].axvline(0, color=FAINT, lw=0.8)

@@ -19,6 +19,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import Findings, exploration
+from measureflow.claims.published import normalised_steps
 
 __all__ = ["DELTA", "clouds", "share_met", "shares", "stepped"]
 
@@ -43,10 +44,9 @@ def clouds(rng: np.random.Generator, replicas: int, *, n: int, d: int) -> Float[
 
 
 def share_met(mu: Any) -> Any:
-    """Return the share of pairs whose cosine is at least 1 - DELTA, from differences."""
-    first, second = np.triu_indices(mu.n, 1)
-    gap = 0.5 * jnp.sum((mu.points[first] - mu.points[second]) ** 2, axis=1)
-    return jnp.mean((gap <= DELTA).astype(float))
+    """Return the share of pairs whose cosine is at least 1 - DELTA; the rounding of a cosine is far below DELTA."""
+    close = jnp.sum(mu.points @ mu.points.T >= 1.0 - DELTA)
+    return (close - mu.n) / (mu.n * (mu.n - 1.0))
 
 
 @eqx.filter_jit
@@ -55,9 +55,12 @@ def together(points: Any) -> mf.Tokens:
     return eqx.filter_vmap(lambda x: mf.Tokens(mf.Sphere(x.shape[-1]), x))(points)
 
 
-def shares(points: Any, field: mf.Field, times: Any, *, varies: bool = False) -> Float[np.ndarray, "r s"]:
+def shares(
+    points: Any, field: mf.Field, times: Any, *, varies: bool = False, solver: mf.Adaptive | None = None
+) -> Float[np.ndarray, "r s"]:
     """Return the share of pairs that have met, of every cloud at every time, by flows with error control."""
-    moved = mf.flows.ensemble(together(points), field, save=times, record={"met": share_met}, varies=varies)
+    record = {"met": share_met}
+    moved = mf.flows.ensemble(together(points), field, save=times, record=record, varies=varies, solver=solver)
     if not moved.resolved.all():
         raise ArithmeticError(f"{int((~moved.resolved).sum())} of {len(points)} clouds were not resolved")
     return moved.recorded["met"]
@@ -68,6 +71,13 @@ def attention(beta: float, weighting: str = "softmax") -> mf.SelfAttention:
     return mf.SelfAttention(beta, weighting=weighting, sum=mf.sums.Products())
 
 
+def met(x: Float[np.ndarray, "r n d"]) -> Float[np.ndarray, "r"]:
+    """Return the share of pairs of unit vectors whose cosine is at least 1 - DELTA; rounding is far below DELTA."""
+    n = x.shape[1]
+    close = (x @ x.swapaxes(1, 2) >= 1.0 - DELTA).sum(axis=(1, 2))
+    return (close - n) / (n * (n - 1))
+
+
 def stepped(
     points: Any, beta: float, times: Any, *, scheme: str, step: float = 0.1, weighting: str = "softmax", B: Any = None,
     V: Any = None,
@@ -76,9 +86,12 @@ def stepped(
 
     Times are moved to the nearest step. B and V are matrices of the form and of the values, one for each cloud.
     """
-    x, n, seen = np.array(points), points.shape[1], []
-    first, second = np.triu_indices(n, 1)
     wanted = np.round(np.asarray(times) / step).astype(int)
+    if scheme == "euler":
+        form, value = beta if B is None else beta * B, 1.0 if V is None else V
+        states = normalised_steps(points, step, wanted, form=form, value=value, softmax=weighting == "softmax")
+        return np.stack([met(x) for x in states], axis=1)
+    x, n, seen = np.array(points), points.shape[1], []
 
     def output(x: np.ndarray) -> np.ndarray:
         logits = beta * (x if B is None else x @ B) @ x.swapaxes(1, 2)
@@ -92,15 +105,11 @@ def stepped(
 
     for k in range(wanted[-1] + 1):
         if k in wanted:
-            gap = 0.5 * ((x[:, first] - x[:, second]) ** 2).sum(-1)
-            seen += [(gap <= DELTA).mean(-1)] * int((wanted == k).sum())
-        if scheme == "euler":
-            x = x + step * output(x)
-        else:
-            one = speed(x)
-            two = speed(x + 0.5 * step * one)
-            three = speed(x + 0.5 * step * two)
-            x = x + step / 6 * (one + 2 * two + 2 * three + speed(x + step * three))
+            seen += [met(x)] * int((wanted == k).sum())
+        one = speed(x)
+        two = speed(x + 0.5 * step * one)
+        three = speed(x + 0.5 * step * two)
+        x = x + step / 6 * (one + 2 * two + 2 * three + speed(x + step * three))
         x /= np.linalg.norm(x, axis=-1, keepdims=True)
     return np.stack(seen, axis=1)
 

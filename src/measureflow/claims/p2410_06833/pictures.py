@@ -12,8 +12,9 @@ from measureflow.claims.case import Case
 from measureflow.claims.figures import figure
 from measureflow.claims.instances import normalised
 from measureflow.claims.p2410_06833.steps import SOLVER, tokens_at
+from measureflow.claims.published import normalised_steps, overlay, rings
 from measureflow.fields import Paced, SpeedOfEnergy, Unnormalised
-from measureflow.paths.style import ACCENT, FAINT, INK, MUTED, THEORY, caption, shades
+from measureflow.paths.style import ACCENT, FAINT, MUTED, THEORY, caption, shades
 from measureflow.paths.style import figure as sheet
 from measureflow.paths.timelines import angles as draw_angles
 
@@ -26,36 +27,25 @@ FILM = np.array(
 START = 0.5 * np.array([0.0, 0.5, 2.0, 4.0, 7.0]) * np.log(2000.0) / np.sqrt(2000.0)
 
 
-def euler(x: np.ndarray, beta: float, step: float, times: np.ndarray) -> list[np.ndarray]:
-    """Return the states of normalised Euler steps at the given times."""
-    states, done = [], 0
-    for time in times:
-        while done < round(time / step):
-            weights = np.exp(beta * (x @ x.T - 1.0))
-            x = normalised(x + step * (weights @ x) / weights.sum(axis=1, keepdims=True))
-            done += 1
-        states.append(x)
-    return states
-
-
 @figure("2410.06833", "Film", title="five tokens merge one after the other")
 def film(case: Case) -> Any:
     """SA on the circle, n = 5, beta = 4, the published start, t up to 400: pairs merge quickly, then 3 -> 2 -> 1.
 
-    Filled: error-controlled. Open: normalised Euler steps of 0.1 as published, which lag a little behind.
+    Filled: error-controlled. Rings: normalised Euler steps of 0.1 as published, which lag a little behind.
     """
     times = np.array([0.0, 2.0, 10.0, 30.0, 60.0, 400.0])
     path = mf.flow(
         mf.Tokens(mf.Sphere(2), normalised(FILM)), mf.SelfAttention(4.0), until=400.0, save=times, solver=SOLVER
     )
     reached = np.searchsorted(np.asarray(path.times), times, side="right") - 1
-    states, coarse = np.asarray(path.points)[reached], euler(normalised(FILM), 4.0, 0.1, times)
+    states, counts = np.asarray(path.points)[reached], np.round(times / 0.1).astype(int)
+    coarse = normalised_steps(normalised(FILM), 0.1, counts, form=4.0)
     drawing, circle = sheet(11.0, 7.4), np.linspace(0.0, 2 * np.pi, 200)
     colours = shades(5)
     for k, axes in enumerate(drawing.subplots(2, 3).ravel()):
         axes.plot(np.cos(circle), np.sin(circle), color=FAINT, lw=1)
         axes.scatter(*states[k].T, c=colours, s=90, zorder=3, label="error-controlled")
-        axes.scatter(*coarse[k].T, s=190, facecolors="none", edgecolors=INK, lw=1, zorder=4, label="Euler, step 0.1")
+        rings(axes, *coarse[k].T, size=190, label="published steps of 0.1")
         axes.set(title=f"$t = {times[k]:g}$", aspect="equal", xticks=[], yticks=[])
         for spine in axes.spines.values():
             spine.set_visible(False)
@@ -115,8 +105,7 @@ def rainbow(case: Case) -> Any:
         # per derivative by angles of five tokens the clock is longer by sqrt(5), see SpeedOfEnergy
         times = np.sqrt(5.0) * np.asarray(path.times)
         right.plot(times, np.asarray(mf.observe.energy(path, beta=beta)), color=colour)
-        right.plot(*published(beta, step, 0.14), "--", color=INK, lw=0.9,
-                   label="fixed steps of 1e-5" if beta == betas[0] else None)  # fmt: skip
+        overlay(right, *published(beta, step, 0.14), label="published steps of 1e-5" if beta == betas[0] else None)
     levels = theory.staircase(START, beta=betas[-1])
     ends = 5.0 * np.cumsum([0.0, *(stair.length for stair in levels)])
     heights = 0.2 + np.cumsum([0.0, *(stair.jump for stair in levels)])

@@ -10,6 +10,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.figures import figure
+from measureflow.claims.published import overlay
 from measureflow.paths.style import INK, MUTED, THEORY, shades
 from measureflow.paths.style import figure as sheet
 
@@ -76,7 +77,8 @@ def particles_gather_where_the_fastest_mode_says(case: Case) -> Any:
         bins = np.linspace(0, 2 * np.pi, 101)
         above.hist(angles[-1], bins, density=True, color=shades(3)[1], alpha=0.8, label="our flow")
         stepped = euler(start, beta, until) % (2 * np.pi)
-        above.hist(stepped, bins, density=True, histtype="step", color=INK, lw=1.0, label="Euler, step 1e-4")
+        heights = np.histogram(stepped, bins, density=True)[0]
+        overlay(above, bins[:-1], heights, drawstyle="steps-post", color=INK, label="published steps of 1e-4")
         for m, centre in enumerate(theory.selected_peaks(start, degree=degree)):
             above.axvline(centre, ls="--", color=THEORY, label=r"$\delta_m$" if m == 0 else None)
         above.set(xlabel=r"$\theta$", ylabel="density", title=rf"$\beta={beta:g}$, $t={until:g}$, $n={n:,}$")
@@ -137,7 +139,7 @@ def density_gathers_as_the_particles_do(case: Case) -> Any:
         last = float(path.times[-1])
         ax.plot(fine, np.asarray(path.values)[-1] / (2 * np.pi), color=shades(3)[0], label=f"spectral, $t={last:.3g}$")
         coarse, places = lax_friedrichs(values(size) / (2 * np.pi), beta, last), 2 * np.pi * np.arange(size) / size
-        ax.plot(places, coarse, "--", color=INK, lw=1.2, label=f"Lax-Friedrichs, {size:,} points")
+        overlay(ax, places, coarse, lw=1.2, label=f"published: Lax-Friedrichs, {size:,} points")
         degree = theory.dominant_degree(beta=beta, d=2)
         for m in range(degree):
             centre = (2 * np.pi * m - np.angle(modes[degree])) / degree % (2 * np.pi)

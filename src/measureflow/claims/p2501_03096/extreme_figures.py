@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.figures import figure
 from measureflow.claims.instances import normalised
 from measureflow.claims.p2501_03096.extremes import energy
 from measureflow.claims.p2501_03096.four_tokens import COUNT, RATIOS, STEP, cross
+from measureflow.claims.published import normalised_steps, rings
+from measureflow.flows.rest import come_to_rest
 from measureflow.paths.spheres import globe
 from measureflow.paths.style import ACCENT, FAINT, INK, MUTED, THEORY, caption, shades
 from measureflow.paths.style import figure as sheet
@@ -27,15 +28,11 @@ MODELS = {"SA": ("softmax", ACCENT[0]), "USA": ("unnormalised", ACCENT[1])}
 
 
 def steps(points: np.ndarray, forms: np.ndarray, step: float, count: int, *, softmax: bool = False) -> np.ndarray:
-    """Return where clouds `(..., n, d)` are after normalised Euler steps; of USA, the published scheme, or of SA.
+    """Return where clouds are after normalised Euler steps; of USA, the published scheme, or of SA.
 
     A positive step climbs (V = D), a negative one descends (V = -D).
     """
-    for _ in range(count):
-        kernel = np.exp(points @ forms @ np.swapaxes(points, -1, -2))
-        kernel /= kernel.sum(axis=-1, keepdims=True) if softmax else points.shape[-2]
-        points = normalised(points + step * kernel @ points @ forms)
-    return points
+    return normalised_steps(points, step, count, form=forms, value=forms, softmax=softmax)
 
 
 def spectrum(form: np.ndarray) -> str:
@@ -76,29 +73,28 @@ def maximisers_of_positive_forms(case: Case) -> Any:
         draw_globe(ax, states, shades(30))
         ends = steps(start[:, None], form, 0.1, 500)[:, 0] @ TURN.T
         front = ends[:, 2] >= -0.15
-        ax.scatter(*ends[front, :2].T, s=90, facecolors="none", edgecolors=THEORY, linewidths=0.9, zorder=6)
+        rings(ax, *ends[front, :2].T, zorder=6)
         ax.set_title(f"$D$ = {spectrum(form)}")
     said = f"one token, 30 starts ({case.tier}); curves: SA and USA, exact; rings: USA, 500 published steps of 0.1"
     caption(drawing, f"arXiv:{PAPER}, figure 1: {said}")
     return drawing
 
 
-def moved(case: Case, form: np.ndarray, weighting: str, sign: float, start: np.ndarray, until: float) -> np.ndarray:
-    """Return where tokens of S² are at a time with V = ±D: by flows, in the smallest tier by steps of 0.1."""
+def moved(case: Case, form: np.ndarray, model: str, sign: float, starts: np.ndarray, until: float) -> np.ndarray:
+    """Return where clouds `(r, n, 3)` are at a time with V = ±D, with error control; in the smallest tier by steps."""
     if case.tier == "smoke":
-        return steps(start, form, 0.1 * sign, round(10 * until), softmax=weighting == "softmax")
-    field = mf.SelfAttention(1.0, query=form, value=sign * form, weighting=weighting)
-    solver = mf.Adaptive(rtol=1e-6, atol=1e-8)
-    path = mf.flow(mf.Tokens(mf.Sphere(3), start), field, until=until, save=[until], solver=solver)
-    return np.asarray(path.points)[-1]
+        return steps(starts, form, 0.1 * sign, round(10 * until), softmax=model == "SA")
+    forms = np.broadcast_to(form, (len(starts), 3, 3))
+    found = come_to_rest(starts, forms, sign * forms, softmax=model == "SA", until=until)
+    return found.points
 
 
 @figure(PAPER, "Fig. 3", title="Minimisers for forms >= 0: full support, two points, a ring", kind="png")
 def minimisers_of_positive_forms(case: Case) -> Any:
     """V = -D, d = 3, N = 400, D = Id, diag(1, .25, 1), diag(1, 0, 1), diag(0, 0, 1); 20,000 steps of .1, .5, .75, .75.
 
-    Spread over the sphere; a cloud about ±e_2 with E[y_2^2] = .890; two points ±e_2; the equator. Both models by flows
-    with error control up to the published time; titles give E_2 of the flow and of the published steps, and the
+    Spread over the sphere; a cloud about ±e_2 with E[y_2^2] = .890; two points ±e_2; the equator. Both models with
+    error control, to rest or up to the published time; titles give E_2 of the flow and of the published steps, and the
     minimum. The kernel is approached algebraically.
     """
     n, count = (400, 20_000) if case.tier == "full" else (100, 4_000) if case.tier == "standard" else (32, 200)
@@ -109,8 +105,8 @@ def minimisers_of_positive_forms(case: Case) -> Any:
         form, until = np.diag(eigenvalues), step * count
         least = theory.extremal_energy(form).minimum
         published = energy(form, steps(start, form, -step, count))
-        for row, (name, (weighting, _)) in enumerate(MODELS.items()):
-            end = moved(case, form, weighting, -1.0, start, until)
+        for row, name in enumerate(MODELS):
+            end = moved(case, form, name, -1.0, start[None], until)[0]
             draw_globe(axes[row, column], end[None], shades(n), size=14.0)
             found = [f"{energy(form, end) - least:.1e}", f"{published - least:.1e}"]
             first = f"{name}, $D$ = {spectrum(form)}"
@@ -231,8 +227,8 @@ def maximisers_of_negative_forms(case: Case) -> Any:
         start = normalised(generator.normal(size=(repeats, n, 3)))
         most = theory.extremal_energy(form).maximum
         published = energy(form, steps(start, form, 0.1, 500)).mean()
-        for row, (name, (weighting, _)) in enumerate(MODELS.items()):
-            ends = np.stack([moved(case, form, weighting, 1.0, one, 50.0) for one in start])
+        for row, name in enumerate(MODELS):
+            ends = moved(case, form, name, 1.0, start, 50.0)
             colours = np.repeat(shades(repeats), n, axis=0)
             draw_globe(axes[row, column], ends.reshape(1, -1, 3), colours, size=30.0)
             seen = f"$\\max E_2$ = {most:.4g}, reached {energy(form, ends).mean():.4g}"

@@ -59,16 +59,23 @@ def curves(found: Orbits) -> list[np.ndarray]:
     return [row[: max(2, int((row[:, 2] <= LARGEST).argmin() or len(row)))] for row in rows]
 
 
+def in_order(rows: list[np.ndarray]) -> np.ndarray:
+    """Return a colour for every run, by the height at which it starts."""
+    return shades(len(rows))[np.argsort(np.argsort([row[0, 1] for row in rows]))]
+
+
 def panel_in_cone(axes: Any, found: Orbits, title: str, ray: np.ndarray | None = None) -> None:
     """Draw the runs inside the cone, with their ends, and a ray that is predicted."""
+    from mpl_toolkits.mplot3d.art3d import Line3DCollection
+
     rows = curves(found)
     top = max(float(row[:, 2].max()) for row in rows)
     turn, height = np.meshgrid(np.linspace(0, 2 * np.pi, 60), np.linspace(0, top, 8))
     axes.plot_surface(height * np.cos(turn), height * np.sin(turn), height, color=FAINT, alpha=0.25, lw=0)
-    order = np.argsort(np.argsort([row[0, 1] for row in rows]))
-    for row, colour in zip(rows, shades(len(rows))[order], strict=True):
-        axes.plot(*row.T, color=colour, lw=1.0, alpha=0.8)
-        axes.scatter(*row[-1], color=[colour], s=9)
+    colours = in_order(rows)
+    # one collection for all runs: a line each takes minutes
+    axes.add_collection3d(Line3DCollection(rows, colors=colours, linewidths=1.0, alpha=0.8))
+    axes.scatter(*np.stack([row[-1] for row in rows]).T, c=colours, s=9, depthshade=False)
     if ray is not None:
         end = coordinates_of(np.outer(ray, ray)) * top / float(ray @ ray)
         axes.plot(*np.stack([0 * end, end]).T, color=THEORY, ls=(0, (5, 3)), lw=1.6, label="predicted")
@@ -79,15 +86,18 @@ def panel_in_cone(axes: Any, found: Orbits, title: str, ray: np.ndarray | None =
 
 def panel_in_disc(axes: Any, found: Orbits, title: str, directions: Any = ()) -> None:
     """Draw S / tr S of the runs in the unit disc: ends of runs that grow for ever filled, of others open."""
+    from matplotlib.collections import LineCollection
+
     turn = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(turn), np.sin(turn), color=INK, lw=0.8)
     rows = curves(found)
-    order = np.argsort(np.argsort([row[0, 1] for row in rows]))
-    for row, colour in zip(rows, shades(len(rows))[order], strict=True):
-        flat = row[:, :2] / row[:, 2:]
-        axes.plot(*flat.T, color=colour, lw=0.9, alpha=0.7)
-        grows = row[-1, 2] > 10
-        axes.scatter(*flat[-1], s=14, zorder=3, facecolors=[colour if grows else "none"], edgecolors=[colour])
+    colours = in_order(rows)
+    flat = [row[:, :2] / row[:, 2:] for row in rows]
+    axes.add_collection(LineCollection(flat, colors=colours, linewidths=0.9, alpha=0.7))
+    grows = np.array([row[-1, 2] > 10 for row in rows])
+    for which, inside in ((grows, colours[grows]), (~grows, "none")):
+        ends = np.array([one[-1] for one in flat])[which]
+        axes.scatter(*ends.T, s=14, zorder=3, facecolors=inside, edgecolors=colours[which])
     for direction in directions:
         place = coordinates_of(np.outer(direction, direction)) / float(direction @ direction)
         axes.scatter(*place[:2], marker="x", s=70, color=THEORY, zorder=4, label="predicted")

@@ -13,6 +13,8 @@ from measureflow.claims.exploration import exploration
 from measureflow.claims.figures import figure
 from measureflow.claims.instances import N, normalised
 from measureflow.claims.p2510_22026.instances import TITLES, at_radius, run, scheme_of
+from measureflow.paths.style import ACCENT, FAINT, caption
+from measureflow.paths.style import figure as sheet
 
 #: the figure's sizes by tier: dimension, tokens, layers, networks
 SIZES = {"smoke": (32, 16, 12, 1), "standard": (128, 64, 64, 4), "full": (512, 256, 128, 4)}
@@ -27,36 +29,45 @@ def mean_cosine_through_a_random_transformer(case: Case) -> Any:
     layers, alpha = 0.3, a switch after a sixteenth of the depth (after a quarter all have met). Post-LN ends first;
     Peri-LN and nGPT start at once; Pre-LN and Mix-LN have slow tails.
     """
-    import matplotlib.pyplot as plt
-
     d, n, depth, networks = SIZES[case.tier]
-    drawing, panels = plt.subplots(2, 3, figsize=(9.0, 5.4), sharex=True, sharey=True, layout="constrained")
-    for name, ax in zip(theory.SCHEMES, panels.flat, strict=True):
-        scheme = mf.MixLN(depth / 16) if name == "mix" else scheme_of(name, 0.3)
-        cosines = np.concatenate([pair_cosines(case, name, scheme, d, n, depth, k) for k in range(networks)], axis=1)
+    schemes = {name: mf.MixLN(depth / 16) if name == "mix" else scheme_of(name, 0.3) for name in theory.SCHEMES}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in schemes}
+    for k in range(networks):
+        tokens, blocks = random_network(case.generator(f"network {k}"), d, n, depth)
+        for name, scheme in schemes.items():
+            found[name].append(pair_cosines(at_radius(name, tokens), blocks, scheme))
+    drawing = sheet(11.0, 6.4)
+    panels = drawing.subplots(2, 3, sharex=True, sharey=True)
+    for name, ax in zip(schemes, panels.flat, strict=True):
+        cosines = np.concatenate(found[name], axis=1)
         low, high = np.quantile(cosines, (0.05, 0.95), axis=1)
         layers = np.arange(depth + 1)
-        ax.fill_between(layers, low, high, color="0.85", lw=0, label="90 % of pairs")
-        ax.plot(layers, cosines.mean(axis=1), color="black", label="mean")
-        ax.set(title=TITLES[name], ylim=(-0.25, 1.03))
+        ax.fill_between(layers, low, high, color=FAINT, lw=0, label="90 % of pairs")
+        ax.plot(layers, cosines.mean(axis=1), color=ACCENT[0], label="mean")
+        ax.set(title=TITLES[name], ylim=(-0.25, 1.03), xlim=(0, depth))
     for ax in panels[1]:
         ax.set_xlabel("layer")
     for ax in panels[:, 0]:
         ax.set_ylabel(r"cosine $\rho$")
     panels[0, 0].legend(loc="lower right")
-    drawing.suptitle(rf"random transformer, $d={d}$, $n={n}$, $\beta=\sqrt{{d}}$, networks: {networks}")
+    said = f"random transformer, d = {d}, n = {n}, beta = sqrt(d), {depth} layers, networks: {networks}"
+    caption(drawing, f"arXiv:2512.01868, normalisation ({case.tier}): {said}")
     return drawing
 
 
-def pair_cosines(case: Case, name: str, scheme: Any, d: int, n: int, depth: int, network: int) -> np.ndarray:
-    """Return the cosines of all pairs after each layer of one random network."""
-    generator = case.generator(f"network {network}")
-    tokens = at_radius(name, mf.Tokens(mf.Sphere(d), normalised(generator.normal(size=(n, d)))))
-    drawn = (generator.normal(size=(3, d, d)) / np.sqrt(d) for _ in range(depth))
-    blocks = [mf.SelfAttention(np.sqrt(d), query=query, key=key, value=value) for query, key, value in drawn]
+def random_network(rng: np.random.Generator, d: int, n: int, depth: int) -> tuple[mf.Tokens, list[mf.SelfAttention]]:
+    """Draw tokens of the sphere, and blocks of one head with entries N(0, 1/d)."""
+    tokens = mf.Tokens(mf.Sphere(d), normalised(rng.normal(size=(n, d))))
+    drawn = (rng.normal(size=(3, d, d)) / np.sqrt(d) for _ in range(depth))
+    way = mf.sums.Products()
+    return tokens, [mf.SelfAttention(np.sqrt(d), query=q, key=k, value=v, sum=way) for q, k, v in drawn]
+
+
+def pair_cosines(tokens: mf.Tokens, blocks: list[mf.SelfAttention], scheme: Any) -> np.ndarray:
+    """Return the cosines of all pairs after each layer of a network."""
     path = mf.layers(tokens, blocks, step=1.0, normalisation=scheme)
     points = np.asarray(path.on_sphere().points)
-    return np.stack([(x @ x.T)[np.triu_indices(n, 1)] for x in points])
+    return np.stack([(x @ x.T)[np.triu_indices(tokens.n, 1)] for x in points])
 
 
 @exploration("2510.22026", "choice of alpha and of the switch; open problem", covers=["P14"])
