@@ -63,6 +63,7 @@ def cores() -> list[ProcessPoolExecutor]:
     Two threads of one process would not do: programs that run at once may wait for each other in XLA's own pool.
     """
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # its QR in a process for each core waited for the other's threads
     return [ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) for _ in range(os.cpu_count() or 1)]
 
 
