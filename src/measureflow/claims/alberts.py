@@ -66,7 +66,8 @@ def context_of(case: Case, model: Transformer) -> Any:
     a model that reads no English."""
     rng, most = case.generator("context"), min(40 if case.tier == "smoke" else TOKENS, model.config.positions)
     if model.tokeniser is not None:
-        ids = model.encode(" ".join(words_in_classes(rng, 8) for _ in range(8)))
-        if len(set(ids)) > 40:
-            return ids[: min(len(ids), model.config.positions, 2 * TOKENS)]
+        text = " ".join(words_in_classes(rng, 8) for _ in range(6))
+        ids = list(model.tokeniser.encode(text))
+        if len(ids) < 2 * len(text.split()):  # words, where letters would be five times as many
+            return ids[: min(2 * TOKENS, model.config.positions)]
     return rng.integers(0, model.config.vocabulary, most).tolist()
