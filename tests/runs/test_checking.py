@@ -112,7 +112,7 @@ def test_ctrl_c_leaves_the_printed_verdicts_whole(toys, monkeypatch, capsys):
     assert main(["check", "--json"]) == 130
     out, err = capsys.readouterr()
     assert [one["id"] for one in json.loads(out)] == toys[:1]
-    assert err == "measureflow check: stopped; the verdicts of 1 claims are printed.\n"
+    assert err == "measureflow check: stopped; verdicts printed: 1.\n"
     assert main(["check", "--json"]) == 130
     assert json.loads(capsys.readouterr().out) == []
 

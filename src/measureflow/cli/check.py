@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
                     show(one, first=not found, as_json=options.json)
                     found.append(one)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"stopped; the verdicts of {len(found)} claims are printed.") from None
+            raise KeyboardInterrupt(f"stopped; verdicts printed: {len(found)}.") from None
         finally:
             if options.json:
                 print("\n]" if found else "[]", flush=True)

@@ -114,7 +114,7 @@ def examined(id: str, tier: str, seed: int) -> dict[str, Any]:
 
 def arrived(fields: dict[str, Any]) -> Result:
     """Return a result of plain data; its claim is found by its id."""
-    whole = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    whole: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     whole["mutation_rejected"] = tuple(Rejection(**one) for one in fields["mutation_rejected"])
     whole["comparisons"] = tuple(tuple(Comparison(**one) for one in draw) for draw in fields["comparisons"])
     return Result(**whole, claim=registry.CLAIMS.things[fields["id"]], cases=())
