@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from typing import Any
 
@@ -13,7 +14,8 @@ __all__ = ["configure"]
 
 HELP = """
 IDS are ids of claims (2312.10794/V5), papers (2312.10794) or covered items (V5); none means all claims of the tier.
-A verdict is consistent, violated or inconclusive. The exit code is 1 when a claim is violated.
+A verdict is consistent, violated or inconclusive, and is printed as soon as it is there; Ctrl-C keeps those printed.
+The exit code is 1 when a claim is violated.
 
 examples:
   measureflow check
@@ -28,6 +30,8 @@ def configure(parser: Parser) -> None:
     parser.add_argument("ids", nargs="*", metavar="ID", help="claims, papers or covered items")
     parser.add_argument("--tier", default="smoke", metavar="T", help="smoke (default), standard or full")
     parser.add_argument("--seed", type=whole, default=0, metavar="S", help="draws the instances (default 0)")
+    parser.add_argument("--workers", type=whole, metavar="W",
+                        help="processes (default: one per processor, or this one for a few claims)")  # fmt: skip
     parser.add_argument("--coverage", action="store_true", help="list which rows of the tables have a claim or a study")
     parser.add_argument("--json", action="store_true", help="print a list of objects as JSON")
     parser.set_defaults(run=run)
@@ -35,21 +39,44 @@ def configure(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check, print, and say by the exit code whether a claim is violated."""
-    import measureflow as mf
-    from measureflow.measures import as_key
-
     if options.coverage:
         return list_coverage(options.json)
-    as_key(options.seed)  # said before any work starts
-    with bar("claims") as progress:
-        results = mf.check(options.ids or None, tier=options.tier, seed=options.seed, progress=progress)
-    if options.json:
-        print(json.dumps([entry(result) for result in results], indent=2))
-    else:
-        print(results)
-        verdicts = [result.verdict for result in results]
-        print(", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts)))
-    return 1 if any(result.verdict == "violated" for result in results) else 0
+    from measureflow.runs import verdicts
+
+    found: list[Any] = []
+    with bar("claims", left=True) as progress:
+        asked = {"tier": options.tier, "seed": options.seed, "workers": options.workers}
+        results = verdicts(options.ids or None, progress=progress, **asked)
+        try:
+            with contextlib.closing(results):
+                for one in results:
+                    show(one, first=not found, as_json=options.json)
+                    found.append(one)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped; verdicts printed: {len(found)}.") from None
+        finally:
+            if options.json:
+                print("\n]" if found else "[]", flush=True)
+    if not options.json:
+        print(summary(found))
+    return 1 if any(result.verdict == "violated" for result in found) else 0
+
+
+def show(result: Any, *, first: bool, as_json: bool) -> None:
+    """Print a result: a line, or the next object of a list that is whole after its last bracket."""
+    if not as_json:
+        print(result, flush=True)
+        return
+    text = json.dumps([entry(result)], indent=2)  # indented as an entry of a list
+    print("[\n" if first else ",\n", text[2:-2], sep="", end="", flush=True)
+
+
+def summary(results: list[Any]) -> str:
+    """Return how many verdicts there are of each kind, and which are not consistent."""
+    verdicts = [result.verdict for result in results]
+    counts = ", ".join(f"{verdicts.count(one)} {one}" for one in dict.fromkeys(verdicts))
+    others = [f"{result.id} is {result.verdict}" for result in results if result.verdict != "consistent"]
+    return "\n".join([counts, *others])
 
 
 def list_coverage(as_json: bool) -> int:

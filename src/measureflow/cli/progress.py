@@ -38,6 +38,8 @@ def bar(what: str, *, left: bool = False) -> Iterator[Callable[[int, int, str], 
         TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         *((TextColumn("left"), TimeRemainingColumn()) if left else ()), TextColumn("{task.fields[doing]}"),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+    # what is printed while the bar moves goes above it, unless it goes to a file
+    above = {"console": Console(stderr=True), "redirect_stdout": sys.stdout.isatty()}
+    with Progress(*columns, transient=True, **above) as drawn:
         task = drawn.add_task(what, total=None, doing="")
         yield lambda done, total, doing: drawn.update(task, completed=done, total=total, doing=doing)

@@ -1,5 +1,6 @@
 """Runs: from a recipe file to a folder of results, whole or not at all, grids of runs, and what to cite for them."""
 
+from measureflow.runs.checking import verdicts
 from measureflow.runs.citations import papers_of
 from measureflow.runs.diagrams import Diagram
 from measureflow.runs.events import Event
@@ -23,4 +24,5 @@ __all__ = [
     "papers_of",
     "read_recipe",
     "sweep",
+    "verdicts",
 ]
