@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.p2407_01602 import TOKENS, D, hard_layers, metric, plane
+from measureflow.claims.p2407_01602 import DEPTH, TOKENS, D, hard_layers, metric, plane
 
 
 def frank_wolfe(z: np.ndarray, gradients: np.ndarray, step: float) -> np.ndarray:
@@ -100,3 +104,104 @@ def nearest_corner(z: np.ndarray, corners: np.ndarray, _form: np.ndarray) -> np.
 def exponential_in_alpha(alpha: float, layers: int) -> float:
     """What is left after k layers is e^(-alpha k), as in continuous depth."""
     return float(np.exp(-alpha * layers))
+
+
+class Slowing(mf.Field):
+    """Attention times `2/(t + 2)`: with layers of step 1, the Frank-Wolfe step of layer t = 0, 1, 2, ..."""
+
+    attention: mf.RescaledAttention
+    layer: Any = 0.0
+
+    def output(self, x: Any, mu: Any, positions: Any = None) -> Any:
+        """Return the shortened output."""
+        return 2.0 / (self.layer + 2.0) * self.attention.output(x, mu)
+
+    def at(self, t: Any) -> Slowing:
+        """Return the field of layer t."""
+        return Slowing(self.attention, jnp.asarray(t, float))
+
+
+def energies_above_the_hull(z: np.ndarray, form: np.ndarray) -> np.ndarray:
+    """Return the largest |z|^2/2 of the tokens of each layer less the least of their hull, in the metric of the form."""
+    root = np.linalg.cholesky(form)
+    least = [0.5 * mf.observe.distance_to_hull(np.zeros(D), points @ root)[0] ** 2 for points in z]
+    return 0.5 * ((z @ root) ** 2).sum(axis=-1).max(axis=1) - np.array(least)
+
+
+@claim(
+    "2508.09628",
+    "Q^T K <= 0, decay of the energy",
+    covers=["7.2-decay"],
+    status="derived",
+    states={"sign": lambda: -1.0, "bound": lambda square, layers: 2.0 * square / (layers + 2.0)},
+    id="2508.09628/decay",
+)
+def energy_of_tokens_that_look_away_falls_like_the_inverse_depth(case: Case) -> None:
+    """For A = -B < 0 and steps 2/(k+2) the energy <Bz, z>/2 is within 2 D^2/(k+2) of its least on the tokens' hull.
+
+    Derived here, for hulls that shrink with the tokens: Frank and Wolfe's h -> (1 - eta) h + eta^2 D^2/2 holds with the
+    least energy of the hull before, which is no larger than that of the hull after. D is the first diameter under B.
+    """
+    form, tokens = metric(case), plane(case)
+    field = Slowing(mf.RescaledAttention(weighting="hardmax", query=case.statement.sign() * form), jnp.zeros(()))
+    path = case.measure(mf.layers, tokens, field, depth=DEPTH, step=1.0)
+    z = np.asarray(path.points)
+    above = case.measure(energies_above_the_hull, z[1:31], form)
+    apart = z[0][:, None] - z[0][None]
+    square = float(np.einsum("ijd,de,ije->ij", apart, form, apart).max())
+    stated = case.statement.bound(square, np.arange(1, 31))
+    case.at_most(above, stated, within=1e-9 * square, because="a least-squares problem to 1e-12; a bound")
+
+
+@energy_of_tokens_that_look_away_falls_like_the_inverse_depth.mutation("sign")
+def tokens_that_look_at_each_other() -> float:
+    """A > 0: corners stay, and the energy does not fall."""
+    return 1.0
+
+
+@energy_of_tokens_that_look_away_falls_like_the_inverse_depth.mutation("bound")
+def curvature_left_out(_square: float, layers: np.ndarray) -> np.ndarray:
+    """Without the term eta^2 D^2/2 the first step, eta = 1, would take all that is above."""
+    return np.zeros(len(layers))
+
+
+@claim(
+    "2508.09628",
+    "Q^T K <= 0, contraction",
+    covers=["7.2-decay"],
+    status="derived",
+    states={"sign": lambda: -1.0, "factor": lambda eta: (1 - eta) ** 2 + eta**2},
+    id="2508.09628/contraction",
+)
+def tokens_that_look_away_contract_to_the_origin(case: Case) -> None:
+    """For A = -B < 0 and tokens in pairs z, -z the largest <Bz, z> falls at least by (1-eta)^2 + eta^2 a layer.
+
+    Derived here: <Bz, s> <= 0 for what z looks at, as long as the hull holds the origin, which pairs see to. Without
+    them the origin may leave the hull, and tokens gather elsewhere.
+    """
+    form, alpha = metric(case), case.draw("alpha", 2.0, 3.0)
+    half = case.generator("tokens").uniform(-1, 1, (TOKENS // 2, D))
+    tokens = mf.Tokens(mf.Euclidean(D), np.concatenate([half, -half]))
+    z = hard_layers(case, tokens, case.statement.sign() * form, alpha)[:21]
+    largest = np.einsum("knd,de,kne->kn", z, form, z).max(axis=1)
+    ratio = largest[1:] / largest[:-1]
+    factor = case.statement.factor(alpha / (1 + alpha))
+    case.at_most(ratio, factor, within=1e-9, because="rounding; a bound")
+
+
+@tokens_that_look_away_contract_to_the_origin.mutation("sign")
+def tokens_that_look_ahead() -> float:
+    """A > 0: corners stay."""
+    return 1.0
+
+
+@tokens_that_look_away_contract_to_the_origin.mutation("factor")
+def square_of_the_step_left_out(eta: float) -> float:
+    """(1 - eta)^2: what is looked at is taken for the origin."""
+    return (1 - eta) ** 2
+
+
+@tokens_that_look_away_contract_to_the_origin.mutation("factor")
+def everyone_looks_at_its_opposite(eta: float) -> float:
+    """(1 - 2 eta)^2, as for one pair alone."""
+    return (1 - 2 * eta) ** 2
