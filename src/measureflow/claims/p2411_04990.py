@@ -147,8 +147,8 @@ def centres_see_centres_only(n: int, angle: float, d: int) -> float:
 def parked_centres(points: Any, field: mf.SelfAttention, angle: Any, room: int) -> Any:
     """Return how many tokens of each text on the circle have no centre before them within an angle, as texts grow.
 
-    A token becomes a centre if it gives no centre before it a weight of e^(beta (cos angle - 1)). What n tokens have not
-    found falls like 1/n: taken out by the counts at n/2 and n.
+    A token becomes a centre if it gives no centre before it a weight of e^(beta (cos angle - 1)). What n tokens have
+    not found falls like 1/n: taken out by the counts at n/2 and n.
     """
     least = jnp.exp(field.beta * (jnp.cos(angle) - 1))
 
@@ -260,8 +260,8 @@ def half_forgotten_in_the_exponent(index: int, beta: float, c: float, epsilon: f
     },
 )
 def one_near_token_outweighs_many_far_ones(case: Case) -> None:
-    """If N < e^(3b^2/8) eps/(b + 2 eps), beta >= b^2/2, b >= 9/2 and eps < 1/10, then N tokens at b beta^(-1/2) pull less
-    than one at eps beta^(-1/2)."""
+    """N < e^(3b^2/8) eps/(b + 2 eps) tokens at b beta^(-1/2) pull less than one at eps beta^(-1/2), for beta >= b^2/2,
+    b >= 9/2 and eps < 1/10."""
     b, epsilon = case.draw("b", 5.0, 7.0), case.draw("eps", 0.02, 0.09)
     case.require("b >= 9/2 and eps < 1/10", b >= 4.5 and epsilon < 0.1)
     beta = case.draw("beta over its bound", 1.0, 1.2) * case.statement.beta(b)

@@ -52,8 +52,8 @@ def peaks(shares: Any, field: mf.SelfAttention) -> Any:
     states=lambda beta: theory.expected_peaks_of_kernel_density(beta=beta),
 )
 def kernel_density_of_uniform_samples_has_this_many_peaks(case: Case) -> None:
-    """Among many uniform tokens attention has sqrt(S_4/S_2) stable points, some sqrt(3 beta/2): as many as their density
-    with kernel e^(beta cos) has peaks."""
+    """Among many uniform tokens attention has sqrt(S_4/S_2) stable points, some sqrt(3 beta/2): as many as their
+    density with kernel e^(beta cos) has peaks."""
     beta, n = case.draw("beta", 120.0, 150.0), 100_000
     generator = case.generator("samples")
     shares = generator.multinomial(n, np.full(PLACES, 1 / PLACES), REPETITIONS) / n

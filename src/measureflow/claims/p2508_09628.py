@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
@@ -122,7 +121,7 @@ class Slowing(mf.Field):
 
 
 def energies_above_the_hull(z: np.ndarray, form: np.ndarray) -> np.ndarray:
-    """Return the largest |z|^2/2 of the tokens of each layer less the least of their hull, in the metric of the form."""
+    """Return the largest |z|^2/2 of each layer's tokens less the least of their hull, in the metric of the form."""
     root = np.linalg.cholesky(form)
     least = [0.5 * mf.observe.distance_to_hull(np.zeros(D), points @ root)[0] ** 2 for points in z]
     return 0.5 * ((z @ root) ** 2).sum(axis=-1).max(axis=1) - np.array(least)

@@ -199,9 +199,9 @@ def clock_of_published_steps(n: int, beta: float) -> float:
 
 
 @the_front.mutation("time")
-def one_token_more(n: int, beta: float) -> float:
-    """n stands where n - 1 belongs."""
-    return float(theory.clustering_time(beta, n=n + 1, delta=DELTA))
+def temperature_lost(n: int, beta: float) -> float:
+    """The closed form of beta = 0 at every beta."""
+    return float(theory.clustering_time(0.0, n=n, delta=DELTA))
 
 
 @the_front.mutation("time")
