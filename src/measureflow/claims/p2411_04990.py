@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.linalg import expm
 
 import measureflow as mf
 from measureflow import theory
@@ -330,6 +331,39 @@ def projection_on_the_complement_as_printed(point: Any, top: Any) -> Any:
 def where_the_first_one_started(point: Any, top: Any) -> Any:
     """x_1 itself, as for V = I."""
     return point
+
+
+@claim(
+    "2411.04990",
+    "the first token",
+    covers=["7.1"],
+    status="derived",
+    id="2411.04990/first-token",
+    states=lambda point, value, t: expm(t * value) @ point,
+)
+def the_first_token_follows_its_value_alone(case: Case) -> None:
+    """Under a causal mask token 1 obeys x' = P_x V x, so it is the direction of e^(tV) x_1(0), whatever Q, K and beta,
+    and goes to the top eigenspace of V."""
+    tokens = cloud(case)
+    first = np.asarray(tokens.points)[0]
+    value = case.generator("value").normal(size=(3, 3))
+    until = case.draw("t", 0.5, 1.0)
+    field = mf.SelfAttention(case.draw("beta", 0.2, 1.0), value=value, mask="causal")
+    found = follow(case, tokens, field, np.array([until]), rtol=1e-10)[-1, 0]
+    ahead = case.predict(first, value, until)
+    case.compare(found, ahead / np.linalg.norm(ahead), within=1e-7, because="rtol 1e-10 over t = 1, speeds up to 3")
+
+
+@the_first_token_follows_its_value_alone.mutation
+def value_transposed(point: Any, value: Any, t: float) -> Any:
+    """V is transposed."""
+    return expm(t * value.T) @ point
+
+
+@the_first_token_follows_its_value_alone.mutation
+def one_layer_for_the_flow(point: Any, value: Any, t: float) -> Any:
+    """I + tV in place of its exponential."""
+    return point + t * value @ point
 
 
 @exploration("2411.04990", "Conjecture 1", covers=["P13"])
