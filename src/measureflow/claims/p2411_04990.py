@@ -119,7 +119,7 @@ def strong_centres_are_as_many_as_caps_allow(case: Case) -> None:
     angle = case.draw("angle", 0.1, 0.2) * (1.0 if d == 2 else 2.5)
     points = normalised(case.generator("texts").normal(size=(TEXTS, TOKENS, d)))
     field = mf.SelfAttention(case.draw("c", 1.5, 3.0) ** 2 / angle**2, mask="causal")
-    found = np.asarray(case.measure(strong_centres, points, field, angle))
+    found = np.asarray(case.measure(strong_centres, points, field, np.asarray(angle)))
     error = float(found.std() / np.sqrt(TEXTS))
     because = f"six standard errors of {error:.2g} over {TEXTS} texts"
     case.compare(found.mean(), case.predict(TOKENS, angle, d), within=6 * error, because=because)
@@ -183,7 +183,7 @@ def ordinary_centres_park_on_the_circle(case: Case) -> None:
     turns = case.generator("turns").uniform(0, 2 * np.pi, (texts, n))
     points = np.stack([np.cos(turns), np.sin(turns)], axis=-1)
     field = mf.SelfAttention(case.draw("c", 1.5, 3.0) ** 2 / angle**2, weighting=Unnormalised(shifted=True))
-    found = np.asarray(case.measure(parked_centres, points, field, angle, ROOM))
+    found = np.asarray(case.measure(parked_centres, points, field, np.asarray(angle), ROOM))
     error = float(found.std() / np.sqrt(texts))
     because = f"six standard errors of {error:.2g}; what n tokens have not found falls like 1/n, and is taken out"
     case.compare(found.mean(), case.predict(angle), within=6 * error, because=because)
