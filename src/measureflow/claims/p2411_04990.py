@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
+from scipy.linalg import expm
 
 import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import exploration
-from measureflow.claims.instances import N, cloud, follow, gaps, masses, normalised
+from measureflow.claims.instances import N, cloud, follow, gaps, masses, normalised, speeds
+from measureflow.fields import Unnormalised
 
 
 @claim("2411.04990", "Theorem (V = I)", covers=["V27"], states=lambda points: points[0])
@@ -80,17 +85,25 @@ def rate_of_the_cosine(masses: Any) -> Any:
     return 2.0 * theory.rates_at_causal_consensus(masses)
 
 
-#: repetitions of a text, and its tokens
-TEXTS, TOKENS = 600, 250
+#: repetitions of a text, and its tokens; and how many centres fit on the circle
+TEXTS, TOKENS, ROOM = 300, 250, 24
 
 
-def strong_centres(points: np.ndarray, cosine: float) -> np.ndarray:
-    """Return how many tokens of each text have none before them whose cosine with them is at least this."""
-    found = np.ones(len(points), int)
-    for i in range(1, points.shape[1]):
-        nearest = np.einsum("rjd,rd->rj", points[:, :i], points[:, i]).max(axis=1)
-        found += nearest < cosine
-    return found
+@eqx.filter_jit
+def strong_centres(points: Any, field: mf.SelfAttention, angle: Any) -> Any:
+    """Return how many tokens of each text give no one more than e^(beta (cos angle - 1)) of what they give themselves.
+
+    Under a causal mask these are the tokens that have none before them within the angle.
+    """
+    least = jnp.exp(field.beta * (jnp.cos(angle) - 1))
+
+    def one(text: Any) -> Any:
+        weights = field.weights(text, mf.Tokens(mf.Sphere(text.shape[1]), text))
+        own = jnp.diagonal(weights)
+        others = jnp.max(weights - jnp.diag(own), axis=1)
+        return jnp.sum(others < least * own)
+
+    return jax.lax.map(one, points, batch_size=20)
 
 
 @claim(
@@ -101,11 +114,12 @@ def strong_centres(points: np.ndarray, cosine: float) -> np.ndarray:
     states=lambda n, angle, d: theory.expected_strong_centres(n, angle=angle, d=d),
 )
 def strong_centres_are_as_many_as_caps_allow(case: Case) -> None:
-    """Of n independent tokens (1 - (1-p)^n)/p have none before them within an angle whose cap has mass p."""
+    """Of n independent tokens (1 - (1-p)^n)/p attend to none before them within an angle whose cap has mass p."""
     d = case.choose("d", [2, 3])
     angle = case.draw("angle", 0.1, 0.2) * (1.0 if d == 2 else 2.5)
     points = normalised(case.generator("texts").normal(size=(TEXTS, TOKENS, d)))
-    found = case.measure(strong_centres, points, float(np.cos(angle)))
+    field = mf.SelfAttention(case.draw("c", 1.5, 3.0) ** 2 / angle**2, mask="causal")
+    found = np.asarray(case.measure(strong_centres, points, field, np.asarray(angle)))
     error = float(found.std() / np.sqrt(TEXTS))
     because = f"six standard errors of {error:.2g} over {TEXTS} texts"
     case.compare(found.mean(), case.predict(TOKENS, angle, d), within=6 * error, because=because)
@@ -130,30 +144,29 @@ def centres_see_centres_only(n: int, angle: float, d: int) -> float:
     return theory.expected_parked_centres(angle=angle) if d == 2 else 1.6 / theory.cap_mass(angle, d=d)
 
 
-def parked_centres(angles: np.ndarray, delta: float) -> np.ndarray:
+@eqx.filter_jit
+def parked_centres(points: Any, field: mf.SelfAttention, angle: Any, room: int) -> Any:
     """Return how many tokens of each text on the circle have no centre before them within an angle, as texts grow.
 
-    What n tokens have not found falls like 1/n: taken out by the counts at n/2 and n.
+    A token becomes a centre if it gives no centre before it a weight of e^(beta (cos angle - 1)). What n tokens have
+    not found falls like 1/n: taken out by the counts at n/2 and n.
     """
-    places = np.full((len(angles), int(2 * np.pi / delta) + 1), np.inf)
-    found, half = np.zeros(len(angles), int), np.zeros(len(angles), int)
+    least = jnp.exp(field.beta * (jnp.cos(angle) - 1))
 
-    def far(turns: np.ndarray, centres: np.ndarray) -> np.ndarray:
-        gap = np.abs(centres - turns[..., None])
-        gap = np.where(gap > np.pi, np.abs(2 * np.pi - gap), gap)  # a place that is empty stays infinitely far
-        return np.asarray((gap >= delta).all(axis=-1))
+    def read(state: tuple[Any, Any], token: Any) -> tuple[tuple[Any, Any], Any]:
+        centres, found = state
+        # room for centres that are not there yet: absent tokens are given nothing
+        mu = mf.Tokens(mf.Sphere(2), centres, jnp.full(room, 1 / room), present=jnp.arange(room) < found)
+        alone = room * jnp.max(field.weights(token[None], mu)) < least
+        centres = jnp.where(alone, centres.at[found].set(token), centres)
+        return (centres, found + alone), found + alone
 
-    for first in range(0, angles.shape[1], 50):  # most of a block is near a centre, and looked at all at once
-        block = angles[:, first : first + 50]
-        candidates = far(block, places[:, None])
-        for turns, likely in zip(block.T, candidates.T, strict=True):
-            rows = np.flatnonzero(likely)
-            rows = rows[far(turns[rows], places[rows])]
-            places[rows, found[rows]] = turns[rows]
-            found[rows] += 1
-        if 2 * first < angles.shape[1]:
-            half = found.copy()
-    return 2 * found - half
+    def one(text: Any) -> Any:
+        start = jnp.tile(text[0], (room, 1)), jnp.asarray(0)
+        counts = jax.lax.scan(read, start, text)[1]
+        return 2 * counts[-1] - counts[len(text) // 2 - 1]
+
+    return jax.vmap(one)(points)
 
 
 @claim(
@@ -166,9 +179,11 @@ def parked_centres(angles: np.ndarray, delta: float) -> np.ndarray:
 )
 def ordinary_centres_park_on_the_circle(case: Case) -> None:
     """A long text on the circle leaves 0.7476 * 2 pi / delta centres where centres alone keep others away."""
-    angle, texts, n = case.draw("angle", 0.18, 0.25), 500, 2400
+    angle, texts, n = case.draw("angle", 0.28, 0.36), 400, 1600
     turns = case.generator("turns").uniform(0, 2 * np.pi, (texts, n))
-    found = case.measure(parked_centres, turns, angle)
+    points = np.stack([np.cos(turns), np.sin(turns)], axis=-1)
+    field = mf.SelfAttention(case.draw("c", 1.5, 3.0) ** 2 / angle**2, weighting=Unnormalised(shifted=True))
+    found = np.asarray(case.measure(parked_centres, points, field, np.asarray(angle), ROOM))
     error = float(found.std() / np.sqrt(texts))
     because = f"six standard errors of {error:.2g}; what n tokens have not found falls like 1/n, and is taken out"
     case.compare(found.mean(), case.predict(angle), within=6 * error, because=because)
@@ -237,6 +252,54 @@ def half_forgotten_in_the_exponent(index: int, beta: float, c: float, epsilon: f
 
 @claim(
     "2411.04990",
+    "interaction inequality",
+    covers=["7.1"],
+    id="2411.04990/interaction",
+    states={
+        "count": lambda b, epsilon: np.exp(3 * b**2 / 8) * epsilon / (b + 2 * epsilon),
+        "beta": lambda b: b**2 / 2,
+    },
+)
+def one_near_token_outweighs_many_far_ones(case: Case) -> None:
+    """N < e^(3b^2/8) eps/(b + 2 eps) tokens at b beta^(-1/2) pull less than one at eps beta^(-1/2), for beta >= b^2/2,
+    b >= 9/2 and eps < 1/10."""
+    b, epsilon = case.draw("b", 5.0, 7.0), case.draw("eps", 0.02, 0.09)
+    case.require("b >= 9/2 and eps < 1/10", b >= 4.5 and epsilon < 0.1)
+    beta = case.draw("beta over its bound", 1.0, 1.2) * case.statement.beta(b)
+    count = case.statement.count(b, epsilon)
+    # the last token of a text on a great circle of S^2: all far ones before it on one side, the near one on the other
+    angles = np.array([b, -epsilon, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]) / np.sqrt(beta)
+    points = np.stack([np.cos(angles), np.sin(angles), np.zeros(N)], axis=1)
+    pulls = []
+    for seen in (np.array([count, 0.0]), np.array([0.0, 1.0])):
+        weights = np.append(seen, [0.0] * (N - 3) + [1.0]) / (1.0 + seen.sum())
+        field = mf.SelfAttention(beta, weighting=Unnormalised(shifted=True), mask="causal")
+        moved = speeds(case, field, mf.Tokens(mf.Sphere(3), points, weights))[-1]
+        pulls.append(abs(float(moved[1])) * (1.0 + seen.sum()))
+    because = "rounding; a bound that leaves b^2/24 and more"
+    case.at_most(np.log(pulls[0]), np.log(pulls[1]), within=0.02, because=because, name="log of the pull")
+
+
+@one_near_token_outweighs_many_far_ones.mutation("count")
+def exponent_of_the_gaussian(b: float, epsilon: float) -> float:
+    """e^(b^2/2): the cosine's fourth power, which makes far tokens pull more, is left out."""
+    return float(np.exp(b**2 / 2)) * epsilon / (b + 2 * epsilon)
+
+
+@one_near_token_outweighs_many_far_ones.mutation("count")
+def sine_of_the_near_one_forgotten(b: float, epsilon: float) -> float:
+    """The factor eps/(b + 2 eps) of the two sines is left out."""
+    return float(np.exp(3 * b**2 / 8))
+
+
+@one_near_token_outweighs_many_far_ones.mutation("beta")
+def any_beta(b: float) -> float:
+    """beta may be a third as large: the far tokens may stand beyond a quarter of the circle."""
+    return b**2 / 6
+
+
+@claim(
+    "2411.04990",
     "Conjecture 2",
     covers=["E13"],
     status="erratum",
@@ -268,6 +331,39 @@ def projection_on_the_complement_as_printed(point: Any, top: Any) -> Any:
 def where_the_first_one_started(point: Any, top: Any) -> Any:
     """x_1 itself, as for V = I."""
     return point
+
+
+@claim(
+    "2411.04990",
+    "the first token",
+    covers=["7.1"],
+    status="derived",
+    id="2411.04990/first-token",
+    states=lambda point, value, t: expm(t * value) @ point,
+)
+def the_first_token_follows_its_value_alone(case: Case) -> None:
+    """Under a causal mask token 1 obeys x' = P_x V x, so it is the direction of e^(tV) x_1(0), whatever Q, K and beta,
+    and goes to the top eigenspace of V."""
+    tokens = cloud(case)
+    first = np.asarray(tokens.points)[0]
+    value = case.generator("value").normal(size=(3, 3))
+    until = case.draw("t", 0.5, 1.0)
+    field = mf.SelfAttention(case.draw("beta", 0.2, 1.0), value=value, mask="causal")
+    found = follow(case, tokens, field, np.array([until]), rtol=1e-10)[-1, 0]
+    ahead = case.predict(first, value, until)
+    case.compare(found, ahead / np.linalg.norm(ahead), within=1e-7, because="rtol 1e-10 over t = 1, speeds up to 3")
+
+
+@the_first_token_follows_its_value_alone.mutation
+def value_transposed(point: Any, value: Any, t: float) -> Any:
+    """V is transposed."""
+    return expm(t * value.T) @ point
+
+
+@the_first_token_follows_its_value_alone.mutation
+def one_layer_for_the_flow(point: Any, value: Any, t: float) -> Any:
+    """I + tV in place of its exponential."""
+    return point + t * value @ point
 
 
 @exploration("2411.04990", "Conjecture 1", covers=["P13"])

@@ -4,25 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 from scipy.special import ive
 
+import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import exploration
 
-#: places on the circle where a sample may fall (below their Nyquist frequency it makes no difference), and repetitions
-PLACES, REPETITIONS = 384, 5000
+#: places on the circle where a sample may fall (below their Nyquist frequency it makes no difference), harmonics of
+#: the kernel, and repetitions
+PLACES, DEGREE, REPETITIONS = 192, 90, 5000
 
 
-def peaks(counts: np.ndarray, beta: float) -> np.ndarray:
-    """Return how many local maxima the kernel density of each row of counts has, from signs of its slope by FFT."""
-    modes = np.fft.rfft(counts, axis=1)[:, : PLACES // 2]
-    k = np.arange(PLACES // 2)
-    slope = np.fft.irfft(1j * k * ive(k, beta) * modes, 2 * PLACES, axis=1)
-    return ((slope > 0) & (np.roll(slope, -1, axis=1) <= 0)).sum(axis=1)
+def around(places: int) -> np.ndarray:
+    """Return points at equal angles on the circle."""
+    angles = 2 * np.pi * np.arange(places) / places
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+@eqx.filter_jit
+def peaks(shares: Any, field: mf.SelfAttention) -> Any:
+    """Return how many stable points attention has among the samples of each row: the maxima of their density.
+
+    The velocity is 1/beta of the gradient of the logarithm of the kernel density, so its sign is that of the slope.
+    """
+    places, queries = jnp.asarray(around(PLACES)), jnp.asarray(around(2 * PLACES))
+    forwards = jnp.stack([-queries[:, 1], queries[:, 0]], axis=1)
+
+    def one(masses: Any) -> Any:
+        speed = jnp.sum(field(queries, mf.Tokens(mf.Sphere(2), places, masses)) * forwards, axis=1)
+        return jnp.sum((speed > 0) & (jnp.roll(speed, -1) <= 0))
+
+    return jax.lax.map(one, shares, batch_size=500)
 
 
 @claim(
@@ -33,11 +52,13 @@ def peaks(counts: np.ndarray, beta: float) -> np.ndarray:
     states=lambda beta: theory.expected_peaks_of_kernel_density(beta=beta),
 )
 def kernel_density_of_uniform_samples_has_this_many_peaks(case: Case) -> None:
-    """The density of many uniform samples with kernel e^(beta cos) has sqrt(S_4/S_2) peaks, some sqrt(3 beta/2)."""
+    """Among many uniform tokens attention has sqrt(S_4/S_2) stable points, some sqrt(3 beta/2): as many as their
+    density with kernel e^(beta cos) has peaks."""
     beta, n = case.draw("beta", 120.0, 150.0), 100_000
     generator = case.generator("samples")
-    counts = generator.multinomial(n, np.full(PLACES, 1 / PLACES), REPETITIONS)
-    found = case.measure(peaks, counts, beta)
+    shares = generator.multinomial(n, np.full(PLACES, 1 / PLACES), REPETITIONS) / n
+    field = mf.SelfAttention(beta, sum=mf.sums.Harmonic(degree=DEGREE))
+    found = np.asarray(case.measure(peaks, shares, field))
     error = float(found.std() / np.sqrt(REPETITIONS))
     because = f"seven standard errors of {error:.2g}; n = 100,000 samples are nearly a Gaussian field"
     case.compare(found.mean(), case.predict(beta), within=7 * error, because=because)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
+from scipy.integrate import quad
 
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.p2407_01602 import TOKENS, D, hard_layers, metric, plane
+from measureflow.claims.instances import follow
+from measureflow.claims.p2407_01602 import DEPTH, TOKENS, D, hard_layers, metric, plane
 
 
 def frank_wolfe(z: np.ndarray, gradients: np.ndarray, step: float) -> np.ndarray:
@@ -100,3 +105,166 @@ def nearest_corner(z: np.ndarray, corners: np.ndarray, _form: np.ndarray) -> np.
 def exponential_in_alpha(alpha: float, layers: int) -> float:
     """What is left after k layers is e^(-alpha k), as in continuous depth."""
     return float(np.exp(-alpha * layers))
+
+
+class Slowing(mf.Field):
+    """Attention times `2/(t + 2)`: with layers of step 1, the Frank-Wolfe step of layer t = 0, 1, 2, ..."""
+
+    attention: mf.RescaledAttention
+    layer: Any = 0.0
+
+    def output(self, x: Any, mu: Any, positions: Any = None) -> Any:
+        """Return the shortened output."""
+        return 2.0 / (self.layer + 2.0) * self.attention.output(x, mu)
+
+    def at(self, t: Any) -> Slowing:
+        """Return the field of layer t."""
+        return Slowing(self.attention, jnp.asarray(t, float))
+
+
+def energies_above_the_hull(z: np.ndarray, form: np.ndarray) -> np.ndarray:
+    """Return the largest |z|^2/2 of each layer's tokens less the least of their hull, in the metric of the form."""
+    root = np.linalg.cholesky(form)
+    least = [0.5 * mf.observe.distance_to_hull(np.zeros(D), points @ root)[0] ** 2 for points in z]
+    return 0.5 * ((z @ root) ** 2).sum(axis=-1).max(axis=1) - np.array(least)
+
+
+@claim(
+    "2508.09628",
+    "Q^T K <= 0, decay of the energy",
+    covers=["7.2-decay"],
+    status="derived",
+    states={"sign": lambda: -1.0, "bound": lambda square, layers: 2.0 * square / (layers + 2.0)},
+    id="2508.09628/decay",
+)
+def energy_of_tokens_that_look_away_falls_like_the_inverse_depth(case: Case) -> None:
+    """For A = -B < 0 and steps 2/(k+2) the energy <Bz, z>/2 is within 2 D^2/(k+2) of its least on the tokens' hull.
+
+    Derived here, for hulls that shrink with the tokens: Frank and Wolfe's h -> (1 - eta) h + eta^2 D^2/2 holds with the
+    least energy of the hull before, which is no larger than that of the hull after. D is the first diameter under B.
+    """
+    form, tokens = metric(case), plane(case)
+    field = Slowing(mf.RescaledAttention(weighting="hardmax", query=case.statement.sign() * form), jnp.zeros(()))
+    path = case.measure(mf.layers, tokens, field, depth=DEPTH, step=1.0)
+    z = np.asarray(path.points)
+    above = case.measure(energies_above_the_hull, z[1:31], form)
+    apart = z[0][:, None] - z[0][None]
+    square = float(np.einsum("ijd,de,ije->ij", apart, form, apart).max())
+    stated = case.statement.bound(square, np.arange(1, 31))
+    case.at_most(above, stated, within=1e-9 * square, because="a least-squares problem to 1e-12; a bound")
+
+
+@energy_of_tokens_that_look_away_falls_like_the_inverse_depth.mutation("sign")
+def tokens_that_look_at_each_other() -> float:
+    """A > 0: corners stay, and the energy does not fall."""
+    return 1.0
+
+
+@energy_of_tokens_that_look_away_falls_like_the_inverse_depth.mutation("bound")
+def curvature_left_out(_square: float, layers: np.ndarray) -> np.ndarray:
+    """Without the term eta^2 D^2/2 the first step, eta = 1, would take all that is above."""
+    return np.zeros(len(layers))
+
+
+@claim(
+    "2508.09628",
+    "Q^T K <= 0, contraction",
+    covers=["7.2-decay"],
+    status="derived",
+    states={"sign": lambda: -1.0, "factor": lambda eta: (1 - eta) ** 2 + eta**2},
+    id="2508.09628/contraction",
+)
+def tokens_that_look_away_contract_to_the_origin(case: Case) -> None:
+    """For A = -B < 0 and tokens in pairs z, -z the largest <Bz, z> falls at least by (1-eta)^2 + eta^2 a layer.
+
+    Derived here: <Bz, s> <= 0 for what z looks at, as long as the hull holds the origin, which pairs see to. Without
+    them the origin may leave the hull, and tokens gather elsewhere.
+    """
+    form, alpha = metric(case), case.draw("alpha", 2.0, 3.0)
+    half = case.generator("tokens").uniform(-1, 1, (TOKENS // 2, D))
+    tokens = mf.Tokens(mf.Euclidean(D), np.concatenate([half, -half]))
+    z = hard_layers(case, tokens, case.statement.sign() * form, alpha)[:21]
+    largest = np.einsum("knd,de,kne->kn", z, form, z).max(axis=1)
+    ratio = largest[1:] / largest[:-1]
+    factor = case.statement.factor(alpha / (1 + alpha))
+    case.at_most(ratio, factor, within=1e-9, because="rounding; a bound")
+
+
+@tokens_that_look_away_contract_to_the_origin.mutation("sign")
+def tokens_that_look_ahead() -> float:
+    """A > 0: corners stay."""
+    return 1.0
+
+
+@tokens_that_look_away_contract_to_the_origin.mutation("factor")
+def square_of_the_step_left_out(eta: float) -> float:
+    """(1 - eta)^2: what is looked at is taken for the origin."""
+    return (1 - eta) ** 2
+
+
+@tokens_that_look_away_contract_to_the_origin.mutation("factor")
+def everyone_looks_at_its_opposite(eta: float) -> float:
+    """(1 - 2 eta)^2, as for one pair alone."""
+    return (1 - 2 * eta) ** 2
+
+
+#: corners of a regular polygon, one token on each
+CORNERS = 2 * np.pi * np.arange(5) / 5
+
+
+def mean_cosine(logit: Any) -> Any:
+    """Return the mean of cos under the weights e^(logit cos) of the corners."""
+    weights = np.exp(np.multiply.outer(logit, np.cos(CORNERS) - 1.0))
+    return (weights @ np.cos(CORNERS)) / weights.sum(axis=-1)
+
+
+def waiting_time(beta: float) -> float:
+    """Return the time in which the radius falls from 1 to 1/2."""
+    return float(quad(lambda r: 1.0 / (r * (1.0 - mean_cosine(beta * r**2))), 0.5, 1.0, epsabs=0, epsrel=1e-10)[0])
+
+
+@claim(
+    "2508.09628",
+    "metastability at finite beta",
+    covers=["7.2-metastable"],
+    status="derived",
+    states={"time": waiting_time, "end": lambda: 0.0},
+    id="2508.09628/metastable",
+)
+def corners_are_left_after_an_exponential_time_for_the_origin(case: Case) -> None:
+    """At finite beta tokens on the corners of a regular pentagon wait there for some e^(beta (1-cos 72°)), and then all
+    fall to the origin.
+
+    Derived here for x' = A(x) - x, whose symmetric solution has the radius r' = -r (1 - m(beta r^2)) with m the mean of
+    the cosine under the weights of the corners.
+    """
+    beta, turn = case.draw("beta", 6.0, 9.0), case.draw("turn", 0.0, 1.0)
+    points = np.stack([np.cos(CORNERS + turn), np.sin(CORNERS + turn)], axis=1)
+    field = mf.SelfAttention(beta) + mf.Perceptron(np.eye(D), -np.eye(D), activation="identity")
+    half = waiting_time(beta)
+    x = follow(case, mf.Tokens(mf.Euclidean(D), points), field, np.array([half, half + 40.0]), rtol=1e-9)
+    radius = np.linalg.norm(x, axis=-1)
+    because = "rtol 1e-9 over some hundred units of time in which the radius itself speeds up"
+    logarithm = np.log(half) + (radius[0] - 0.5) / (0.5 * half * (1.0 - mean_cosine(beta / 4)))
+    stated = np.log(case.statement.time(beta))
+    case.compare(logarithm, stated, within=1e-3, because=because, name="logarithm of the time to half the radius")
+    because = "e^-40 and what is left of the wait"
+    case.compare(radius[1], case.statement.end(), within=1e-2, because=because, name="radius in the end")
+
+
+@corners_are_left_after_an_exponential_time_for_the_origin.mutation("time")
+def rate_of_the_beginning(beta: float) -> float:
+    """The first speed is kept: logits fall with the square of the radius, which is forgotten."""
+    return float(np.log(2.0) / (1.0 - mean_cosine(beta)))
+
+
+@corners_are_left_after_an_exponential_time_for_the_origin.mutation("time")
+def distance_in_place_of_the_gap(beta: float) -> float:
+    """The exponent is beta |v - w|^2, twice the gap of the logits."""
+    return waiting_time(2 * beta)
+
+
+@corners_are_left_after_an_exponential_time_for_the_origin.mutation("end")
+def corners_for_ever() -> float:
+    """The corners are never left, as under hardmax."""
+    return 1.0

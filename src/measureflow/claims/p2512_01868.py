@@ -111,7 +111,7 @@ class Rest(mf.Field):
 )
 def noise_spreads_tokens(case: Case) -> None:
     """Noise alone takes E<x_t, x_0> down like e^(-(d-1)t/kappa): the law obeys d mu/dt = + Laplacian mu / kappa."""
-    kappa, until = case.draw("kappa", 1.0, 3.0), case.draw("t", 0.3, 0.6)
+    kappa, until = case.draw("kappa", 1.5, 3.0), case.draw("t", 0.3, 0.6)
     start = mf.Tokens(mf.Sphere(3), np.tile([0.0, 0.0, 1.0], (WALKERS, 1)))
     options = {"until": until, "save": [0.0, until], "noise": 1 / kappa}
     solver = mf.Splitting(step=0.05)

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.claims.instances import normalised
 
 #: keys and repetitions by dimension: the law is off by O(n^(-2/(d-1))), and 8 standard errors are allowed
 KEYS = {2: (200, 8000), 3: (2000, 1200)}
 
 
-def participations(n: int, d: int, beta: float, heights: np.ndarray) -> np.ndarray:
-    """Return the sum of squared attention weights of each context, from the keys' cosines with the query."""
-    weights = np.exp(beta * (heights - heights.max(axis=1, keepdims=True)))
-    return (weights**2).sum(axis=1) / weights.sum(axis=1) ** 2
+def uniform_keys(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Draw independent uniform keys."""
+    return normalised(np.random.default_rng(seed).normal(size=shape))
+
+
+@eqx.filter_jit
+def participations(field: mf.SelfAttention, keys: Any) -> Any:
+    """Return the sum of squared weights of attention from one fixed query on each context of keys."""
+
+    def one(points: Any) -> Any:
+        query = jnp.zeros((1, points.shape[1])).at[0, 0].set(1.0)
+        return jnp.sum(field.weights(query, mf.Tokens(mf.Sphere(points.shape[1]), points)) ** 2)
+
+    return jax.lax.map(one, keys, batch_size=200)
 
 
 @claim(
@@ -31,9 +48,9 @@ def finitely_many_nearest_keys_share_the_weight(case: Case) -> None:
     d = case.choose("d", [2, 3])
     scale = case.draw("beta / beta_n", 0.1, 0.2) * (2.0 if d == 2 else 1.0)
     n, repetitions = KEYS[d]
-    drawn = case.generator("keys").uniform(-1.0, 1.0, (repetitions, n))
-    heights = np.cos(np.pi * drawn) if d == 2 else drawn
-    found = participations(n, d, scale * case.statement.beta(n=n, d=d), heights)
+    keys = case.measure(uniform_keys, case.seed, (repetitions, n, d))
+    field = mf.SelfAttention(scale * case.statement.beta(n=n, d=d))
+    found = np.asarray(case.measure(participations, field, keys))
     error = float(found.std() / np.sqrt(repetitions))
     because = f"eight standard errors of {error:.2g} and a bias of order n^(-2/(d-1))"
     within = 8 * error + 0.3 * scale * n ** (-2 / (d - 1))

@@ -1,5 +1,5 @@
 """Claims of arXiv:2305.05465, the emergence of clusters in self-attention dynamics: tokens without a layer norm."""
 
-from measureflow.claims.p2305_05465 import alberts, boolean, figures, hulls, hyperplanes, repulsive
+from measureflow.claims.p2305_05465 import alberts, boolean, figures, hulls, hyperplanes, perceptrons, repulsive
 
-__all__ = ["alberts", "boolean", "figures", "hulls", "hyperplanes", "repulsive"]
+__all__ = ["alberts", "boolean", "figures", "hulls", "hyperplanes", "perceptrons", "repulsive"]

@@ -28,19 +28,28 @@ def gaps_on_the_line(x: np.ndarray, log_factor: float) -> tuple[np.ndarray, np.n
     "Theorem 2.1",
     covers=["T2.1", "P2.b", "V24"],
     status="derived",
-    states={"rate": lambda v, _first, _last: v, "places": lambda x: {int(x.argmin()), int(x.argmax())}},
+    states={
+        "rate": lambda v, _first, _last: v,
+        "places": lambda x: {int(x.argmin()), int(x.argmax())},
+        "most": lambda: 3,
+    },
     id="2305.05465/T2.1",
 )
 def attention_on_the_line_becomes_boolean_doubly_exponentially(case: Case) -> None:
     """For d = 1, V > 0, QK > 0 all rows but one tend to the outermost tokens, and log(-log(1 - max_j P_ij)) grows at V.
 
     The rate is derived here: gaps between tokens that attend alike become constant, and are multiplied by a token of
-    size e^(Vt). The worst row is left out, as the theorem allows one.
+    size e^(Vt). The worst row is left out, as the theorem allows one; with it the matrix has rank 3 at most.
     """
     v, b = case.draw("value", 1.4, 2.2), case.draw("form", 0.5, 2.0)
-    start = mf.Tokens(mf.Euclidean(1), case.generator("tokens").uniform(-1, 1, (TOKENS, 1)))
+    points = case.generator("tokens").uniform(-3, 3, (TOKENS, 1))
+    points[:2] = np.array([[1.0], [-1.0]]) * np.maximum(
+        np.abs(points[:2]), 1.5
+    )  # neither side is drawn over to the other
+    start = mf.Tokens(mf.Euclidean(1), points)
     times = np.array([9.0, 12.0]) / v
-    first, last = follow(case, start, mf.RescaledAttention(value=v, query=b), times, rtol=1e-11)[..., 0]
+    field = mf.RescaledAttention(value=v, query=b)
+    first, last = follow(case, start, field, times, rtol=1e-11)[..., 0]
     (_, early), (top, late) = (
         gaps_on_the_line(x, np.log(b) + 2 * v * t) for x, t in zip((first, last), times, strict=True)
     )
@@ -51,6 +60,9 @@ def attention_on_the_line_becomes_boolean_doubly_exponentially(case: Case) -> No
     astray = sum(int(k) not in case.statement.places(np.asarray(start.points)[:, 0]) for k in top[kept])
     because = "a number of rows"
     case.compare(astray, 0, within=0.05, because=because, name="rows that look at no outermost token")
+    matrix = mf.observe.attention(mf.Tokens(mf.Euclidean(1), last[:, None]), field.at(times[1]))
+    rank = int(mf.observe.numerical_rank(matrix))
+    case.at_most(rank, case.statement.most(), within=0.05, because="a rank", name="rank of the matrix")
 
 
 @attention_on_the_line_becomes_boolean_doubly_exponentially.mutation("rate")
@@ -75,3 +87,9 @@ def value_forgotten(_v: float, _first: float, _last: float) -> float:
 def innermost_tokens(x: np.ndarray) -> set[int]:
     """Tokens look at those nearest to 0."""
     return {int(np.abs(x).argmin())}
+
+
+@attention_on_the_line_becomes_boolean_doubly_exponentially.mutation("most")
+def one_row_for_all() -> int:
+    """All rows are alike: rank 1, as if all tokens looked at one."""
+    return 1

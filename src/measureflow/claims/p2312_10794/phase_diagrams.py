@@ -135,11 +135,12 @@ def around_front(beta: float, d: float, n: int, middle: float) -> np.ndarray:
     states={
         "exponent": lambda: -0.5,
         "width": lambda n, beta: theory.width_of_phase_front(n=n, beta=beta, delta=DELTA),
+        "time": lambda n, beta: float(theory.clustering_time(beta, n=n, delta=DELTA)),
     },
 )
 def the_front_of_the_phase_diagram_comes_to_the_limit_curve_like_the_root_of_the_dimension(case: Case) -> None:
-    """The front P(rho >= 1 - delta) is at Gamma_infinity up to an area that falls like d^(-1/2), with the width that
-    the linearised Gram equation gives."""
+    """The front P(rho >= 1 - delta) is at the time of Gamma_infinity, up to an area that falls like d^(-1/2), with the
+    width that the linearised Gram equation gives."""
     large = case.tier != "smoke"
     n, dims = (2 * SMALL if large else SMALL), (2**12, 2**20)
     beta = case.draw("beta", 1.0, 4.0 if large else 3.0)
@@ -148,13 +149,20 @@ def the_front_of_the_phase_diagram_comes_to_the_limit_curve_like_the_root_of_the
     for d in dims:
         points = case.measure(drawn, case.seed, REPLICAS, n, d)
         times = around_front(beta, d, n, middle)
-        area = area_between(case.measure(shares, points, attention(beta), times), times)
+        share = case.measure(shares, points, attention(beta), times)
+        area = area_between(share, times)
         areas.append(float(area.mean()))
         errors.append(float(area.std() / area.mean()) / math.sqrt(REPLICAS))
     span = math.log(dims[1] / dims[0])
     slope = math.log(areas[1] / areas[0]) / span
     because = f"six standard errors of the mean over {REPLICAS} clouds"
     case.compare(slope, case.statement.exponent(), within=6 * math.hypot(*errors) / span, because=because, name="slope")
+    # the mean time of meeting of each cloud: where its share would jump
+    meeting = times[-1] - np.trapezoid(share, times, axis=1)
+    error = float(meeting.std()) / math.sqrt(REPLICAS)
+    stated = case.statement.time(n, beta)
+    within = 6 * error + areas[1] ** 2
+    case.compare(meeting.mean(), stated, within=within, because=because + ", and its square", name="time of the front")
     # for a normal law the mean distance from the middle is sqrt(2/pi) deviations
     measured = math.log(areas[1] * math.sqrt(dims[1] * math.pi / 2))
     predicted = math.log(case.statement.width(n, beta))
@@ -191,6 +199,24 @@ def one_common_cosine(n: int, beta: float) -> float:
 def frozen_fluctuations(n: int, beta: float) -> float:
     """The first cosines are taken over to the front as they are."""
     return 1.0 / float(theory.speed_of_equiangular_tokens(1.0 - DELTA, n=n, beta=beta))
+
+
+@the_front.mutation("time")
+def clock_of_published_steps(n: int, beta: float) -> float:
+    """The published scheme's clock, whose normalised Euler steps of 0.1 are slow by 5 %."""
+    return 0.1 / math.log(1.1) * float(theory.clustering_time(beta, n=n, delta=DELTA))
+
+
+@the_front.mutation("time")
+def temperature_lost(n: int, beta: float) -> float:
+    """The closed form of beta = 0 at every beta."""
+    return float(theory.clustering_time(0.0, n=n, delta=DELTA))
+
+
+@the_front.mutation("time")
+def squared_distance_for_the_gap(n: int, beta: float) -> float:
+    """delta is taken for the squared distance, twice 1 - rho."""
+    return float(theory.clustering_time(beta, n=n, delta=DELTA / 2))
 
 
 @the_front.figure

@@ -88,11 +88,14 @@ def transport(one: np.ndarray, other: np.ndarray, given: np.ndarray, taken: np.n
 def measures_part_at_a_bounded_rate(case: Case) -> None:
     """Two measures under SA part in W_1 no faster than e^(Ct), C = beta + 2 + (1 + 2 beta) e^(2 beta)."""
     beta = case.draw("beta", 0.2, 1.0)
-    axis = normalised(case.generator("axis").normal(size=3))
+    frame, _ = np.linalg.qr(case.generator("frame").normal(size=(3, 3)))
     signs = np.where(np.arange(N) % 2 == 0, 1.0, -1.0)
-    clouds = [normalised(signs[:, None] * axis + 0.1 * case.generator(f"near {k}").normal(size=(N, 3))) for k in (0, 1)]
-    # which pole is the heavier one decides where each measure ends: they part
-    shares = [np.where(signs > 0, 0.5 + lean, 0.5 - lean) / (N // 2) for lean in (0.02, -0.02)]
+    # two poles meet on the side to which they lean: one measure goes one way and the other the opposite one
+    clouds = [
+        normalised(signs[:, None] * frame[0] + side * frame[1] + case.generator(f"near {side}").normal(0, 0.02, (N, 3)))
+        for side in (0.15, -0.15)
+    ]
+    shares = [np.where(signs > 0, 0.5 + lean, 0.5 - lean) / (N // 2) for lean in (0.01, -0.01)]
     field = mf.SelfAttention(beta)
     paths = [
         follow(case, mf.Tokens(mf.Sphere(3), cloud, share), field, np.array([0.0, 0.5, 4.0]))

@@ -112,6 +112,74 @@ def collapse(case: Case, ax: Any) -> Any:
     return ax
 
 
+def variances(points: np.ndarray, masses: np.ndarray, cap: np.ndarray) -> np.ndarray:
+    """Return the largest variance of the law within a cap, at each time."""
+    found = []
+    for one in range(cap.max() + 1):
+        share = np.where(cap == one, masses, 0.0) / masses[cap == one].sum()
+        mean = np.einsum("n,snd->sd", share, points)
+        found.append(np.einsum("n,snd->s", share, (points - mean[:, None]) ** 2))
+    return np.max(found, axis=0)
+
+
+@claim(
+    "2410.06833",
+    "main theorem, mean field",
+    covers=["V15"],
+    status="theorem",
+    states={
+        "window": lambda caps, **given: theory.metastable_window(caps, **given),
+        "spread": lambda rate, beta: np.exp(-rate * beta),
+        "growth": lambda: 2.0,
+    },
+    id="2410.06833/mean-field",
+)
+def laws_on_separated_caps_stay_and_collapse(case: Case) -> None:
+    """For a mean of k laws, each on its cap, k takes the place of n: the supports stay in caps of twice the size up to
+    T_2, and from T_1 on the variance in a cap is at most e^(-lambda beta), however many tokens there are."""
+    epsilon, beta = case.draw("epsilon", 0.004, 0.0055), case.draw("beta", 20.0, 24.0)
+    turn = case.draw("angle between the centres", 1.5, 1.65)
+    centres = np.array([[1.0, 0.0, 0.0], [np.cos(turn), np.sin(turn), 0.0]])
+    given = {"beta": beta, "epsilon": epsilon, "overlap": theory.largest_overlap_of_caps(centres, epsilon)}
+    margin = theory.margin_of_separation(len(centres), **given)
+    case.require("the laws are separated by more than 8 epsilon", margin > 8 * epsilon)
+    rate = 0.9 * min(theory.bounds_of_collapse(len(centres), **given))
+    collapsed, left = case.statement.window(len(centres), rate=rate, **given)
+    tokens, cap = capped(case, centres, epsilon)
+    drawn = case.generator("masses").dirichlet(np.ones(N))
+    masses = drawn / np.bincount(cap, drawn)[cap] / len(centres)  # a law in each cap, of half the mass
+    times = np.unique(np.append(np.concatenate([[0.0], np.geomspace(1e-2, left, 15)]), min(collapsed, left)))
+    because = "rounding, beside the solver's rtol 1e-8 and merges at 3e-7, whose squares count"
+    for name, weighting in (("SA", "softmax"), ("USA*", Unnormalised(shifted=True))):
+        law = mf.Tokens(mf.Sphere(3), tokens.points, masses)
+        points = seen(case, law, mf.SelfAttention(beta, weighting=weighting), times)
+        inside = (points * centres[cap]).sum(axis=-1).min(axis=1)
+        bound = 1.0 - case.statement.growth() * epsilon
+        case.at_least(inside, bound, within=1e-5, because=because, name=f"{name}: cosine with the centre")
+        spread = variances(points, masses, cap)[times >= collapsed]
+        stated = case.statement.spread(rate, beta)
+        case.at_most(spread, stated, within=1e-6, because=because, name=f"{name}: variance")
+
+
+@laws_on_separated_caps_stay_and_collapse.mutation("window")
+def collapsed_at_once(caps: int, **given: float) -> tuple[float, float]:
+    """T_1 is 0."""
+    return 0.0, theory.metastable_window(caps, **given)[1]
+
+
+@laws_on_separated_caps_stay_and_collapse.mutation("window")
+def chords_for_their_squares(caps: int, **given: float) -> tuple[float, float]:
+    """T_2 grows like e^(2 (1-alpha) beta)."""
+    collapsed, left = theory.metastable_window(caps, **given)
+    return collapsed, left * np.exp((1.0 - given["overlap"]) * given["beta"])
+
+
+@laws_on_separated_caps_stay_and_collapse.mutation("growth")
+def caps_of_half_the_size() -> float:
+    """The supports stay in caps of half the size."""
+    return 0.5
+
+
 @claim(
     "2410.06833",
     "main theorem, first bound on lambda",
