@@ -29,6 +29,7 @@ from measureflow.theory.depth import (
     conserved_matrices,
     error_of_euler_layers,
     error_of_reconstruction,
+    least_loss_of_linear_net,
     symmetric_eigenvalues_along_depth,
     train_linear_net,
 )
@@ -272,6 +273,7 @@ __all__ = [
     "largest_mean_square_of_l2_attention",
     "largest_overlap_of_caps",
     "largest_rate_of_limit",
+    "least_loss_of_linear_net",
     "length_of_a_step",
     "limit_of_cosine_after_attention",
     "limit_of_gaussian",
