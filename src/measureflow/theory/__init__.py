@@ -15,6 +15,7 @@ from measureflow.theory.consensus import (
     rate_at_consensus,
     rates_at_causal_consensus,
 )
+from measureflow.theory.counterweights import angle_of_counterweights, rates_of_clusters
 from measureflow.theory.counting import (
     PARKING,
     cap_mass,
@@ -198,6 +199,7 @@ __all__ = [
     "WhichCase",
     "adversarial_tokens",
     "alpha_for_cosine",
+    "angle_of_counterweights",
     "are_separated_on_circle",
     "asymptotic_merge_time",
     "beta_of_clustering_time",
@@ -302,6 +304,7 @@ __all__ = [
     "rate_of_variance",
     "rates_around_uniform_of_form",
     "rates_at_causal_consensus",
+    "rates_of_clusters",
     "rates_of_null_pair",
     "rates_of_one_cluster",
     "rates_of_overlap_fluctuations",

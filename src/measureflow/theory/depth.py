@@ -136,10 +136,10 @@ def least_loss_of_linear_net(target: Any) -> float:
     $$ \inf_{\det \Pi > 0} \|\Pi - B\|_F^2 = \begin{cases} 0 & \det B \ge 0 \\
        \sigma_{min}(B)^2 & \det B < 0 \end{cases} $$
 
-    From zero the layers stay balanced (`conserved_matrices`), so a singular value s of their product moves with a factor
-    $s^{2-2/N}$ and does not cross 0: the determinant keeps its sign. Where B reverses orientation, its least singular
-    value is pushed out of the product, $s' = -\frac2N s^{2-2/N}(s + \sigma_{min})$ for steps of rate 1: the loss comes
-    down to its plateau like $\sigma_{min}^2 + 2\sigma_{min}s$, algebraically.
+    From zero the layers stay balanced (`conserved_matrices`), so a singular value s of their product has a factor
+    $s^{2-2/N}$ in its speed and does not cross 0: the determinant keeps its sign. Where B reverses orientation, its
+    least singular value is pushed out of the product, $s' = -\frac2N s^{2-2/N}(s + \sigma_{min})$ for steps of
+    rate 1: the loss comes down to its plateau like $\sigma_{min}^2 + 2\sigma_{min}s$, algebraically.
 
     Source: derived, for [arXiv:2205.14612](https://arxiv.org/abs/2205.14612), whose figure draws its target from
         I + Gaussian: a third of such draws have a negative determinant.

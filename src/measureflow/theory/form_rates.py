@@ -241,12 +241,12 @@ def variance_on_degenerate_form(
        \frac1{s^2(t)} = 2\lambda^2 t + \frac1{s_0^2} - \bigl(q - \tfrac12\lambda g^2\bigr)\log t + .. $$
 
     so the first correction to $2\lambda^2 t s^2 = 1$ is of relative order $\log t/(2\lambda^2 t)$: some percent at
-    $t = 1000$. Derived for [arXiv:2501.03096](https://arxiv.org/abs/2501.03096): $h' = -\lambda(1-h^2)K'(\lambda h)$ with
-    the cumulant function K of the heights, and a mean that is slaved at $O(s^5)$.
+    $t = 1000$. Derived for [arXiv:2501.03096](https://arxiv.org/abs/2501.03096): $h' = -\lambda(1-h^2)K'(\lambda h)$
+    with the cumulant function K of the heights, and a mean that is slaved at $O(s^5)$.
 
     Arguments:
-        eigenvalue: lambda > 0. start: the variance at time 0, in (0, 1]. kurtosis: $\langle h^4\rangle/s_0^4$, at least 1;
-            None for the leading order. skewness: $\langle h^3\rangle/s_0^3$.
+        eigenvalue: lambda > 0. start: the variance at time 0, in (0, 1]. kurtosis: $\langle h^4\rangle/s_0^4$, at least
+            1; None for the leading order. skewness: $\langle h^3\rangle/s_0^3$.
 
     Raises:
         BadInput: an eigenvalue that is not positive, a start outside the interval, a negative time, a kurtosis below 1
@@ -266,7 +266,9 @@ def variance_on_degenerate_form(
         return 1.0 / leading
     shape = in_interval("kurtosis", kurtosis, 1.0, math.inf, closed=True) - 0.5 * eigenvalue * skewness**2
     if shape * start >= 0.9:
-        raise BadInput(f"theory: the variance {start:.3g} is too large for the next order; start later, or leave it out.")
+        raise BadInput(
+            f"theory: the variance {start:.3g} is too large for the next order; start later, or leave it out."
+        )
     # u = 1/s^2 solves u' = rate (1 - shape/u): u + shape log(u - shape) grows at that rate
     u, gone = leading.copy(), 1.0 / start + shape * math.log(1.0 / start - shape)
     for _ in range(30):
@@ -281,8 +283,8 @@ def energy_on_degenerate_form(
     r"""Return how far $\int\!\!\int e^{\langle x,Dy\rangle}$ is above its minimum 1:
     $\tfrac12\lambda^2 s^4\,(1 + \tfrac13\lambda g^2 s^2)$ at time t.
 
-    With $s^2$ of `variance_on_degenerate_form`, whose arguments and errors these are; the bracket is left out at leading
-    order: $\sim 1/(8\lambda^2t^2)$, with no exponential rate. Derived for
+    With $s^2$ of `variance_on_degenerate_form`, whose arguments and errors these are; the bracket is left out at
+    leading order: $\sim 1/(8\lambda^2t^2)$, with no exponential rate. Derived for
     [arXiv:2501.03096](https://arxiv.org/abs/2501.03096).
     """
     options = {"eigenvalue": eigenvalue, "start": start, "kurtosis": kurtosis, "skewness": skewness}

@@ -95,8 +95,8 @@ def jacobian(x: np.ndarray) -> np.ndarray:
 
 
 def rise(x: np.ndarray, norm: str) -> Rise:
-    """Return norms of the Jacobians, and their gradients; that of `token` is a lower bound, attained by one direction in
-    all blocks."""
+    """Return norms of the Jacobians, and their gradients; that of `token` is a lower bound, attained by one direction
+    in all blocks."""
     found, each = jacobian(x), np.arange(len(x))
     left, right = np.zeros_like(x), np.zeros_like(x)
     if norm == "coordinate":

@@ -46,8 +46,8 @@ def factor(points: np.ndarray, form: np.ndarray) -> tuple[float, float, float]:
 def shrunk(
     seed: int, form: np.ndarray, count: int, raised: int, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return diameters, largest oscillations of a row of logits, and by what the diameters shrink: of random clouds, and
-    of some after gradient ascent of either ratio."""
+    """Return diameters, largest oscillations of a row of logits, and by what the diameters shrink: of random clouds,
+    and of some after gradient ascent of either ratio."""
     rng = np.random.default_rng(seed)
     clouds = rng.normal(size=(count, N, D)) * np.exp(rng.uniform(-3.0, 2.0, (count, 1, 1)))
     gentle = rng.normal(size=(raised, N, D)) * np.exp(rng.uniform(-3.0, 0.0, (raised, 1, 1)))
@@ -71,8 +71,8 @@ def shrunk(
 def one_step_of_attention_contracts_the_diameter(case: Case) -> None:
     """Pure attention with V = I shrinks the diameter by tanh(omega/2) at least, omega the oscillation of the scores,
     and by tanh(|A| diam^2/4); both are attained by two opposite tokens of the line."""
-    # random clouds of all sizes, those raised by gradient ascent at their diameter, and by how many steps
-    sizes = (256, 16, 30) if case.tier == "smoke" else (100_000, 1000, 200)
+    # random clouds of all sizes (100,000 in three draws), those raised by gradient ascent, and by how many steps
+    sizes = (256, 16, 30) if case.tier == "smoke" else (33_400, 334, 200)
     form = case.generator("form").normal(size=(D, D))
     before, swings, ratio = case.measure(shrunk, case.seed, form, *sizes)
     size = float(np.linalg.norm(form, 2))

@@ -87,7 +87,7 @@ def exact_at_every_depth() -> Any:
 
 def published_target() -> np.ndarray:
     """Return the target of the published figure: I + Gaussian by NumPy's old generator from the seed 6."""
-    return np.eye(D) + np.random.RandomState(6).normal(size=(D, D))  # noqa: NPY002
+    return np.eye(D) + np.random.RandomState(6).normal(size=(D, D))
 
 
 def reversing(case: Case) -> np.ndarray:
@@ -104,7 +104,9 @@ def plateau(target: np.ndarray, depth: int, rate: float, steps: tuple[int, int])
     found = []
     for weights in net.history:
         product = np.linalg.multi_dot([*(np.eye(D) + weights[::-1] / depth), np.eye(D)])
-        found.append([((product - target) ** 2).sum(), np.linalg.svd(product, compute_uv=False)[-1], np.linalg.det(product)])
+        found.append(
+            [((product - target) ** 2).sum(), np.linalg.svd(product, compute_uv=False)[-1], np.linalg.det(product)]
+        )
     return np.array(found)
 
 
@@ -127,8 +129,8 @@ def pushed_out(start: float, steps: float, *, least: float, depth: int, rate: fl
 )
 def linear_nets_from_zero_cannot_reverse_orientation(case: Case) -> None:
     """From weights of zero the determinant stays positive: for det B < 0, as for the published draw (seed 6), training
-    never reaches the loss 1e-5 but comes down to sigma_min(B)^2, algebraically, as s' = -(2/N) s^(2-2/N) (s + sigma_min)
-    says."""
+    never reaches the loss 1e-5 but comes down to sigma_min(B)^2, algebraically, as s' = -(2/N) s^(2-2/N) (s +
+    sigma_min) says."""
     drawn = case.choose("target", ["drawn", "published"]) == "drawn"
     target = reversing(case) if drawn else published_target()
     depth, rate, steps = (20, 2.0, (500, 2000)) if case.tier == "smoke" else (100, 10.0, (2000, 10_000))

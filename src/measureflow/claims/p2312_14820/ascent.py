@@ -77,9 +77,7 @@ def rise_by_logits(
     return rows * centred(moved + along * pulled), rows * pulled, turned(rows * along) @ left
 
 
-def rise_of_attention(
-    points: np.ndarray, forms: np.ndarray, causal: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def rise_of_attention(points: np.ndarray, forms: np.ndarray, causal: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Return the largest singular values of the Jacobians of attention with logits $\langle x_j, Ax_i\rangle$, and
     their gradients by the points and by A."""
     left, sizes, right = np.linalg.svd(theory.jacobian_of_attention(points, form=forms, causal=causal))
@@ -110,7 +108,7 @@ def rise_of_l2_attention(points: np.ndarray, left: np.ndarray, right: np.ndarray
 def rise_of_contraction(points: np.ndarray, form: np.ndarray, by_diameter: bool) -> Rise:
     """Return by what part of its bound a step of attention with V = I leaves the diameter, and the gradient of its
     logarithm; of the bound by the diameter, or of that by the oscillation of the logits."""
-    each, n = np.arange(len(points)), points.shape[1]
+    each = np.arange(len(points))
     logits = points @ form.T @ turned(points)
     rows = theory.gibbs_law(logits, 1.0)
     wide, apart = widest(points)
