@@ -85,7 +85,7 @@ def angle_of_counterweights(eigenvalues: Any, masses: Any, n: int) -> float:
         >>> round(math.degrees(theory.angle_of_counterweights([0.25, 2.0], [4 / 8, 2 / 8], 8)), 1)
         23.4
     """
-    from scipy.optimize import brentq  # imported when used: it is slow to import
+    from scipy.optimize import root_scalar  # imported when used: it is slow to import
 
     a = in_interval("the first eigenvalue", eigenvalues[0], 0.0, math.inf)
     b = in_interval("the second eigenvalue", eigenvalues[1], a, math.inf)
@@ -104,4 +104,5 @@ def angle_of_counterweights(eigenvalues: Any, masses: Any, n: int) -> float:
     rising = np.flatnonzero((values[:-1] < 0) & (values[1:] >= 0))
     if not len(rising):
         raise BadInput(f"theory: no two single tokens hold such clusters for eigenvalues {a:g}, {b:g} and n = {n}.")
-    return float(brentq(pull, grid[rising[0]], grid[rising[0] + 1], xtol=1e-15))
+    found = root_scalar(pull, bracket=(grid[rising[0]], grid[rising[0] + 1]), method="brentq", xtol=1e-15)
+    return float(found.root)
