@@ -91,6 +91,15 @@ def test_variance_solves_its_equation():
     assert energy * 8 * 1.3**2 * 1e10 == pytest.approx(1.0, rel=1e-4)
 
 
+def test_variance_of_the_next_order_solves_its_equation_too():
+    shape = {"kurtosis": 1.8, "skewness": 0.6}
+    t, h = np.array([0.5, 3.0, 50.0]), 1e-4
+    s = [theory.variance_on_degenerate_form(t + k * h, eigenvalue=1.3, start=0.3, **shape) for k in (-1, 0, 1)]
+    slope = -2 * 1.3**2 * s[1] ** 2 + (2 * 1.3**2 * 1.8 - 1.3**3 * 0.6**2) * s[1] ** 3
+    assert np.allclose((s[2] - s[0]) / (2 * h), slope, rtol=1e-6)
+    assert float(theory.variance_on_degenerate_form(0.0, eigenvalue=1.3, start=0.3, **shape)) == pytest.approx(0.3)
+
+
 def test_polygons_turn_as_the_field_says():
     twist, kappa, turn = 0.7, 0.4, np.array([[0.0, -1.0], [1.0, 0.0]])
     for corners in (3, 4, 7):
@@ -112,6 +121,7 @@ def test_polygons_turn_as_the_field_says():
         (lambda: theory.largest_rate_of_limit("three", [1.0, 2.0], 0), "kind is 'three'"),
         (lambda: theory.rotation_of_polygon(2, twist=1.0), "corners is 2"),
         (lambda: theory.variance_on_degenerate_form(1.0, eigenvalue=-1.0, start=0.1), "eigenvalue is -1"),
+        (lambda: theory.variance_on_degenerate_form(1.0, eigenvalue=1.0, start=0.6, kurtosis=2.0), "start later"),
     ],
 )
 def test_bad_input_is_refused(call, said):

@@ -112,6 +112,14 @@ def test_narrow_and_large_forms_say_how_well_they_are_known():
     narrow = theory.full_support_minimiser(np.diag([1.0, 20.0]))
     assert narrow.method == "sources"
     assert narrow.bounds[0] - 1e-6 < narrow.energy < narrow.bounds[1] + 1e-6
+    for narrow in ([1.0, 30.0], [1.0, 10.0, 20.0]):
+        with pytest.raises(BadInput, match=r"too narrow.*full_support_by_exits"):
+            theory.full_support_minimiser(np.diag(narrow))
+    # the energy of the modes is right where their density is not: below that of two points at the ends of an axis
+    energies = [theory.full_support_by_modes(np.diag([1.0, ratio])).energy for ratio in (20.0, 30.0)]
+    assert 1.54196 < energies[0] < energies[1] < np.cosh(1.0)
+    fallen_back = theory.extremal_energy(np.diag([1.0, 10.0, 20.0]), paths=4000)
+    assert abs(fallen_back.minimum - 1.538) < 0.05
     with pytest.raises(BadInput, match=r"eigenvalue 80.*full_support_by_exits"):
         theory.full_support_minimiser(np.diag([1.0, 80.0]))
     with pytest.raises(BadInput, match=r"eigenvalue -1.*extremal_energy"):

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from measureflow.errors import BadInput
 from measureflow.flows.actions import Action, Descent, descended
 from measureflow.flows.couplings import Coupling, couplings
-from measureflow.measures import Density, Tokens, wasserstein
+from measureflow.flows.stretched import bounds_of_distance
+from measureflow.measures import Density, Tokens
 from measureflow.paths import STATUSES, Merges, Path, Recipe
 from measureflow.spaces import Sphere, is_traced
 
@@ -54,7 +55,8 @@ class Geodesic:
             cost.
         residual: defect of the Euler-Lagrange equations at the states, in units of the speed; with a free offset of the
             quantiles that of its own equation is included.
-        lower, upper: $e^{\mp\|D\|/2} W_2$, between which the distance lies.
+        lower, upper: between which the distance lies: $W_2$ of tokens on the circle with the length element
+            $e^{\mp|Dx|/2}ds$, and elsewhere $e^{\mp\|D\|/2} W_2$.
         minimum: whether the second variation at the states is positive.
         starts: what was tried, by offset.
         speeds: speed on each interval: constant along a geodesic, up to the square of the step.
@@ -149,8 +151,7 @@ def wasserstein_m(
     action = Action(form, candidates[best].masses)
     at, residual, coupling = settled(action, reached[best], candidates[best], tolerance)
     distance = float(np.sqrt(action.smooth_action(at.states)))
-    plain = float(wasserstein(mu0, mu1))
-    size = float(np.exp(0.5 * np.linalg.norm(form, 2)))
+    lower, upper = bounds_of_distance(mu0, mu1, form)
     recipe = Recipe.of("wasserstein_m", start=mu0, end=mu1, form=form, times=times, quantiles=quantiles, refine=refine)
     path = path_of(coupling.tokens(mu0), at.states, np.linspace(0.0, 1.0, times), recipe, steps=at.steps)
     return Geodesic(
@@ -158,8 +159,8 @@ def wasserstein_m(
         distance=distance,
         error=abs(float(np.sqrt(action.action(at.states))) - distance),
         residual=residual,
-        lower=plain / size,
-        upper=plain * size,
+        lower=lower,
+        upper=upper,
         minimum=at.minimum,
         starts=tuple(starts),
         speeds=action.speeds(at.states),

@@ -15,6 +15,7 @@ from measureflow.theory.consensus import (
     rate_at_consensus,
     rates_at_causal_consensus,
 )
+from measureflow.theory.counterweights import angle_of_counterweights, rates_of_clusters
 from measureflow.theory.counting import (
     PARKING,
     cap_mass,
@@ -29,6 +30,7 @@ from measureflow.theory.depth import (
     conserved_matrices,
     error_of_euler_layers,
     error_of_reconstruction,
+    least_loss_of_linear_net,
     symmetric_eigenvalues_along_depth,
     train_linear_net,
 )
@@ -197,6 +199,7 @@ __all__ = [
     "WhichCase",
     "adversarial_tokens",
     "alpha_for_cosine",
+    "angle_of_counterweights",
     "are_separated_on_circle",
     "asymptotic_merge_time",
     "beta_of_clustering_time",
@@ -272,6 +275,7 @@ __all__ = [
     "largest_mean_square_of_l2_attention",
     "largest_overlap_of_caps",
     "largest_rate_of_limit",
+    "least_loss_of_linear_net",
     "length_of_a_step",
     "limit_of_cosine_after_attention",
     "limit_of_gaussian",
@@ -300,6 +304,7 @@ __all__ = [
     "rate_of_variance",
     "rates_around_uniform_of_form",
     "rates_at_causal_consensus",
+    "rates_of_clusters",
     "rates_of_null_pair",
     "rates_of_one_cluster",
     "rates_of_overlap_fluctuations",

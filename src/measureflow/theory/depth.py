@@ -20,6 +20,7 @@ __all__ = [
     "conserved_matrices",
     "error_of_euler_layers",
     "error_of_reconstruction",
+    "least_loss_of_linear_net",
     "symmetric_eigenvalues_along_depth",
     "train_linear_net",
 ]
@@ -127,6 +128,34 @@ def train_linear_net(
         weights = weights - rate * slope
     history = np.stack(list(kept.values())) if kept else np.zeros((0, depth, d, d))
     return LinearNet(weights, loss, step, history, tuple(kept))
+
+
+def least_loss_of_linear_net(target: Any) -> float:
+    r"""Return the loss that training a deep linear residual net from weights of zero cannot get below.
+
+    $$ \inf_{\det \Pi > 0} \|\Pi - B\|_F^2 = \begin{cases} 0 & \det B \ge 0 \\
+       \sigma_{min}(B)^2 & \det B < 0 \end{cases} $$
+
+    From zero the layers stay balanced (`conserved_matrices`), so a singular value s of their product has a factor
+    $s^{2-2/N}$ in its speed and does not cross 0: the determinant keeps its sign. Where B reverses orientation, its
+    least singular value is pushed out of the product, $s' = -\frac2N s^{2-2/N}(s + \sigma_{min})$ for steps of
+    rate 1: the loss comes down to its plateau like $\sigma_{min}^2 + 2\sigma_{min}s$, algebraically.
+
+    Source: derived, for [arXiv:2205.14612](https://arxiv.org/abs/2205.14612), whose figure draws its target from
+        I + Gaussian: a third of such draws have a negative determinant.
+
+    Raises:
+        BadInput: a target that is not square.
+
+    Example:
+        >>> from measureflow import theory
+        >>> theory.least_loss_of_linear_net([[1.0, 0.0], [0.0, -0.5]]), theory.least_loss_of_linear_net([[2.0]])
+        (0.25, 0.0)
+    """
+    target = np.asarray(target, float)
+    if target.ndim != 2 or target.shape[0] != target.shape[1]:
+        raise BadInput(f"theory: the target has shape {target.shape}; give a square matrix.")
+    return float(np.linalg.svd(target, compute_uv=False)[-1] ** 2) if np.linalg.det(target) < 0 else 0.0
 
 
 def conserved_matrices(weights: Any) -> Float[np.ndarray, "m d d"]:

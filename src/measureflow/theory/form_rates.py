@@ -226,37 +226,71 @@ def rates_around_uniform_of_form(degrees: Any, *, kappa: float, d: int, sign: in
     return as_sign(sign) * degrees * (degrees + d - 2) * ratio
 
 
-def variance_on_degenerate_form(times: Any, *, eigenvalue: float, start: float) -> Float[np.ndarray, "s"]:
+def variance_on_degenerate_form(
+    times: Any, *, eigenvalue: float, start: float, kurtosis: float | None = None, skewness: float = 0.0
+) -> Float[np.ndarray, "s"]:
     r"""Return the variance of the heights $\langle e, x\rangle$ under repulsion by $D = \lambda e e^T$, $\lambda > 0$.
 
     $$ s^2(t) = \frac{s_0^2}{1 + 2\lambda^2 s_0^2 t} \sim \frac{1}{2\lambda^2 t} $$
 
     to leading order in small heights about mean 0, which itself decays like $e^{-\lambda t}$: tokens come to the great
-    sphere orthogonal to e, algebraically. Derived for [arXiv:2501.03096](https://arxiv.org/abs/2501.03096).
+    sphere orthogonal to e, algebraically. With the kurtosis q and the skewness g of the heights at time 0, whose shape
+    lasts as they shrink, the next order too:
+
+    $$ (s^2)' = -2\lambda^2 s^4 + (2\lambda^2 q - \lambda^3 g^2)\,s^6, \qquad
+       \frac1{s^2(t)} = 2\lambda^2 t + \frac1{s_0^2} - \bigl(q - \tfrac12\lambda g^2\bigr)\log t + .. $$
+
+    so the first correction to $2\lambda^2 t s^2 = 1$ is of relative order $\log t/(2\lambda^2 t)$: some percent at
+    $t = 1000$. Derived for [arXiv:2501.03096](https://arxiv.org/abs/2501.03096): $h' = -\lambda(1-h^2)K'(\lambda h)$
+    with the cumulant function K of the heights, and a mean that is slaved at $O(s^5)$.
 
     Arguments:
-        eigenvalue: lambda > 0. start: the variance at time 0, in (0, 1].
+        eigenvalue: lambda > 0. start: the variance at time 0, in (0, 1]. kurtosis: $\langle h^4\rangle/s_0^4$, at least
+            1; None for the leading order. skewness: $\langle h^3\rangle/s_0^3$.
 
     Raises:
-        BadInput: an eigenvalue that is not positive, a start outside the interval, a negative time.
+        BadInput: an eigenvalue that is not positive, a start outside the interval, a negative time, a kurtosis below 1
+            or heights too large for the next order.
 
     Example:
         >>> from measureflow import theory
         >>> round(float(2e6 * theory.variance_on_degenerate_form(1e6, eigenvalue=1.0, start=0.3)), 6)
         0.999998
+        >>> round(float(2e3 * theory.variance_on_degenerate_form(1e3, eigenvalue=1.0, start=0.3, kurtosis=1.8)), 4)
+        1.0048
     """
-    rate = 2.0 * in_interval("eigenvalue", eigenvalue, 0.0, math.inf) ** 2
-    start = in_interval("start", start, 0.0, 1.0, closed=True)
-    return start / (1.0 + rate * start * as_times(times))
+    eigenvalue = in_interval("eigenvalue", eigenvalue, 0.0, math.inf)
+    rate, start = 2.0 * eigenvalue**2, in_interval("start", start, 0.0, 1.0, closed=True)
+    leading = rate * as_times(times) + 1.0 / start
+    if kurtosis is None:
+        return 1.0 / leading
+    shape = in_interval("kurtosis", kurtosis, 1.0, math.inf, closed=True) - 0.5 * eigenvalue * skewness**2
+    if shape * start >= 0.9:
+        raise BadInput(
+            f"theory: the variance {start:.3g} is too large for the next order; start later, or leave it out."
+        )
+    # u = 1/s^2 solves u' = rate (1 - shape/u): u + shape log(u - shape) grows at that rate
+    u, gone = leading.copy(), 1.0 / start + shape * math.log(1.0 / start - shape)
+    for _ in range(30):
+        u -= (u + shape * np.log(u - shape) - gone - (leading - 1.0 / start)) / (1.0 + shape / (u - shape))
+        u = np.maximum(u, 1.0 / start)
+    return 1.0 / u
 
 
-def energy_on_degenerate_form(times: Any, *, eigenvalue: float, start: float) -> Float[np.ndarray, "s"]:
-    r"""Return how far $\int\!\!\int e^{\langle x,Dy\rangle}$ is above its minimum 1: $\tfrac12\lambda^2 s^4(t)$.
+def energy_on_degenerate_form(
+    times: Any, *, eigenvalue: float, start: float, kurtosis: float | None = None, skewness: float = 0.0
+) -> Float[np.ndarray, "s"]:
+    r"""Return how far $\int\!\!\int e^{\langle x,Dy\rangle}$ is above its minimum 1:
+    $\tfrac12\lambda^2 s^4\,(1 + \tfrac13\lambda g^2 s^2)$ at time t.
 
-    With $s^2$ of `variance_on_degenerate_form`, whose arguments and errors these are: $\sim 1/(8\lambda^2t^2)$, with no
-    exponential rate. Derived for [arXiv:2501.03096](https://arxiv.org/abs/2501.03096).
+    With $s^2$ of `variance_on_degenerate_form`, whose arguments and errors these are; the bracket is left out at
+    leading order: $\sim 1/(8\lambda^2t^2)$, with no exponential rate. Derived for
+    [arXiv:2501.03096](https://arxiv.org/abs/2501.03096).
     """
-    return 0.5 * eigenvalue**2 * variance_on_degenerate_form(times, eigenvalue=eigenvalue, start=start) ** 2
+    options = {"eigenvalue": eigenvalue, "start": start, "kurtosis": kurtosis, "skewness": skewness}
+    variance = variance_on_degenerate_form(times, **options)
+    more = 0.0 if kurtosis is None else eigenvalue * skewness**2 * variance / 3.0
+    return 0.5 * eigenvalue**2 * variance**2 * (1.0 + more)
 
 
 def rotation_of_polygon(corners: int, *, twist: float, kappa: float = 0.0) -> float:

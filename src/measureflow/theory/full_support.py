@@ -36,6 +36,8 @@ DEGREES = {2: (8, 16, 32, 64), 3: (5, 8, 12, 16), 4: (3, 5)}
 ENOUGH = 1e-9
 #: the coefficients of the density that may be left out, beside its mean
 SMALL = 1e-5
+#: where the potential varies by more than this, beside its size, nothing is said of the minimiser
+TRUSTED = 0.03
 #: beyond this the kernel spans more than the digits of a double
 SOLVED = 60.0
 
@@ -122,8 +124,8 @@ def full_support_minimiser(form: Any) -> FullSupportMinimiser:
     enough, otherwise by sources; `bounds` says how well.
 
     Raises:
-        BadInput: a form that is not symmetric and positive definite, d > 4, or an eigenvalue above 60: use
-            `full_support_by_exits`.
+        BadInput: a form that is not symmetric and positive definite, d > 4, an eigenvalue above 60, or eigenvalues too
+            far apart (a ratio above 28 on the circle, some 12 on S², 5 in dimension 4): use `full_support_by_exits`.
 
     Example:
         >>> import numpy as np
@@ -143,8 +145,8 @@ def full_support_by_modes(form: Any) -> FullSupportMinimiser:
     $\sum_n K_{mn} c_n = \text{const}\cdot\delta_{m0}$ on even modes, with
     $K_{mn} = I_{(m+n)/2}(\tfrac{a+b}2)\, I_{(m-n)/2}(\tfrac{a-b}2)$ for the eigenvalues a, b. K is ill-conditioned
     beyond any double; it is eliminated in some hundred decimals. Derived, for
-    [arXiv:2501.03096](https://arxiv.org/abs/2501.03096). The energy is right to rounding, the density to 1e-8 where the
-    ratio of the eigenvalues is below 5.
+    [arXiv:2501.03096](https://arxiv.org/abs/2501.03096). The energy is right to rounding, also at a ratio of the
+    eigenvalues of 50; the density to 1e-8 below a ratio of 5, and beyond 12 it no longer makes the potential constant.
 
     Raises:
         BadInput: as `full_support_minimiser`, or d is not 2.
@@ -186,6 +188,9 @@ def full_support_by_sources(form: Any) -> FullSupportMinimiser:
     `bounds`) and the last coefficients are below 1e-5: reached up to a ratio of some 3 of the eigenvalues on S² and 10
     on the circle; the energy, an integral of the potential, is much better than that.
 
+    Beyond a ratio of 28 on the circle, some 12 on S² and 5 in dimension 4 the potential varies by more than 3 %, and
+    the energy may be far off: an error names the Brownian paths, which have no such limit.
+
     Raises:
         BadInput: as `full_support_minimiser`.
 
@@ -205,6 +210,11 @@ def full_support_by_sources(form: Any) -> FullSupportMinimiser:
         # the potential hardly sees the highest modes of the density: they are looked at themselves
         if bounds[1] - bounds[0] < ENOUGH * bounds[1] and swept.tail < SMALL:
             break
+    if not bounds[1] - bounds[0] < TRUSTED * bounds[1]:
+        raise BadInput(
+            f"theory: with eigenvalues {eigenvalues.round(4).tolist()} the sources leave a potential between "
+            f"{bounds[0]:.4g} and {bounds[1]:.4g}; the form is too narrow for them. Use full_support_by_exits."
+        )
     shares = coarse.weights * swept.density(coarse.points)
     energy = float(shares @ values)
     covariance = (axes * (shares @ coarse.points**2)) @ axes.T

@@ -38,7 +38,8 @@ def jacobian_of_attention(
     with $m_i = \sum_j P_{ij}x_j$ and the covariance $C_i$ of row i. `causal` lets token i see the first i alone.
 
     Arguments:
-        form: the `(d, d)` matrix A of the logits $\langle x_j, Ax_i\rangle$. value: V, the identity if None.
+        form: the `(d, d)` matrix A of the logits $\langle x_j, Ax_i\rangle$, or one for each cloud. value: V, the
+            identity if None.
 
     Source: [arXiv:2312.14820](https://arxiv.org/abs/2312.14820); derived by differentiating the softmax.
 
@@ -51,10 +52,11 @@ def jacobian_of_attention(
     (n, d), weights = x.shape[-2:], _rows(x, form, causal)
     centred = x[..., None, :, :] - (weights @ x)[..., :, None, :]
     spread = np.einsum("...ij,...ijc,...ije->...ice", weights, centred, centred, optimize=True)
-    blocks = np.einsum("...ij,...ijc,...ie->...icje", weights, centred, x @ form.T, optimize=True)
+    queries = x @ np.swapaxes(form, -1, -2)
+    blocks = np.einsum("...ij,...ijc,...ie->...icje", weights, centred, queries, optimize=True)
     blocks += np.einsum("...ij,ce->...icje", weights, np.eye(d))
     own = np.arange(n)
-    blocks[..., own, :, own, :] += np.moveaxis(spread @ form, -3, 0)
+    blocks[..., own, :, own, :] += np.moveaxis(spread @ form[..., None, :, :], -3, 0)
     if value is not None:
         blocks = np.einsum("ac,...icje->...iaje", np.asarray(value, float), blocks)
     return blocks.reshape(*x.shape[:-2], n * d, n * d)
@@ -257,7 +259,7 @@ def norms_of_prefix_means(n: int) -> tuple[float, float]:
 
 def _rows(x: np.ndarray, form: np.ndarray, causal: bool) -> np.ndarray:
     """Return the attention matrix: row i over what token i sees."""
-    logits = x @ form.T @ np.swapaxes(x, -1, -2)
+    logits = x @ np.swapaxes(x @ form, -1, -2)
     if causal:
         logits = np.where(np.tri(x.shape[-2], dtype=bool), logits, -np.inf)
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))

@@ -1,15 +1,13 @@
-"""What the claims on regularity share: tokens of the ball, norms of many small Jacobians, and a climb to the worst."""
+"""What the claims on regularity share: tokens of the ball, and norms of many small Jacobians."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
 
 from measureflow import theory
 
-__all__ = ["balls", "climbed", "in_ball", "sized", "stretches"]
+__all__ = ["balls", "in_ball", "sized", "stretches"]
 
 
 def balls(rng: np.random.Generator, count: int, n: int, d: int) -> Float[np.ndarray, "k n d"]:
@@ -34,21 +32,3 @@ def sized(rng: np.random.Generator, d: int, norm: float) -> Float[np.ndarray, "d
 def stretches(points: np.ndarray, form: np.ndarray, causal: bool = False) -> Float[np.ndarray, "k"]:
     """Return the exact Lipschitz constants of attention with V = I at many clouds."""
     return np.linalg.norm(theory.jacobian_of_attention(points, form=form, causal=causal), 2, axis=(-2, -1))
-
-
-def climbed(
-    size: Callable[[np.ndarray], np.ndarray],
-    points: np.ndarray,
-    rng: np.random.Generator,
-    steps: int,
-    back: Callable[[np.ndarray], np.ndarray] = in_ball,
-) -> np.ndarray:
-    """Return clouds at which `size` is large: random moves of each that raise it, longer where they succeed."""
-    best, reach = size(points), np.full(len(points), 0.5)
-    for _ in range(steps):
-        moved = back(points + reach[:, None, None] * rng.normal(size=points.shape))
-        new = size(moved)
-        better = new > best
-        points, best = np.where(better[:, None, None], moved, points), np.where(better, new, best)
-        reach = np.where(better, 1.5 * reach, 0.87 * reach)  # one success in about four keeps the reach
-    return points

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from measureflow.claims.p2501_03096 import (
+    counterweights,
     dissipation,
     extreme_figures,
     extremes,
@@ -23,6 +24,7 @@ from measureflow.claims.p2501_03096 import (
 )
 
 __all__ = [
+    "counterweights",
     "dissipation",
     "extreme_figures",
     "extremes",

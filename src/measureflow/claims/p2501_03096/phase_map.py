@@ -35,7 +35,8 @@ def limits_allowed(mu: tuple[float, float], sign: int, mass: float, n: int) -> s
     Attraction: one cluster, or two whose larger one has this mass. Repulsion: one cluster at the eigenvector of a
     negative eigenvalue, or two clusters near the directions where an indefinite form vanishes, or several where both
     eigenvalues are below -2/3 (three at 120 degrees, V13); with a positive form tokens spread, or come to rest in
-    several clusters: the energy is flat there, and few points are as good.
+    several clusters, held together by single tokens where one eigenvalue is small beside the other
+    (`theory.angle_of_counterweights`): a limit of finitely many tokens, which needs a ratio of order 1/n.
     """
     low = int(np.argmin(mu))
     if sign < 0:

@@ -1,0 +1,128 @@
+"""Finitely many tokens may rest in clusters although the form is positive: two single ones hold the others together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import iv
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.p2501_03096.rates import N, expected, spectrum
+
+PAPER = "2501.03096"
+
+
+def polygon(corners: int) -> np.ndarray:
+    """Return the corners of a regular polygon."""
+    angles = 2 * np.pi * np.arange(corners) / corners
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def rate_at_polygon(corners: int, kappa: float) -> float:
+    """Return the rate at which clusters at the corners of a polygon fall apart: a sum over multiples of k."""
+    multiples = corners * np.arange(1, 20)
+    return float(2 * multiples**2 @ iv(multiples, kappa) / (iv(0, kappa) + 2 * iv(multiples, kappa).sum()))
+
+
+def come_back(x: np.ndarray, form: np.ndarray) -> np.ndarray:
+    """Return where tokens are at rest again after being pushed aside: their angles, by an integrator of stiff equations
+    that knows nothing of ours."""
+    from scipy.integrate import solve_ivp  # imported when used: it is slow to import
+
+    def motion(_: float, angles: np.ndarray) -> np.ndarray:
+        y = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        kernel = np.exp(y @ form @ y.T)
+        return -(kernel * (np.stack([-y[:, 1], y[:, 0]], axis=1) @ form @ y.T)).sum(axis=1) / kernel.sum(axis=1)
+
+    start = np.arctan2(x[:, 1], x[:, 0]) + 1e-3 * np.random.default_rng(0).normal(size=len(x))
+    found = solve_ivp(motion, (0.0, 2.5e3), start, method="LSODA", rtol=1e-8, atol=1e-11).y[:, -1]
+    return np.stack([np.cos(found), np.sin(found)], axis=1)
+
+
+STATES = {
+    "angle": theory.angle_of_counterweights,
+    "rates": theory.rates_of_clusters,
+    "polygon": rate_at_polygon,
+}
+
+
+@claim(
+    PAPER,
+    "clusters of finitely many tokens under repulsion by a positive form",
+    covers=["1.5", "1.6"],
+    status="derived",
+    states=STATES,
+    id=f"{PAPER}/counterweights",
+)
+def single_tokens_hold_clusters_that_a_positive_form_repels(case: Case) -> None:
+    """D = diag(a, b), 0 < a << b, V = -D: two heavy clusters at the ends of the first axis and two single tokens at
+    an angle are at rest and stable, though spread tokens have less energy. For D = kappa some cluster must be single:
+    those at the corners of a polygon fall apart, at a rate of Bessel functions that is soon too slow to be seen."""
+    a, b = case.draw("a", 0.25, 0.35), case.draw("b", 1.8, 2.4)
+    form, half = np.diag([a, b]), (N - 2) // 2
+    masses = [half / N, half / N, 1 / N, 1 / N]
+    angle = theory.angle_of_counterweights([a, b], masses[:2], N)
+    corners = np.array([[1.0, 0.0], [-1.0, 0.0], [np.cos(angle), np.sin(angle)], [np.cos(angle), -np.sin(angle)]])
+    x = np.repeat(corners, [half, half, 1, 1], axis=0)
+    rest = case.measure(come_back, x, form)
+    because = "a time of many times the inverse of the least rate, and rtol 1e-8"
+    case.compare(np.abs(rest - x).max(), 0.0, within=1e-6, because=because, name="comes back")
+    stated = case.statement.angle([a, b], masses[:2], N)
+    case.compare(np.arctan2(*rest[-2, ::-1]), stated, within=1e-6, because=because, name="angle")
+    rates = case.statement.rates(corners, masses, form=form, sign=-1)
+    measured = spectrum(case, mf.Tokens(mf.Sphere(2), x), mf.gradient_attention(form, sign=-1))
+    because = "eigenvalues of a matrix of size 1, symmetric up to masses"
+    case.compare(measured, expected(rates, (half, half, 1, 1)), within=1e-7, because=because, name="rates")
+    because = "the least rate of these forms is above 2e-3"
+    slowest = max(rates.within[:2].max(), rates.between.max())  # a single token has nothing within it
+    case.at_most(slowest, -2e-3, within=1e-5, because=because, name="stable")
+    least = case.measure(theory.extremal_energy, form).minimum
+    energy = float(np.exp(x @ form @ x.T).mean())
+    case.at_least(energy, 1.0001 * least, within=1e-9, because="the minimum is spread", name="energy")
+    kappa = case.draw("kappa", 0.8, 1.5)
+    for corner in (3, 5, 8):
+        found = theory.rates_of_clusters(polygon(corner), np.full(corner, 1 / corner), form=kappa * np.eye(2), sign=-1)
+        stated = case.statement.polygon(corner, kappa)
+        because = "rounding of sums of numbers of size 1"
+        case.compare(found.within, stated, within=1e-13, because=because, name=f"{corner} corners")
+
+
+held = single_tokens_hold_clusters_that_a_positive_form_repels
+
+
+@held.mutation("rates")
+def held_by_the_clusters_alone(points: np.ndarray, masses: Any, *, form: np.ndarray, sign: int) -> Any:
+    """The single tokens are left out of the potential: clusters fall apart at mu tanh mu."""
+    right = theory.rates_of_clusters(points, masses, form=form, sign=sign)
+    alone = theory.rates_of_two_clusters(np.diag(form), 0, sign=sign)
+    return right._replace(within=np.concatenate([alone.within, right.within[2:]]))
+
+
+@held.mutation("rates")
+def clusters_that_do_not_see_each_other_move(points: np.ndarray, masses: Any, *, form: np.ndarray, sign: int) -> Any:
+    """A cluster's pull is held while it moves: every cluster moves as one token in the potential of the others."""
+    right = theory.rates_of_clusters(points, masses, form=form, sign=sign)
+    return right._replace(between=np.sort(right.within)[None])
+
+
+@held.mutation("rates")
+def attraction(points: np.ndarray, masses: Any, *, form: np.ndarray, sign: int) -> Any:
+    """The sign of the force."""
+    return theory.rates_of_clusters(points, masses, form=form, sign=-sign)
+
+
+@held.mutation("polygon")
+def one_harmonic_squared(corners: int, kappa: float) -> float:
+    """The square of the number of corners is lost."""
+    return rate_at_polygon(corners, kappa) / corners**2
+
+
+@held.mutation("angle")
+def heavy_clusters_in_balance(eigenvalues: Any, masses: Any, n: int) -> float:
+    """The pulls of the two heavy clusters on a single token are taken to cancel."""
+    a, b = eigenvalues
+    return float(np.arcsin(np.sqrt(np.log((a + b) / (b - a)) / (2 * b))))
