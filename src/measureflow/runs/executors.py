@@ -50,13 +50,31 @@ def own_executor(kind: str = "processes", workers: int | None = None, most: int 
         pool = concurrent.futures.ProcessPoolExecutor(count, mp_context=spawn, initializer=attend_parent)
     before = set(multiprocessing.active_children())
     try:
-        yield pool
+        with one_blas_thread():
+            yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - before:
             child.terminate()
         raise
     pool.shutdown()
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let processes that start meanwhile use one BLAS thread each, unless the user has said how many.
+
+    Two processes with two threads each wait for each other's: QR of many clouds took ten times as long.
+    """
+    name = "OPENBLAS_NUM_THREADS"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def attend_parent() -> None:
