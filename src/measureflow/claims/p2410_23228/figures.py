@@ -145,5 +145,7 @@ def density_gathers_as_the_particles_do(case: Case) -> Any:
             centre = (2 * np.pi * m - np.angle(modes[degree])) / degree % (2 * np.pi)
             ax.axvline(centre, ls="--", lw=1.0, color=THEORY, label=r"$\delta_m$" if m == 0 else None, zorder=0)
         ax.set(xlabel=r"$\theta$", ylabel="density", title=rf"$\beta={beta:g}$")
-        ax.legend(fontsize=9, frameon=True, edgecolor="none")
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high + 0.25 * (high - low))  # room for the legend
+        ax.legend(loc="upper center", ncol=2, fontsize=9)
     return drawing
