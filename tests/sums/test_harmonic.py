@@ -60,8 +60,8 @@ def test_velocity_is_precise_to_the_floor(d):
         field = harmonics(beta)
         velocity, floor = program(field, tokens)
         output, x = true(field, tokens.points, tokens), np.asarray(tokens.points, np.longdouble)
-        gap = np.abs(velocity - (output - np.sum(x * output, axis=1, keepdims=True) * x)).max()
-        assert gap <= floor < 1e-10
+        gap = np.abs(np.asarray(velocity) - (output - np.sum(x * output, axis=1, keepdims=True) * x)).max()
+        assert gap <= float(floor) < 1e-10
 
 
 @pytest.mark.parametrize("d", SPACES)

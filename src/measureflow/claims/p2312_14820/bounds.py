@@ -101,8 +101,7 @@ def no_tokens_exceed_the_bounds(case: Case) -> None:
     """Neither random nor optimised nor adversarial tokens of a ball exceed the bounds of attention on n tokens and on
     measures (W_p and W_2), with and without a causal mask, and those of several heads add: from the standard tier on
     100,000 random configurations in all, and 1,000 raised by gradient ascent, over the form too."""
-    sizes = {"smoke": (150, 16, 40), "standard": (2100, 170, 200)}
-    count, raised, steps = sizes.get(case.tier, (8000, 600, 400))
+    count, raised, steps = {"smoke": (150, 16, 40), "standard": (2100, 170, 200)}.get(case.tier, (8000, 600, 400))
     rows = []
     for index in range(8):
         rng = case.generator(f"form {index}")
