@@ -115,16 +115,11 @@ def visited(
             shrink, weights = jnp.exp(top - safe), jnp.exp(logits - safe[:, None])
             massive = masses[index].reshape(-1)
             if values is None:
-                weights = weights * massive
-                pulling = weights
-                if settings.own:  # the zero of a token's gap to itself is put in: see Exact.pull
-                    pulling = jnp.where(own[:, None] == ids[index].reshape(-1), 0, weights)
-                both = jnp.sum(weights, axis=1), weighted_gaps(pulling, sign * z, y)
+                others = own[:, None] != ids[index].reshape(-1) if settings.own else None
+                added, shift = gaps_of(weights * massive, others, sign * z, y)
             else:
-                g = values[index].reshape(massive.shape[0], -1)
-                sums = product(weights, jnp.concatenate([massive[:, None], massive[:, None] * g], axis=1))
-                both = sums[:, 0], sums[:, 1:]
-            return t + 1, peak, total * shrink + both[0], moved * shrink[:, None] + both[1]
+                added, shift = sums_of(weights, massive, values[index].reshape(massive.shape[0], -1))
+            return t + 1, peak, total * shrink + added, moved * shrink[:, None] + shift
 
         width = d if values is None else values.shape[-1]
         start = jnp.zeros(z.shape[:1], z.dtype)
@@ -141,6 +136,18 @@ def visited(
 
     numbers = jnp.arange(queries.places.size).reshape(queries.places.shape)
     return over_blocks(rows, (queries.points, queries.places, cells, numbers))
+
+
+def gaps_of(weights: Array, others: Array | None, x: Array, y: Array) -> tuple[Array, Array]:
+    """Return the sums of the weights and of the weighted gaps; the zero of a token's gap to itself is put in."""
+    pulling = weights if others is None else jnp.where(others, weights, 0)  # see Exact.pull
+    return jnp.sum(weights, axis=1), weighted_gaps(pulling, x, y)
+
+
+def sums_of(weights: Array, masses: Array, values: Array) -> tuple[Array, Array]:
+    """Return the sums of the masses and of the values with their masses."""
+    sums = product(weights, jnp.concatenate([masses[:, None], masses[:, None] * values], axis=1))
+    return sums[:, 0], sums[:, 1:]
 
 
 @visited.defjvp
