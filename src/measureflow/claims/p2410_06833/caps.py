@@ -72,25 +72,6 @@ def separated_caps_hold_their_tokens_and_collapse(case: Case) -> None:
         case.at_most(diameters, stated, within=1e-5, because=because, name=f"{name}: squared diameter")
 
 
-@separated_caps_hold_their_tokens_and_collapse.mutation("window")
-def collapsed_from_the_start(n: int, **given: float) -> tuple[float, float]:
-    """T_1 is 0."""
-    return 0.0, theory.metastable_window(n, **given)[1]
-
-
-@separated_caps_hold_their_tokens_and_collapse.mutation("window")
-def exponent_doubled(n: int, **given: float) -> tuple[float, float]:
-    """T_2 grows like e^(2 (1-alpha) beta), as if chords stood for their squares."""
-    collapsed, left = theory.metastable_window(n, **given)
-    return collapsed, left * np.exp((1.0 - given["overlap"]) * given["beta"])
-
-
-@separated_caps_hold_their_tokens_and_collapse.mutation("growth")
-def half_the_cap() -> float:
-    """The tokens stay in caps of half the size, not of twice."""
-    return 0.5
-
-
 @separated_caps_hold_their_tokens_and_collapse.figure
 def collapse(case: Case, ax: Any) -> Any:
     """Draw the diameters of the caps against the bound of the theorem, in its window."""
@@ -161,22 +142,25 @@ def laws_on_separated_caps_stay_and_collapse(case: Case) -> None:
         case.at_most(spread, stated, within=1e-6, because=because, name=f"{name}: variance")
 
 
+@separated_caps_hold_their_tokens_and_collapse.mutation("window")
 @laws_on_separated_caps_stay_and_collapse.mutation("window")
-def collapsed_at_once(caps: int, **given: float) -> tuple[float, float]:
+def collapsed_from_the_start(n: int, **given: float) -> tuple[float, float]:
     """T_1 is 0."""
-    return 0.0, theory.metastable_window(caps, **given)[1]
+    return 0.0, theory.metastable_window(n, **given)[1]
 
 
+@separated_caps_hold_their_tokens_and_collapse.mutation("window")
 @laws_on_separated_caps_stay_and_collapse.mutation("window")
-def chords_for_their_squares(caps: int, **given: float) -> tuple[float, float]:
-    """T_2 grows like e^(2 (1-alpha) beta)."""
-    collapsed, left = theory.metastable_window(caps, **given)
+def exponent_doubled(n: int, **given: float) -> tuple[float, float]:
+    """T_2 grows like e^(2 (1-alpha) beta), as if chords stood for their squares."""
+    collapsed, left = theory.metastable_window(n, **given)
     return collapsed, left * np.exp((1.0 - given["overlap"]) * given["beta"])
 
 
+@separated_caps_hold_their_tokens_and_collapse.mutation("growth")
 @laws_on_separated_caps_stay_and_collapse.mutation("growth")
-def caps_of_half_the_size() -> float:
-    """The supports stay in caps of half the size."""
+def half_the_cap() -> float:
+    """The tokens stay in caps of half the size, not of twice."""
     return 0.5
 
 
