@@ -100,7 +100,7 @@ class Log:
         mu = self.problem.measure(self.state.x, self.state.cohorts.weights)
         self.problem = self.sums.chosen(self.problem, gathered(mu))
         self.sums.note(float(self.state.time), self.problem)
-        self.state = renewed(self.problem, self.state, sums_of(before.field) != sums_of(self.problem.field))
+        self.state = renewed(self.state, sums_of(before.field) != sums_of(self.problem.field))
 
     def look_at_sums(self) -> None:
         """Find what the sums resolve where it is time to, and go over to exact ones where that is too little."""

@@ -62,8 +62,8 @@ class Problem(eqx.Module):
     #: whether tokens that have met are joined
     coarsens: bool = eqx.field(static=True, default=False)
     noise: Noise | None = None
-    #: whether the velocity of tokens that were joined is found by the next step, in a loop that is compiled anyway;
-    #: such a loop has no derivative
+    #: whether a velocity that is stale is found by the next step, in a loop that is compiled anyway; such a loop has no
+    #: derivative
     later: bool = eqx.field(static=True, default=False)
     #: whether all sums are exact
     exact: bool = eqx.field(static=True, default=True)
@@ -102,7 +102,7 @@ class State(eqx.Module):
 
     x: Float[Array, "n d"]
     v: Float[Array, "n d"]
-    #: whether `v` and `energy` are still those of before tokens were joined
+    #: whether `v` and `energy` are still those of before tokens were joined, or of other sums
     stale: Bool[Array, ""]
     cohorts: Cohorts
     h: Float[Array, ""]

@@ -104,16 +104,9 @@ def floor_of(problem: Problem, state: State) -> Array:
     return resolution(field, problem.measure(state.x, state.cohorts.weights)).astype(state.floor.dtype)
 
 
-def renewed(problem: Problem, state: State, other_sums: bool) -> State:
-    """Return the state from which a run goes on; where the sums are others, with the velocity that they give."""
+def renewed(state: State, other_sums: bool) -> State:
+    """Return the state from which a run goes on; where the sums are others, the next step finds the velocity anew."""
     state = dataclasses.replace(state, code=jnp.full_like(state.code, RUNNING), floor=jnp.zeros_like(state.floor))
     if not other_sums:
         return state
-    v = velocity(problem, state)
-    return dataclasses.replace(state, v=v, evaluations=state.evaluations + 1)
-
-
-@eqx.filter_jit
-def velocity(problem: Problem, state: State) -> Array:
-    """Return the velocity of every row."""
-    return problem.velocity(state.x, state.cohorts.weights, state.time)[state.cohorts.into]
+    return dataclasses.replace(state, stale=jnp.ones((), bool), evaluations=state.evaluations + 1)
