@@ -1,6 +1,8 @@
 """measureflow: a transformer moves a measure. Watch it, prove it wrong, and train it.
 
-Importing the package switches JAX to float64 (set `MEASUREFLOW_X64=0` before the import to keep float32).
+Importing the package switches JAX to float64 (set `MEASUREFLOW_X64=0` before the import to keep float32), and its
+matrix products to the precision of their factors, which an accelerator would otherwise round to half as many digits
+(set `jax_default_matmul_precision` or its environment variable before the import to choose otherwise).
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import jax as _jax
 
 if _os.environ.get("MEASUREFLOW_X64", "1") != "0":
     _jax.config.update("jax_enable_x64", True)
+if _jax.config.jax_default_matmul_precision is None:
+    _jax.config.update("jax_default_matmul_precision", "highest")
 
 from measureflow import fields, flows, measures, paths, spaces, sums
 from measureflow import observables as observe

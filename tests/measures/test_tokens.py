@@ -167,3 +167,16 @@ def test_shapes_are_still_checked_under_tracing():
 def test_labels_and_spaces_do_not_enter_a_compiled_program_as_data():
     leaves = jax.tree.leaves(mf.Tokens(PLANE, CORNERS, labels="abc"))
     assert [leaf.shape for leaf in leaves] == [(3, 2), (3,), (3,), (3,)]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_tokens_in_half_precision_are_taken_with_the_rounding_they_have(dtype):
+    space = mf.Sphere(8)
+    wide = mf.uniform(space, n=300, seed=0).points
+    mu = mf.Tokens(space, wide.astype(dtype))
+    assert mu.points.dtype == mu.weights.dtype == dtype
+    np.testing.assert_allclose(np.asarray(mu.weights, float), 1 / 300, rtol=8e-3)
+    masses = np.arange(1.0, 301) / np.sum(np.arange(1.0, 301))
+    np.testing.assert_allclose(np.asarray(mf.Tokens(space, mu.points, masses).weights, float), masses, rtol=1.2e-2)
+    with pytest.raises(mf.BadInput, match=r"lie up to 0.05\d* off Sphere\(d=8\)"):
+        mf.Tokens(space, (1.05 * wide).astype(dtype))

@@ -201,8 +201,8 @@ def checked_weights(weights: Any, present: Array, dtype: Any) -> Array:
     if weights is None:
         # in NumPy where values are known: each eager operation of JAX is a program to compile at the first call
         kind = jnp if is_traced(present) else np
-        here = kind.asarray(present).astype(dtype)
-        return jnp.asarray(here / kind.sum(here))
+        here = kind.asarray(present)
+        return jnp.asarray(here.astype(dtype) / kind.sum(here).astype(dtype))  # counted: half precision loses ones
     weights = as_floats(weights, "weights").astype(dtype)
     if weights.shape != (n,):
         raise BadInput(f"Tokens: weights have shape {weights.shape}; they must be ({n},), one mass per token.")
@@ -215,6 +215,6 @@ def checked_weights(weights: Any, present: Array, dtype: Any) -> Array:
     if (values[~np.asarray(present)] != 0).any():
         raise BadInput("Tokens: a token that is not present has a positive weight; give absent tokens weight 0.")
     total = float(values.astype(float).sum())
-    if abs(total - 1.0) > 1e-6:
+    if abs(total - 1.0) > max(1e-6, 2 * float(jnp.finfo(weights.dtype).eps)):
         raise BadInput(f"Tokens: weights sum to {total:.6g}; masses must sum to 1. Divide them by their sum.")
     return weights / total

@@ -88,10 +88,11 @@ class Space(eqx.Module):
         if bad.any():
             where = tuple(int(i) for i in np.argwhere(bad)[0])
             raise BadInput(f"{name}[{', '.join(map(str, where))}] is {values[where]}; every coordinate must be finite.")
-        off = float(_defect(self, points))
-        if off > 1e-6:
+        rounding = max(1e-6, 2 * float(jnp.finfo(points.dtype).eps))  # points in half precision are on no sphere
+        off = float(_defect(self, points.astype(jnp.promote_types(points.dtype, jnp.float32))))
+        if off > rounding:
             raise BadInput(
-                f"{name} lie up to {off:.3g} off {self!r} (at most 1e-6 is taken for rounding). "
+                f"{name} lie up to {off:.3g} off {self!r} (at most {rounding:.2g} is taken for rounding). "
                 f"Use space.project(points) to move them onto it."
             )
 
