@@ -164,6 +164,6 @@ def weights_held_fixed(k: int, beta: float) -> np.ndarray:
 
 
 @humps_part_like_the_clusters_they_become.mutation("turn")
-def turning_is_resisted(k: float = 0.0) -> float:
+def turning_is_resisted() -> float:
     """Turning all humps together costs energy: they would come back at the rate 1."""
     return -1.0
