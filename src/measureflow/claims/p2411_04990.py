@@ -18,6 +18,8 @@ from measureflow.claims.exploration import exploration
 from measureflow.claims.instances import N, cloud, follow, gaps, masses, normalised, speeds
 from measureflow.fields import Unnormalised
 
+head = eqx.filter_jit(lambda field, mu: field.output(mu.points, mu))
+
 
 @claim("2411.04990", "Theorem (V = I)", covers=["V27"], states=lambda points: points[0])
 def causal_tokens_all_end_where_the_first_one_stands(case: Case) -> None:
@@ -331,6 +333,46 @@ def projection_on_the_complement_as_printed(point: Any, top: Any) -> Any:
 def where_the_first_one_started(point: Any, top: Any) -> Any:
     """x_1 itself, as for V = I."""
     return point
+
+
+@claim(
+    "2411.04990",
+    "Theorem (V = I), dimension",
+    covers=["E13"],
+    status="erratum",
+    id="2411.04990/E13-dimension",
+    states=lambda points: np.broadcast_to(points[0], points.shape) if points.shape[1] > 1 else points,
+)
+def causal_tokens_need_a_second_dimension_to_meet(case: Case) -> None:
+    """The theorem needs d >= 2: on {-1, 1} no token moves, so those opposite to the first stay there, whatever Q, K
+    and beta; for d = 3 all meet the first."""
+    query, key = case.generator("query and key").normal(size=(2, 3, 3)) / np.sqrt(3)
+    beta = case.draw("beta", 0.2, 1.5)
+    signs = np.where(np.arange(N) % 2 == 0, 1.0, -1.0)[:, None]
+    field = mf.SelfAttention(beta, query=query[:1, :1], key=key[:1, :1], mask="causal")
+    # P_x of what the head puts out, by hand: the library's spheres begin at d = 2
+    outputs = np.asarray(case.measure(head, field, mf.Tokens(mf.Euclidean(1), signs)))
+    speed = outputs - signs * (signs * outputs)
+    measured = signs if np.abs(speed).max() < 1e-12 else np.full_like(signs, np.nan)
+    because = "they have no tangent to move along"
+    case.compare(measured, case.predict(signs), within=1e-6, because=because, name="d = 1")
+    tokens = cloud(case)
+    field = mf.SelfAttention(beta, query=query, key=key, mask="causal")
+    points = follow(case, tokens, field, np.array([120.0]), rtol=1e-10)[-1]
+    because = "deviations fall like e^(-t/2), to rounding at t = 120, after a wait that depends on the draw"
+    case.compare(points, case.predict(np.asarray(tokens.points)), within=1e-6, because=because, name="d = 3")
+
+
+@causal_tokens_need_a_second_dimension_to_meet.mutation
+def any_dimension_as_printed(points: Any) -> Any:
+    """The printed form: every token converges to the first, for any d."""
+    return np.broadcast_to(points[0], points.shape)
+
+
+@causal_tokens_need_a_second_dimension_to_meet.mutation
+def nothing_moves_in_any_dimension(points: Any) -> Any:
+    """Tokens stay where they are."""
+    return points
 
 
 @claim(
