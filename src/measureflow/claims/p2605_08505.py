@@ -73,3 +73,80 @@ def dimension_of_the_space(*, n: float, d: int) -> float:
 def sphere_of_one_dimension_more(scale: float, *, d: int) -> float:
     """(s/scale)^(d/2) keys within s: the dimension of the space in the Poisson process."""
     return theory.participation_of_keys(scale, d=d + 1)
+
+
+@eqx.filter_jit
+def heights(field: mf.SelfAttention, keys: Any) -> Any:
+    """Return the height, along one fixed query, of what it takes from each context of keys."""
+
+    def one(points: Any) -> Any:
+        query = jnp.zeros((1, points.shape[1])).at[0, 0].set(1.0)
+        return field.output(query, mf.Tokens(mf.Sphere(points.shape[1]), points))[0, 0]
+
+    return jax.lax.map(one, keys, batch_size=200)
+
+
+def of_contexts(seen: Any, field: mf.SelfAttention, seed: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return what is seen of independent contexts, drawn here: their seed is remembered in their place."""
+    return np.asarray(seen(field, uniform_keys(seed, shape)))
+
+
+@claim(
+    "2605.08505",
+    "subcritical and supercritical regimes",
+    covers=["5.4"],
+    status="derived",
+    id="2605.08505/regimes",
+    states={
+        "beta": theory.critical_beta_of_nearest_key,
+        "depth": lambda beta: 1 / beta,
+        "others": lambda scale: 1 / scale,
+    },
+)
+def a_query_takes_a_local_average_or_its_nearest_key(case: Case) -> None:
+    """On S^2, far below beta_n of order n, a query takes the mean of the keys about it, of height 1 - 1/beta; far above
+    it takes its nearest key, and all others have the weight beta_n/beta in the mean of 1 - sum A^2.
+
+    Derived here: below, the mean of uniform keys under e^(beta (cos - 1)) is Langevin's coth(beta) - 1/beta, as of heat
+    for the time 1/(2 beta); above, two keys of a Poisson process have logits within 1 at the chance beta_n/beta.
+    """
+    n, repetitions = 1000, 1200
+    beta, scale = case.draw("beta", 8.0, 14.0), case.draw("beta / beta_n", 20.0, 30.0)
+    case.require("beta is far below the critical scale", beta < 0.05 * theory.critical_beta_of_nearest_key(n=n, d=3))
+    shape = (repetitions, n, 3)
+    depth = 1 - case.measure(of_contexts, heights, mf.SelfAttention(beta), case.seed, shape)
+    error = float(depth.std() / np.sqrt(repetitions))
+    stated = case.statement.depth(beta)
+    because = f"six standard errors of {error:.2g}, and 1/n for the keys that there are"
+    within = 6 * error + 2.5 / n
+    case.compare(depth.mean(), stated, within=within, because=because, name="below: depth of the mean")
+    field = mf.SelfAttention(scale * case.statement.beta(n=n, d=3))
+    shared = 1 - case.measure(of_contexts, participations, field, case.seed, shape)
+    stated = case.statement.others(scale)
+    error = float(shared.std() / np.sqrt(repetitions))
+    because = f"six standard errors of {error:.2g}, and three keys at once"
+    case.compare(shared.mean(), stated, within=6 * error + scale**-2, because=because, name="above: weight of others")
+
+
+@a_query_takes_a_local_average_or_its_nearest_key.mutation("beta")
+def distance_for_its_square(*, n: float, d: int) -> float:
+    """n^(1/(d-1)): the nearest key would take all at the root of the scale."""
+    return float(np.sqrt(theory.critical_beta_of_nearest_key(n=n, d=d)))
+
+
+@a_query_takes_a_local_average_or_its_nearest_key.mutation("depth")
+def heat_for_twice_the_time(beta: float) -> float:
+    """Heat for the time 1/beta."""
+    return 2 / beta
+
+
+@a_query_takes_a_local_average_or_its_nearest_key.mutation("depth")
+def the_query_itself(beta: float) -> float:
+    """The output is the query: a key stands there."""
+    return 0.0
+
+
+@a_query_takes_a_local_average_or_its_nearest_key.mutation("others")
+def shared_at_any_scale(scale: float) -> float:
+    """Finitely many keys share the weight, as at the critical scale."""
+    return 1 - theory.participation_of_keys(1.0, d=3)
