@@ -1,0 +1,100 @@
+"""The quasi-linear phase: one mode has grown, and the density is nearly periodic."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.special import iv
+
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+
+#: Fourier modes of an even density on the circle
+MODES = 24
+
+
+def moments_when_grown(k: int, other: int, beta: float, seed: float, trace: float) -> np.ndarray:
+    r"""Return the moments of an even density under USA when its k-th has grown to 0.3, from `seed`.
+
+    The mode `other` begins at `trace`, all others at 0. In closed form
+    $m_j' = (j/\beta)\sum_i i I_i(\beta) m_i (m_{j-i} - m_{j+i})$.
+    """
+    index = np.arange(1, MODES + 1)
+    pull = index * iv(index, beta) / beta
+    below, above = np.abs(index[:, None] - index), index[:, None] + index
+
+    def motion(_: float, m: np.ndarray) -> np.ndarray:
+        padded = np.concatenate([[1.0], m, np.zeros(MODES)])
+        return index * ((padded[below] - padded[above]) @ (pull * m))
+
+    def grown(_: float, m: np.ndarray) -> float:
+        return float(m[k - 1] - 0.3)
+
+    grown.terminal = True  # type: ignore[attr-defined]
+    start = np.zeros(MODES)
+    start[k - 1], start[other - 1] = seed, trace
+    until = 3 * np.log(1 / seed) / (k * k * iv(k, beta) / beta)
+    run = solve_ivp(motion, (0.0, until), start, method="DOP853", rtol=1e-11, atol=1e-26, events=grown)
+    return run.y_events[0][0]
+
+
+def share_of_the_fastest(j: int, k: int, beta: float) -> float:
+    """Return the rate of mode j around the uniform law over that of mode k."""
+    one, fastest = theory.growth_rates_around_uniform([j, k], beta=beta, d=2, model="unnormalised")
+    return float(one / fastest)
+
+
+@claim(
+    "2410.23228",
+    "quasi-linear phase",
+    covers=["6.1"],
+    status="derived",
+    id="2410.23228/quasi-linear",
+    states={
+        "exponent": share_of_the_fastest,
+        "periodic": lambda k: np.arange(1, MODES + 1) % k == 0,
+    },
+)
+def densities_are_nearly_periodic_once_one_mode_has_grown(case: Case) -> None:
+    """Densities of period 2 pi/k keep it under USA; and when the fastest mode k has grown from delta, another mode j
+    has grown by delta^(-lambda_j/lambda_k) only, so that the density is near a periodic one.
+
+    Derived here: while the k-th moment is small both grow at the rates of the linear phase, and what is left of the
+    time is no longer for a smaller delta.
+    """
+    k = case.choose("k", [3, 4])
+    low, high = theory.switching_betas(4, d=2)[k - 2 : k]
+    beta = low + case.draw("place between the switching values", 0.2, 0.8) * (high - low)
+    case.require("mode k is the fastest", theory.dominant_degree(beta=beta, d=2) == k)
+    j = k + case.choose("step to the other mode", [-1, 1, 1])
+    trace, seeds = 1e-14, (1e-5, 1e-7)
+    found = [case.measure(moments_when_grown, k, j, beta, seed, trace) for seed in seeds]
+    alone = case.measure(moments_when_grown, k, j, beta, seeds[0], 0.0)
+    because = "they are 0 from the start to the end"
+    within = 1e-12
+    astray = np.abs(alone[~case.statement.periodic(k)]).max()
+    case.compare(astray, 0.0, within=within, because=because, name="other moments of a periodic density")
+    outside = np.arange(1, MODES + 1) % k != 0
+    grown = [np.abs(moments[outside]).max() / trace for moments in found]
+    exponent = np.log(grown[1] / grown[0]) / np.log(seeds[0] / seeds[1])
+    because = "terms of relative order delta while moments are small, and rtol 1e-11"
+    case.compare(exponent, case.statement.exponent(j, k, beta), within=2e-4, because=because, name="exponent")
+
+
+@densities_are_nearly_periodic_once_one_mode_has_grown.mutation("exponent")
+def all_modes_keep_pace(j: int, k: int, beta: float) -> float:
+    """All modes grow as the fastest does: nothing selects a period."""
+    return 1.0
+
+
+@densities_are_nearly_periodic_once_one_mode_has_grown.mutation("exponent")
+def rates_of_bessel_functions_alone(j: int, k: int, beta: float) -> float:
+    """The factor k^2 of the rates is left out."""
+    return float(iv(j, beta) / iv(k, beta))
+
+
+@densities_are_nearly_periodic_once_one_mode_has_grown.mutation("periodic")
+def period_of_the_next_mode(k: int) -> np.ndarray:
+    """The period is 2 pi/(k + 1)."""
+    return np.arange(1, MODES + 1) % (k + 1) == 0
