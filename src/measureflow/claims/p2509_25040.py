@@ -220,3 +220,64 @@ def law_not_felt(x: np.ndarray, form: np.ndarray, value: np.ndarray, slope: Call
 def downhill(x: np.ndarray, form: np.ndarray, value: np.ndarray, slope: Callable[[Any], Any]) -> np.ndarray:
     """Tokens go down the density: the sign of heat."""
     return after_the_drift(x, form, value, lambda theta: -slope(theta))
+
+
+def from_its_projection(ratio: float, times: tuple[float, ...]) -> np.ndarray:
+    """Return W_2 of a density under the drift of B = diag(ratio, 1), V = 1, from its projection on {e_1, -e_1}.
+
+    Tokens between e_2 and e_1 stand for all: cells are ever smaller towards e_2, which tokens leave last.
+    """
+    edges = np.append(0.0, np.exp(np.linspace(-26.0, np.log(np.pi / 2), 400)))
+    angle, shares = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
+    shares = shares * (1 - 0.3 * np.cos(angle))
+    shares /= shares.sum()
+
+    def speed(a: np.ndarray) -> np.ndarray:
+        return (ratio - 1) * np.sin(a) * np.cos(a) / np.sqrt(np.cos(a) ** 2 + (ratio * np.sin(a)) ** 2)
+
+    found, now, step = [], 0.0, 0.05
+    for time in times:
+        while now < time - 1e-9:
+            a = speed(angle)
+            b = speed(angle + step / 2 * a)
+            c = speed(angle + step / 2 * b)
+            angle = angle + step / 6 * (a + 2 * b + 2 * c + speed(angle + step * c))
+            now += step
+        found.append(np.sqrt(shares @ (2 * np.sin((np.pi / 2 - angle) / 2)) ** 2))
+    return np.array(found)
+
+
+@claim(
+    "2509.25040",
+    "first phase, where it ends",
+    covers=["6.2"],
+    status="derived",
+    states=lambda ratio: min(0.5 * (ratio - 1), 1 - 1 / ratio),
+    id="2509.25040/projection",
+)
+def drift_takes_densities_to_their_projection(case: Case) -> None:
+    """With V = 1 and a symmetric B > 0 the drift takes a density on the circle to its projection on the top eigenvector
+    and its opposite, at the rate min((l_1/l_2 - 1)/2, 1 - l_2/l_1) in W_2.
+
+    Derived here: tokens come near the top eigenvector at 1 - l_2/l_1 and leave the other at l_1/l_2 - 1, so that of a
+    density there the mass e^(-(l_1/l_2 - 1) t) has not left, whose root is felt.
+    """
+    slow = case.choose("leaving is slower", [True, False])
+    ratio = case.draw("l_1/l_2 to 1", 1.3, 1.5) if slow else case.draw("l_1/l_2", 4.0, 6.0)
+    times = (36.0, 42.0) if slow else (6.0, 8.0)
+    distances = case.measure(from_its_projection, ratio, times)
+    rate = float(np.log(distances[0] / distances[1]) / (times[1] - times[0]))
+    because = "what is faster has a share of e^(-5) by then, which falls at the difference of the rates, 1/6"
+    case.compare(rate, case.predict(ratio), within=3e-3, because=because)
+
+
+@drift_takes_densities_to_their_projection.mutation
+def rate_of_single_tokens(ratio: float) -> float:
+    """Tokens near the top eigenvector for all, and where that is the answer, the way out for the way in."""
+    return 1 - 1 / ratio if ratio < 2 else 0.5 * (ratio - 1)
+
+
+@drift_takes_densities_to_their_projection.mutation
+def gap_of_the_eigenvalues(ratio: float) -> float:
+    """l_1 - l_2, as under the linear flow of B."""
+    return ratio - 1
