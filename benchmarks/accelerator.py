@@ -93,7 +93,9 @@ def torch_attention(points: np.ndarray, dtype: str, beta: float) -> tuple[float,
 
 def sums() -> None:
     """Print times and errors of every kind of sum."""
-    print(f"{'sum':10} {'d':>3} {'n':>9} {'dtype':9} {'beta':>6} {'ms':>9} {'error':>9} | torch: {'ms':>7} {'error':>9}")
+    print(
+        f"{'sum':10} {'d':>3} {'n':>9} {'dtype':9} {'beta':>6} {'ms':>9} {'error':>9} | torch: {'ms':>7} {'error':>9}"
+    )
     for name, d, n, dtype, beta, sum in CASES:
         mu = tokens(d, n, dtype)
         kernel = mf.SelfAttention(beta).kernel

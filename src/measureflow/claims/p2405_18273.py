@@ -11,6 +11,7 @@ from scipy.special import expit
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import exploration
+from measureflow.claims.instances import normalised
 
 
 def logistic(cosine: Any, middle: float, width: float) -> tuple[np.ndarray, np.ndarray]:
@@ -74,6 +75,87 @@ def bend_forgotten(n: int, middle: float, width: float) -> Any:
 def always_a_saddle(n: int, middle: float, width: float) -> Any:
     """As on spheres of higher dimension, where such an interaction brings all tokens together."""
     return np.sort(np.append(-rates_of_polygon(n, middle, width), 0.0))
+
+
+def ascent(points: np.ndarray, graph: np.ndarray, coefficients: tuple[float, ...], until: float) -> np.ndarray:
+    """Follow the gradient of half the sum of phi(<x_i, x_j>) over a graph, by midpoint steps with projection.
+
+    phi' is the polynomial of these coefficients.
+    """
+    step = 0.3 / float(graph.sum(axis=1).max() * sum(coefficients))
+
+    def velocity(x: np.ndarray) -> np.ndarray:
+        cosines, pull = x @ x.T, 0.0
+        for one in reversed(coefficients):
+            pull = pull * cosines + one
+        moved = (graph * pull) @ x
+        return moved - (moved * x).sum(axis=1, keepdims=True) * x
+
+    for _ in range(round(until / step)):
+        points = points + step * velocity(normalised(points + step / 2 * velocity(points)))
+        points = normalised(points)
+    return points
+
+
+def ring(n: int) -> np.ndarray:
+    """Return the graph of neighbours on a ring."""
+    return np.roll(np.eye(n), 1, axis=1) + np.roll(np.eye(n), -1, axis=1)
+
+
+@claim(
+    "2405.18273",
+    "spheres, and decreasing coefficients",
+    covers=["3.3"],
+    status="theorem",
+    id="2405.18273/synchrony",
+    states={
+        "ring": lambda n, d: 1.0 if d > 2 else float(np.cos(2 * np.pi / n)),
+        "series": lambda degree: 1.0,
+    },
+)
+def connected_tokens_synchronise_from_three_dimensions_on(case: Case) -> None:
+    """On S^(d-1), d >= 3, an increasing convex interaction brings the tokens of any connected graph together, where on
+    the circle a ring of n >= 5 stays a polygon; on the circle all-to-all interactions do if the Taylor coefficients of
+    phi' fall."""
+    n, convex = case.draw("n", 8, 10, integer=True), (1.0, case.draw("slope of phi'", 0.2, 0.8))
+    turn = 2 * np.pi * np.arange(n) / n
+    polygon = np.stack([np.cos(turn), np.sin(turn), np.zeros(n)], axis=1)
+    near = normalised(polygon + case.generator("near").normal(0.0, 0.02, (n, 3)))
+    extra = np.triu(case.generator("graph").uniform(size=(n, n)) < 0.1, 1)
+    starts = {
+        "a ring on the circle": (normalised(near[:, :2]), ring(n)),
+        "a ring on S^2": (near, ring(n)),
+        "a graph on S^2": (normalised(case.generator("far").normal(size=(n, 3))), np.maximum(ring(n), extra | extra.T)),
+    }
+    because = "a long gradient ascent: what is left of a ring falls at least like e^(-t/3)"
+    for name, (start, graph) in starts.items():
+        ended = case.measure(ascent, start, graph, convex, 40.0)
+        cosine = float((ended * np.roll(ended, 1, axis=0)).sum(axis=1).min())
+        stated = case.statement.ring(n, start.shape[1])
+        case.compare(cosine, stated, within=1e-3, because=because, name=name)
+    coefficients = np.sort(case.generator("series").uniform(0.0, 1.0, 6))[::-1]
+    case.require("the first one is not small", coefficients[0] > 0.3)
+    start = normalised(case.generator("circle").normal(size=(n, 2)))
+    ended = case.measure(ascent, start, 1 - np.eye(n), tuple(coefficients / n), 120.0)
+    case.compare((ended @ ended.T).min(), case.statement.series(6), within=1e-3, because=because, name="falling series")
+
+
+@connected_tokens_synchronise_from_three_dimensions_on.mutation("ring")
+def circle_like_spheres(n: int, d: int) -> float:
+    """A ring synchronises on the circle too."""
+    return 1.0
+
+
+@connected_tokens_synchronise_from_three_dimensions_on.mutation("ring")
+def polygon_in_every_dimension(n: int, d: int) -> float:
+    """A ring stays a polygon in any dimension."""
+    return float(np.cos(2 * np.pi / n))
+
+
+@connected_tokens_synchronise_from_three_dimensions_on.mutation("series")
+def opposite_clusters(degree: int) -> float:
+    """Two opposite clusters are left."""
+    return -1.0
 
 
 @exploration("2405.18273", "open: kernels with spurious maxima", covers=["P20"])

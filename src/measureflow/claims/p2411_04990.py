@@ -18,6 +18,8 @@ from measureflow.claims.exploration import exploration
 from measureflow.claims.instances import N, cloud, follow, gaps, masses, normalised, speeds
 from measureflow.fields import Unnormalised
 
+head = eqx.filter_jit(lambda field, mu: field.output(mu.points, mu))
+
 
 @claim("2411.04990", "Theorem (V = I)", covers=["V27"], states=lambda points: points[0])
 def causal_tokens_all_end_where_the_first_one_stands(case: Case) -> None:
@@ -217,20 +219,25 @@ def pull(angle: Any, beta: float) -> Any:
     "metastability of strong centres",
     covers=["7.1"],
     id="2411.04990/frozen-centres",
-    states=lambda index, beta, c, epsilon: epsilon * c * beta**-0.5 / (index * pull(c * beta**-0.5, beta)),
+    states={
+        "time": lambda index, beta, c, epsilon: epsilon * c * beta**-0.5 / (index * pull(c * beta**-0.5, beta)),
+        "peak": lambda beta: np.arccos((np.sqrt(4 * beta**2 + 1) - 1) / (2 * beta)),
+    },
 )
 def strong_centres_stay_for_an_exponential_time(case: Case) -> None:
     """A strong centre s moves less than eps c beta^(-1/2) up to T with T s h(c beta^(-1/2)) < eps c beta^(-1/2)."""
     beta, c, epsilon = case.draw("beta", 100.0, 400.0), case.draw("c", 2.5, 3.0), 0.05
     reach = c * (1 + 2 * epsilon) * beta**-0.5
-    floor = np.sqrt(beta) * np.arccos((np.sqrt(4 * beta**2 + 1) - 1) / (2 * beta))
-    case.require("c lies beyond the maximum of h", c > floor)
+    peak = case.statement.peak(beta)
+    slope = 1 / np.tan(peak) - beta * np.sin(peak)
+    case.compare(slope / np.sqrt(beta), 0.0, within=1e-9, because="rounding of a cosine near 1", name="h is largest")
+    case.require("c lies beyond the maximum of h", c > np.sqrt(beta) * peak)
     # the closest that a strong centre may have others before it: on one side, all at the border of its reach
     angles = 0.01 * np.arange(N) * beta**-0.5
     angles[-1] = angles[-2] + 1.001 * reach
     # on a great circle of S^2, where they stay
     tokens = mf.Tokens(mf.Sphere(3), np.stack([np.cos(angles), np.sin(angles), np.zeros(N)], axis=1))
-    until = 0.999 * case.predict(N, beta, c, epsilon)
+    until = 0.999 * case.statement.time(N, beta, c, epsilon)
     case.require("the time is finite", bool(np.isfinite(until)))
     points = follow(case, tokens, mf.SelfAttention(beta, mask="causal"), np.array([until]), rtol=1e-8)[-1]
     moved = abs(np.arctan2(points[-1, 1], points[-1, 0]) - angles[-1])
@@ -238,16 +245,22 @@ def strong_centres_stay_for_an_exponential_time(case: Case) -> None:
     case.at_most(moved, step, within=0.05 * step, because="a bound: the pull of the tokens before is overestimated")
 
 
-@strong_centres_stay_for_an_exponential_time.mutation
+@strong_centres_stay_for_an_exponential_time.mutation("time")
 def clock_of_the_log_density(index: int, beta: float, c: float, epsilon: float) -> float:
     """beta times as long: the velocity is taken for (1/beta) of itself."""
     return beta**0.5 * epsilon * c / (index * pull(c * beta**-0.5, beta))
 
 
-@strong_centres_stay_for_an_exponential_time.mutation
+@strong_centres_stay_for_an_exponential_time.mutation("time")
 def half_forgotten_in_the_exponent(index: int, beta: float, c: float, epsilon: float) -> float:
     """h ~ e^(-c^2) in place of e^(-c^2/2)."""
     return epsilon / (index * np.exp(-(c**2)))
+
+
+@strong_centres_stay_for_an_exponential_time.mutation("peak")
+def maximum_of_the_gaussian(beta: float) -> float:
+    """beta^(-1/2), which it tends to."""
+    return beta**-0.5
 
 
 @claim(
@@ -331,6 +344,46 @@ def projection_on_the_complement_as_printed(point: Any, top: Any) -> Any:
 def where_the_first_one_started(point: Any, top: Any) -> Any:
     """x_1 itself, as for V = I."""
     return point
+
+
+@claim(
+    "2411.04990",
+    "Theorem (V = I), dimension",
+    covers=["E13"],
+    status="erratum",
+    id="2411.04990/E13-dimension",
+    states=lambda points: np.broadcast_to(points[0], points.shape) if points.shape[1] > 1 else points,
+)
+def causal_tokens_need_a_second_dimension_to_meet(case: Case) -> None:
+    """The theorem needs d >= 2: on {-1, 1} no token moves, so those opposite to the first stay there, whatever Q, K
+    and beta; for d = 3 all meet the first."""
+    query, key = case.generator("query and key").normal(size=(2, 3, 3)) / np.sqrt(3)
+    beta = case.draw("beta", 0.2, 1.5)
+    signs = np.where(np.arange(N) % 2 == 0, 1.0, -1.0)[:, None]
+    field = mf.SelfAttention(beta, query=query[:1, :1], key=key[:1, :1], mask="causal")
+    # P_x of what the head puts out, by hand: the library's spheres begin at d = 2
+    outputs = np.asarray(case.measure(head, field, mf.Tokens(mf.Euclidean(1), signs)))
+    speed = outputs - signs * (signs * outputs)
+    measured = signs if np.abs(speed).max() < 1e-12 else np.full_like(signs, np.nan)
+    because = "they have no tangent to move along"
+    case.compare(measured, case.predict(signs), within=1e-6, because=because, name="d = 1")
+    tokens = cloud(case)
+    field = mf.SelfAttention(beta, query=query, key=key, mask="causal")
+    points = follow(case, tokens, field, np.array([120.0]), rtol=1e-10)[-1]
+    because = "deviations fall like e^(-t/2), to rounding at t = 120, after a wait that depends on the draw"
+    case.compare(points, case.predict(np.asarray(tokens.points)), within=1e-6, because=because, name="d = 3")
+
+
+@causal_tokens_need_a_second_dimension_to_meet.mutation
+def any_dimension_as_printed(points: Any) -> Any:
+    """The printed form: every token converges to the first, for any d."""
+    return np.broadcast_to(points[0], points.shape)
+
+
+@causal_tokens_need_a_second_dimension_to_meet.mutation
+def nothing_moves_in_any_dimension(points: Any) -> Any:
+    """Tokens stay where they are."""
+    return points
 
 
 @claim(

@@ -1,11 +1,12 @@
-"""Claims of arXiv:2509.25040, on the multiscale dynamics of attention: how the nearest pair of clusters merges.
+"""Claims of arXiv:2509.25040, on the multiscale dynamics of attention: where it goes first, and how pairs merge last.
 
-The law is quoted in [arXiv:2512.01868](https://arxiv.org/abs/2512.01868), without masses and in a clock that stands
-still; stated here is the form that follows from the equations.
+The law of merging is quoted in [arXiv:2512.01868](https://arxiv.org/abs/2512.01868), without masses and in a clock that
+stands still; stated here is the form that follows from the equations.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -134,3 +135,88 @@ def closing(case: Case, ax: Any) -> Any:
     ax.set(xlabel="rescaled time $s$", ylabel="cosine of the pair", title=rf"$\beta={beta:.0f}$, masses 1 : 4")
     ax.legend()
     return ax
+
+
+def drift(x: np.ndarray, form: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Return the velocity for beta = infinity and a law of full support, P_x V Bx/|Bx|, B = K^T Q."""
+    seen = x @ form.T
+    seen = seen / np.linalg.norm(seen, axis=1, keepdims=True) @ value.T
+    return seen - (seen * x).sum(axis=1, keepdims=True) * x
+
+
+def after_the_drift(x: np.ndarray, form: np.ndarray, value: np.ndarray, slope: Callable[[Any], Any]) -> np.ndarray:
+    """Return beta times what is left of the velocity at large beta; `slope` is that of the log-density by the angle."""
+    seen = x @ form.T
+    sharp = np.linalg.norm(seen, axis=1, keepdims=True)
+    seen = seen / sharp
+    tangent = np.stack([-seen[:, 1], seen[:, 0]], axis=1)
+    left = (slope(np.arctan2(seen[:, 1], seen[:, 0]))[:, None] * tangent - 0.5 * seen) / sharp @ value.T
+    return left - (left * x).sum(axis=1, keepdims=True) * x
+
+
+@claim(
+    "2509.25040",
+    "first phase",
+    covers=["6.2"],
+    status="derived",
+    states={"drift": drift, "next": after_the_drift},
+    id="2509.25040/first-phase",
+)
+def at_first_every_token_goes_where_matrices_send_it(case: Case) -> None:
+    """At large beta a law of full support moves by x' = P_x V Bx/|Bx|, B = K^T Q, whatever the law, which turns all
+    tokens to a set that Q, K and V fix; the law is felt in the next order, 1/beta.
+
+    Derived here, on the circle: attention looks at the direction of Bx within (beta |Bx|)^(-1/2), so that its mean is
+    shorter by 1/(2 beta |Bx|) and moves up the log-density by its slope over beta |Bx|.
+    """
+    size, beta = 256, case.draw("beta", 90.0, 110.0)
+    angles = 2 * np.pi * np.arange(size) / size
+    shares, phases = case.generator("shares").uniform(0.1, 0.3, 2), case.generator("phases").uniform(0, 6, 2)
+
+    def density(theta: Any) -> Any:
+        return 1 + shares[0] * np.cos(theta + phases[0]) + shares[1] * np.cos(2 * theta + phases[1])
+
+    def slope(theta: Any) -> Any:
+        bend = -shares[0] * np.sin(theta + phases[0]) - 2 * shares[1] * np.sin(2 * theta + phases[1])
+        return bend / density(theta)
+
+    turn = case.generator("matrices").uniform(-0.3, 0.3, (2, 2, 2))
+    form, value = np.eye(2) + turn
+    x = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    case.require("B keeps all directions apart from 0", float(np.linalg.norm(x @ form.T, axis=1).min()) > 0.3)
+    tokens = mf.Tokens(mf.Sphere(2), x, density(angles) / density(angles).sum())
+    one, two, four = (
+        speeds(case, mf.SelfAttention(factor * beta, query=form, value=value), tokens) for factor in (1.0, 2.0, 4.0)
+    )
+    because = "three beta extrapolated to infinity: terms of order (9/(beta |Bx|))^3"
+    limit = (8 * four - 6 * two + one) / 3
+    case.compare(limit, case.statement.drift(x, form, value), within=2e-5, because=because, name="drift")
+    rest = [factor * beta * (found - drift(x, form, value)) for factor, found in ((1, one), (2, two), (4, four))]
+    limit = (8 * rest[2] - 6 * rest[1] + rest[0]) / 3
+    stated = case.statement.next(x, form, value, slope)
+    case.compare(limit, stated, within=0.005, because=because + ", times beta", name="1/beta")
+
+
+@at_first_every_token_goes_where_matrices_send_it.mutation("drift")
+def length_of_what_is_sought_kept(x: np.ndarray, form: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """P_x V B x: the length of Bx is kept, as under linear attention."""
+    seen = x @ form.T @ value.T
+    return seen - (seen * x).sum(axis=1, keepdims=True) * x
+
+
+@at_first_every_token_goes_where_matrices_send_it.mutation("drift")
+def query_and_key_exchanged(x: np.ndarray, form: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """B is transposed."""
+    return drift(x, form.T, value)
+
+
+@at_first_every_token_goes_where_matrices_send_it.mutation("next")
+def law_not_felt(x: np.ndarray, form: np.ndarray, value: np.ndarray, slope: Callable[[Any], Any]) -> np.ndarray:
+    """The law is uniform: the mean is shorter, and that is all."""
+    return after_the_drift(x, form, value, lambda theta: 0 * theta)
+
+
+@at_first_every_token_goes_where_matrices_send_it.mutation("next")
+def downhill(x: np.ndarray, form: np.ndarray, value: np.ndarray, slope: Callable[[Any], Any]) -> np.ndarray:
+    """Tokens go down the density: the sign of heat."""
+    return after_the_drift(x, form, value, lambda theta: -slope(theta))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+import jax
 import numpy as np
 
 import measureflow as mf
@@ -145,6 +146,111 @@ def critical_value_misplaced(*, cosine: float, gamma: float) -> float:
 def one_exponent_on_both_sides(cosine: float, gamma: float) -> float:
     """n^-|gamma(1-rho)-1| on both sides, as printed in our notes: below gamma_c the gap is of second order."""
     return -abs(gamma * (1 - cosine) - 1)
+
+
+@eqx.filter_jit
+def gradients_of_the_first_output(field: mf.SelfAttention, mu: mf.Tokens) -> Any:
+    """Return the derivative of the first token's output by all tokens, `(d, n d)`."""
+
+    def first(points: Any) -> Any:
+        return field.output(points, mf.Tokens(mu.space, points))[0]
+
+    return jax.jacrev(first)(mu.points).reshape(mu.points.shape[1], -1)
+
+
+def norm_of_gradients(*, n: float, cosine: float, gamma: float) -> float:
+    r"""Return the norm of the derivative of one token's output by all n equiangular tokens.
+
+    With $a$ the weight on itself, $c$ on each other, $u_j = x_j - y$ and $C$ the covariance of the tokens it sees, the
+    block of token j is $A_{1j}(1 + \beta u_j x_1^T)$, and token 1, the query, has $\beta C$ besides. Their squares add
+    up to a matrix that permutations of the others leave alone: a multiple of 1 on differences of others, and a 2x2
+    matrix on the plane of $x_1$ and the mean of the others.
+    """
+    beta = gamma * np.log(n)
+    others = (n - 1) * np.exp(-beta * (1 - cosine))
+    a, rest = 1 / (1 + others), others / (1 + others)
+    c = rest / (n - 1)
+    squares = a**2 + rest * c
+    one = np.array([1.0, 0.0])
+    height = np.sqrt(cosine * (1 - cosine) + (1 - cosine) / (n - 1))
+    apart = np.array([1 - cosine, -height])  # x_1 less the mean of the others
+    covariance = a * rest * np.outer(apart, apart)
+    seen = a**2 * rest * apart - rest * c * a * apart  # sum A_1j^2 u_j
+    query = a * beta * (np.eye(2) + beta * rest * np.outer(apart, one)) @ covariance
+    plane = squares * np.eye(2) + beta * (np.outer(seen, one) + np.outer(one, seen)) + query + query.T
+    plane += beta**2 * ((a**2 * rest**2 + rest * c * a**2) * np.outer(apart, apart) + covariance @ covariance)
+    spread = squares + (beta * c) ** 2 * (1 - cosine) * (2 - cosine) + 2 * a * beta * c * (1 - cosine)
+    return float(np.sqrt(max(np.linalg.eigvalsh(plane)[-1], spread)))
+
+
+def limit_of_gradients(cosine: float, gamma: float, n: float) -> float:
+    """Return what the norm tends to: 0 below gamma_c, 1 above; at gamma_c it grows with log n, at a known rate."""
+    critical = theory.critical_gamma(cosine=cosine)
+    if np.isclose(gamma, critical):
+        return float(0.25 * np.log(n) * np.sqrt((4 - 3 * cosine) / (1 - cosine)))
+    return float(gamma > critical)
+
+
+@claim(
+    "2510.05554",
+    "gradients",
+    covers=["5.4"],
+    status="derived",
+    id="2510.05554/gradients",
+    states={"norm": norm_of_gradients, "limit": limit_of_gradients},
+)
+def gradients_vanish_below_gamma_c_and_survive_above(case: Case) -> None:
+    """The derivative of one token's output by all equiangular tokens tends to 0 below gamma_c, and to that of a copy,
+    of norm 1, above.
+
+    Its norm is derived here for finite n, and what it shows between: at gamma_c, where half of the weight is on the
+    token itself, the derivative of the weights makes it grow like log(n) sqrt((4 - 3 rho)/(1 - rho))/4.
+    """
+    rho = case.draw("cosine", 0.2, 0.7)
+    critical = theory.critical_gamma(cosine=rho)
+    shares = (case.draw("below", 0.5, 0.8), 1.0, case.draw("above", 1.2, 1.5))
+    tokens = mf.equiangular(n=TOKENS, cosine=rho)
+    for name, share in zip(("below", "at", "above"), shares, strict=True):
+        field = mf.SelfAttention(share * critical * np.log(TOKENS))
+        jacobian = np.asarray(case.measure(gradients_of_the_first_output, field, tokens))
+        measured = np.linalg.norm(jacobian, 2)
+        stated = case.statement.norm(n=TOKENS, cosine=rho, gamma=share * critical)
+        because = "rounding of the logits, times n"
+        case.compare(measured, stated, within=1e-11, relative=True, because=because, name=f"{name}, 32 tokens")
+        # the formula, which the tokens bear out, for a context of any length
+        n = 1e200
+        reached = norm_of_gradients(n=n, cosine=rho, gamma=share * critical)
+        size = np.log(n) if share == 1.0 else 1.0
+        stated = case.statement.limit(rho, share * critical, n)
+        because = "n = 1e200: beta n^-0.2 is below 1e-36; at gamma_c terms of order 1 beside log n = 461"
+        case.compare(reached / size, stated / size, within=0.01, because=because, name=f"{name}, in the limit")
+
+
+@gradients_vanish_below_gamma_c_and_survive_above.mutation("norm")
+def weights_held_fixed(*, n: float, cosine: float, gamma: float) -> float:
+    """The derivative of the weights is left out."""
+    others = (n - 1) * n ** (-gamma * (1 - cosine))
+    return float(np.sqrt(1 + others**2 / (n - 1)) / (1 + others))
+
+
+@gradients_vanish_below_gamma_c_and_survive_above.mutation("norm")
+def another_token(*, n: float, cosine: float, gamma: float) -> float:
+    """n + 1 tokens at the same beta."""
+    return norm_of_gradients(n=n + 1, cosine=cosine, gamma=gamma * np.log(n) / np.log(n + 1))
+
+
+@gradients_vanish_below_gamma_c_and_survive_above.mutation("limit")
+def phases_exchanged(cosine: float, gamma: float, n: float) -> float:
+    """Gradients survive below gamma_c and vanish above, where a token sees no other."""
+    at = np.isclose(gamma, theory.critical_gamma(cosine=cosine))
+    return limit_of_gradients(cosine, gamma, n) if at else 1.0 - limit_of_gradients(cosine, gamma, n)
+
+
+@gradients_vanish_below_gamma_c_and_survive_above.mutation("limit")
+def half_a_copy_at_the_border(cosine: float, gamma: float, n: float) -> float:
+    """At gamma_c the weight on itself, 1/2, as if weights did not change."""
+    at = np.isclose(gamma, theory.critical_gamma(cosine=cosine))
+    return 0.5 if at else limit_of_gradients(cosine, gamma, n)
 
 
 @exploration("2510.05554", "several layers", covers=["P15"])

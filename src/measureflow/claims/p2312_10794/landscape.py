@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,8 @@ import numpy as np
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-
-#: tokens of every instance, as for other saddles on the circle
-TOKENS = 6
+from measureflow.claims.instances import N, cloud, speeds
+from measureflow.claims.p2312_10794.saddles import TOKENS, polygon, rates
 
 
 @claim(
@@ -63,10 +63,11 @@ def beta_twice(x: Any, beta: float) -> Any:
     "proof of Theorem 4.1",
     covers=["3.1", "Thm 4.1"],
     id="2312.10794/strict-saddles",
-    states=lambda d: (d - 1) / d,
+    states={"balanced": lambda d: (d - 1) / d, "poles": lambda mean: 1.0},
 )
 def without_temperature_every_other_critical_point_is_a_strict_saddle(case: Case) -> None:
-    """At beta = 0 a balanced configuration grows at least at the rate (d-1)/d, which the cross-polytope attains."""
+    """At beta = 0 a balanced configuration grows at least at the rate (d-1)/d, which the cross-polytope attains; tokens
+    at two poles with a mean grow at the rate 1, whatever the mean."""
     d = 3
     frame, _ = np.linalg.qr(case.generator("frame").normal(size=(d, d)))
     # the corners of a cross-polytope, and a hexagon in a plane; two more tokens have no mass
@@ -74,29 +75,147 @@ def without_temperature_every_other_critical_point_is_a_strict_saddle(case: Case
     hexagon = np.stack([np.cos(turn), np.sin(turn), np.zeros(6)], axis=1)
     corners = np.concatenate([np.eye(d), -np.eye(d)])
     weights = np.where(np.arange(8) < 6, 1 / 6, 0.0)
+    plus = case.draw("tokens at one pole", 1, 2, integer=True)
+    poles = np.where(np.arange(6) < plus, 1.0, -1.0)[:, None] * np.eye(d)[0]
     fastest = []
-    for points in (corners, hexagon):
+    for points in (corners, hexagon, poles):
         tokens = mf.Tokens(mf.Sphere(d), np.concatenate([points, points[:2]]) @ frame, weights)
         matrix = np.asarray(case.measure(mf.observe.jacobian, tokens, field=mf.SelfAttention(0.0)))
         size = 6 * (d - 1)
         fastest.append(float(np.linalg.eigvals(matrix[:size, :size]).real.max()))
-    case.compare(fastest[0], case.predict(d), within=1e-12, because="rounding", name="attained")
-    case.at_least(fastest, case.predict(d), within=1e-12, because="rounding", name="at least")
+    balanced, one = case.statement.balanced(d), case.statement.poles(1 - plus / 3)
+    case.compare(fastest[0], balanced, within=1e-12, because="rounding", name="attained")
+    case.at_least(fastest, balanced, within=1e-12, because="rounding", name="at least")
+    case.compare(fastest[2], one, within=1e-12, because="rounding", name="poles")
 
 
-@without_temperature_every_other_critical_point_is_a_strict_saddle.mutation
+@without_temperature_every_other_critical_point_is_a_strict_saddle.mutation("poles")
+def length_of_the_mean(mean: float) -> float:
+    """The tokens of the lighter pole leave at the length of the mean, each of them alone."""
+    return mean
+
+
+@without_temperature_every_other_critical_point_is_a_strict_saddle.mutation("balanced")
 def hessian_for_the_rate(d: int) -> float:
     """2(d-1)/d, the Hessian of the energy sum_ij <x_i, x_j>/n, twice the rate of the tokens."""
     return 2 * (d - 1) / d
 
 
-@without_temperature_every_other_critical_point_is_a_strict_saddle.mutation
+@without_temperature_every_other_critical_point_is_a_strict_saddle.mutation("balanced")
 def share_of_one_direction(d: int) -> float:
     """1/d in place of 1 - 1/d."""
     return 1 / d
 
 
-@without_temperature_every_other_critical_point_is_a_strict_saddle.mutation
+@without_temperature_every_other_critical_point_is_a_strict_saddle.mutation("balanced")
 def balanced_is_stable(d: int) -> float:
     """The sign is wrong."""
     return -(d - 1) / d
+
+
+def generators(d: int) -> np.ndarray:
+    """Return the rotations of the coordinate planes, `(d(d-1)/2, d, d)`, to first order."""
+    planes = list(itertools.combinations(range(d), 2))
+    turns = np.zeros((len(planes), d, d))
+    for turn, (a, b) in zip(turns, planes, strict=True):
+        turn[a, b], turn[b, a] = 1.0, -1.0
+    return turns
+
+
+def turned(points: np.ndarray, moved: np.ndarray, turn: np.ndarray, angle: float) -> np.ndarray:
+    """Return the tokens, some turned by an angle in a plane: e^(sA) = 1 + sin(s) A + (1 - cos(s)) A^2."""
+    rotation = np.eye(len(turn)) + np.sin(angle) * turn + (1 - np.cos(angle)) * turn @ turn
+    return np.where(moved[:, None], points @ rotation.T, points)
+
+
+def bend_by_field(case: Case, points: np.ndarray, moved: np.ndarray, field: mf.Field) -> float:
+    """Return n^2 times the second derivatives of E, summed over planes, as some tokens turn: USA is n grad E."""
+    step, total = 1e-4, 0.0
+    for turn in generators(points.shape[1]):
+        slopes = []
+        for angle in (step, -step):
+            at = turned(points, moved, turn, angle)
+            pull = speeds(case, field, mf.Tokens(mf.Sphere(points.shape[1]), at))
+            slopes.append(len(points) * float((pull * (at @ turn.T))[moved].sum()))
+        total += (slopes[0] - slopes[1]) / (2 * step)
+    return total
+
+
+def bend_by_energy(points: np.ndarray, moved: np.ndarray, beta: float) -> float:
+    """Return the same from the energy, with the first derivative by hand and the second by a complex step."""
+    tiny, total = 1e-30, 0.0
+    for turn in generators(points.shape[1]):
+        ahead = points[moved] + 1j * tiny * points[moved] @ turn.T
+        cosines, slopes = ahead @ points[~moved].T, (ahead @ turn.T) @ points[~moved].T
+        total += float(np.imag(np.exp(beta * cosines) * slopes).sum()) / tiny
+    return total
+
+
+@claim(
+    "2312.10794",
+    "section 5, second-order condition",
+    covers=["3.1"],
+    id="2312.10794/second-order",
+    states=lambda cosine, beta, d: np.exp(beta * cosine) * ((d - 1) * cosine - beta * (1 - cosine**2)),
+)
+def subsets_of_a_maximum_cannot_turn_away(case: Case) -> None:
+    """At a maximum of the energy the sum of e^(beta cos)((d-1)cos - beta sin^2) over pairs of any subset S with the
+    rest is not negative, in any dimension; at a critical point where it is, some direction grows as fast as it says.
+
+    Derived here: turn S rigidly. The second derivatives of n^2 E in the d(d-1)/2 coordinate planes add up to minus the
+    sum; and as only the angle between S and the rest counts, USA grows at least at minus the mean over these pairs,
+    divided by d - 1. Every second corner of a polygon of an even number of corners attains it.
+    """
+    beta, count = case.draw("beta", 0.5, 3.0), case.draw("tokens that turn", 1, N // 2, integer=True)
+    moved = np.arange(N) < count
+    for d in (3, case.draw("d", 4, 7, integer=True)):
+        points = np.asarray(cloud(case, d=d).points)
+        share = case.predict(points[moved] @ points[~moved].T, beta, d)
+        size = (d - 1 + beta) * np.exp(beta)
+        if d == 3:
+            found = bend_by_field(case, points, moved, mf.SelfAttention(beta, weighting="unnormalised"))
+            because = "central differences of angles of 1e-4, and rounding over them"
+            case.compare(found, -share.sum(), within=1e-6 * size * N, because=because, name="S^2, by the velocities")
+        else:
+            found = bend_by_energy(points, moved, beta)
+            case.compare(found, -share.sum(), within=1e-12 * size * N, because="rounding", name="by the energy")
+    clusters = case.choose("clusters", [3, 4, 6])
+    tokens = polygon(clusters, case.draw("turn", 0.0, 6.0))
+    fastest = rates(case, tokens, mf.SelfAttention(beta, weighting="unnormalised"), clusters)
+    corners = np.asarray(tokens.points)[:clusters]
+    because = "rounding of sums of terms up to beta e^beta"
+    within = 1e-12 * (1 + beta) * np.exp(beta)
+    growths = {
+        chosen: -case.predict(corners[list(chosen)] @ np.delete(corners, chosen, axis=0).T, beta, 2).mean()
+        for some in range(1, clusters // 2 + 1)
+        for chosen in itertools.combinations(range(clusters), some)
+    }
+    case.at_least(fastest.max(), max(growths.values()), within=within, because=because, name="growth of a polygon")
+    if clusters % 2 == 0:
+        every_second = growths[tuple(range(0, clusters, 2))]
+        attained = np.abs(fastest - every_second).min()
+        case.compare(attained, 0.0, within=within, because=because, name="every second corner")
+
+
+@subsets_of_a_maximum_cannot_turn_away.mutation
+def planes_for_dimensions(cosine: Any, beta: float, d: int) -> Any:
+    """d in place of d - 1."""
+    return np.exp(beta * cosine) * (d * cosine - beta * (1 - cosine**2))
+
+
+@subsets_of_a_maximum_cannot_turn_away.mutation
+def condition_of_the_circle(cosine: Any, beta: float, d: int) -> Any:
+    """The condition of the circle in every dimension."""
+    return np.exp(beta * cosine) * (cosine - beta * (1 - cosine**2))
+
+
+@subsets_of_a_maximum_cannot_turn_away.mutation
+def sine_without_its_square(cosine: Any, beta: float, d: int) -> Any:
+    """beta sin in place of beta sin^2."""
+    return np.exp(beta * cosine) * ((d - 1) * cosine - beta * np.sqrt(np.maximum(1 - cosine**2, 0.0)))
+
+
+@subsets_of_a_maximum_cannot_turn_away.mutation
+def sign_of_the_bend(cosine: Any, beta: float, d: int) -> Any:
+    """The sign is wrong: at a maximum the sum would not be positive."""
+    return -np.exp(beta * cosine) * ((d - 1) * cosine - beta * (1 - cosine**2))

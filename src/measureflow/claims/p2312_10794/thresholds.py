@@ -15,24 +15,31 @@ from measureflow.claims.claim import claim
     covers=["E12"],
     id="2312.10794/E12-proof",
     status="erratum",
-    states=lambda n: 4.0 * (n - 1.0) ** 2 / np.pi**2,
+    states=lambda n, d: 4.0 * (d - 1.0) * (n - 1.0) ** 2 / np.pi**2,
 )
 def threshold_of_the_proof_is_four_times_the_quoted_one(case: Case) -> None:
-    """The proof of Theorem 5.1 needs (n-1) tau < pi/2, beta sin^2 tau = cos tau: beta = 4 (n-1)^2/pi^2 in the plane."""
-    n = case.draw("tokens", 20, 200, integer=True)
+    """The proof of Theorem 5.1 needs (n-1) tau < pi/2, beta sin^2 tau = (d-1) cos tau: beta = 4 (n-1)^2/pi^2 in the
+    plane, and d - 1 times that in R^d."""
+    n, d = case.draw("tokens", 20, 200, integer=True), case.draw("d", 2, 8, integer=True)
     tau = np.pi / (2.0 * (n - 1.0))
-    measured = brentq(lambda beta: np.cos(tau) - beta * np.sin(tau) ** 2, 0.0, 4.0 * n * n)
+    measured = brentq(lambda beta: (d - 1) * np.cos(tau) - beta * np.sin(tau) ** 2, 0.0, 4.0 * d * n * n)
     because = "an expansion in tau: the next term is tau^2/6, 0.41/(n-1)^2 of the first"
-    case.compare(measured, case.predict(n), within=1.0 / (n - 1.0) ** 2, relative=True, because=because)
+    case.compare(measured, case.predict(n, d), within=1.0 / (n - 1.0) ** 2, relative=True, because=because)
 
 
 @threshold_of_the_proof_is_four_times_the_quoted_one.mutation
-def threshold_as_printed_in_the_problem(n: int) -> float:
-    """The printed form of Problem 3: n^2/pi^2."""
-    return n**2 / np.pi**2
+def threshold_as_printed_in_the_problem(n: int, d: int) -> float:
+    """The printed form of Problem 3: n^2/pi^2, a quarter."""
+    return (d - 1) * n**2 / np.pi**2
 
 
 @threshold_of_the_proof_is_four_times_the_quoted_one.mutation
-def tokens_for_gaps(n: int) -> float:
+def tokens_for_gaps(n: int, d: int) -> float:
     """The n tokens are counted as n gaps."""
-    return 4.0 * n**2 / np.pi**2
+    return 4.0 * (d - 1) * n**2 / np.pi**2
+
+
+@threshold_of_the_proof_is_four_times_the_quoted_one.mutation
+def dimension_for_that_of_the_sphere(n: int, d: int) -> float:
+    """d in place of d - 1."""
+    return 4.0 * d * (n - 1.0) ** 2 / np.pi**2

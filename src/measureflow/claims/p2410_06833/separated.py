@@ -47,6 +47,61 @@ def caps_may_touch(n: int, *, beta: float, epsilon: float) -> float:
 
 @claim(
     "2410.06833",
+    "definition of separated tokens",
+    covers=["4.1"],
+    status="derived",
+    states={"gap": lambda epsilon: (1 - 8 * epsilon, 1 - 4 * epsilon), "most": lambda beta: 2 * beta},
+    id="2410.06833/obstructions",
+)
+def neither_half_apart_nor_too_many_tokens_are_separated(case: Case) -> None:
+    """Tokens of which two have an inner product in [1 - 8 eps, 1 - 4 eps) are not separated, nor e^(2 beta) tokens.
+
+    Derived here: two tokens of one cap have at least 2(1 - eps)^2 - 1 > 1 - 4 eps, two of different caps at most
+    alpha < 1 - 8 eps; and gamma > 0 asks for 2 log n < (1 - alpha) beta, which alpha >= -1 bounds by 2 beta: even
+    e^beta tokens are too many.
+    """
+    epsilon = case.draw("epsilon", 0.004, 0.01)
+    low, high = case.statement.gap(epsilon)
+    overlaps = low + (high - low) * (np.arange(200) + case.draw("offset", 0.0, 1.0)) / 200
+    pairs = np.stack([np.zeros(200), np.arccos(overlaps)], axis=1)
+    found = theory.are_separated_on_circle(pairs, beta=1e5, epsilon=epsilon)
+    case.compare(found.mean(), 0.0, within=0.01, because="a share of 200 pairs", name="two tokens on the circle")
+    # two tokens of one cap of S^2 at its rim, one of them opposite
+    around, height = 2 * np.pi * np.arange(64) / 64, 1 - epsilon
+    side = np.sqrt(1 - height**2)
+    rim = np.stack([side * np.cos(around), side * np.sin(around), np.full(64, height)], axis=1)
+    least = (1 - (rim @ rim.T).min()) / epsilon
+    because = "2 epsilon from the next order"
+    case.at_most(least, (1 - high) / epsilon, within=0.02, because=because, name="least inner product in a cap")
+    beta, most = case.draw("beta", 12.0, 24.0), 0.0
+    sizes = np.geomspace(1e-3, 0.06, 15)
+    for log_n in np.linspace(0.02, 2.4, 120) * beta:
+        margins = [theory.margin_of_separation(int(np.exp(log_n)), beta=beta, epsilon=e, overlap=-1.0) for e in sizes]
+        most = log_n if max(margins) > 0 else most
+    because = "the step of the search"
+    case.at_most(most / beta, case.statement.most(beta) / beta, within=0.025, because=because, name="log n / beta")
+
+
+@neither_half_apart_nor_too_many_tokens_are_separated.mutation("gap")
+def gap_of_twice_the_distance(epsilon: float) -> tuple[float, float]:
+    """Pairs at up to 16 epsilon are excluded."""
+    return 1 - 16 * epsilon, 1 - 4 * epsilon
+
+
+@neither_half_apart_nor_too_many_tokens_are_separated.mutation("gap")
+def radius_for_the_diameter(epsilon: float) -> tuple[float, float]:
+    """Two tokens of a cap have at least 1 - 2 epsilon, as if one were its centre."""
+    return 1 - 8 * epsilon, 1 - 2 * epsilon
+
+
+@neither_half_apart_nor_too_many_tokens_are_separated.mutation("most")
+def a_quarter_of_the_exponent(beta: float) -> float:
+    """e^(beta/4) tokens are too many."""
+    return beta / 4
+
+
+@claim(
+    "2410.06833",
     "Gaussian mixtures",
     covers=["V15"],
     status="theorem",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 import measureflow as mf
+from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.instances import MAX_STEPS, N
+from measureflow.claims.instances import MAX_STEPS, N, speeds
 from measureflow.fields import Unnormalised
 
 HALF = N // 2
@@ -120,3 +121,59 @@ def rate_of_softmax(tokens: int, n: int) -> float:
 def rate_of_one_token(tokens: int, n: int) -> float:
     """The rate is 1/n: the caps' tokens are not counted."""
     return 1.0 / n
+
+
+def least_rise(n: int, cosine: float, beta: float, overlap: float) -> float:
+    """Return how fast the least inner product in a cap grows at least."""
+    near = 2.0 / n * cosine * (1 - cosine) * np.exp(-beta * (1 - cosine))
+    return float(near - 2.0 * n * np.exp(-(1 - overlap) * beta))
+
+
+@claim(
+    "2410.06833",
+    "main theorem, within a cap",
+    covers=["V15"],
+    status="derived",
+    states=least_rise,
+    id="2410.06833/within-a-cap",
+)
+def least_inner_product_of_a_cap_rises(case: Case) -> None:
+    """The least inner product rho of two tokens of a cap grows at least at 2/n rho (1 - rho) e^(-beta (1 - rho)) less
+    2n e^(-(1 - alpha) beta), under SA and USA*.
+
+    Derived here: of the tokens of the cap none takes the two apart, and each of them pulls the other by 1 - rho^2 with
+    a weight of e^(-beta (1 - rho))/n at least; all others have a weight of e^(-beta (1 - alpha)) at most.
+    """
+    beta, epsilon = case.draw("beta", 120.0, 200.0), case.draw("epsilon", 0.008, 0.012)
+    turn = case.draw("angle between the centres", 1.8, 2.2)
+    centres = np.array([[1.0, 0.0, 0.0], [np.cos(turn), np.sin(turn), 0.0]])
+    overlap = theory.largest_overlap_of_caps(centres, epsilon)
+    margin = theory.margin_of_separation(N, beta=beta, epsilon=epsilon, overlap=overlap)
+    case.require("the caps are separated", margin > 0)
+    # two tokens at the ends of one cap of size 2 epsilon, and six in the other: the slowest that we know of
+    reach = np.arccos(1 - 2 * epsilon) * case.draw("share of the cap", 0.9, 1.0)
+    tilt = case.generator("tilts").uniform(-0.5, 0.5, N) * reach
+    tilt[:2] = reach, -reach
+    base = np.where(np.arange(N) < 2, 0, 1)
+    lift = np.array([0.0, 0.0, 1.0])
+    points = np.cos(tilt)[:, None] * centres[base] + np.sin(tilt)[:, None] * lift
+    cosine = float(points[0] @ points[1])
+    stated = case.predict(N, cosine, beta, overlap)
+    case.require("the bound is positive", stated > 0)
+    for name, weighting in (("SA", "softmax"), ("USA*", Unnormalised(shifted=True))):
+        moved = speeds(case, mf.SelfAttention(beta, weighting=weighting), mf.Tokens(mf.Sphere(3), points))
+        rise = float(moved[0] @ points[1] + moved[1] @ points[0])
+        because = "rounding; a bound that leaves a factor 1 + 1/rho"
+        case.at_least(np.log(rise), np.log(stated), within=0.02, because=because, name=f"{name}: log of the rise")
+
+
+@least_inner_product_of_a_cap_rises.mutation
+def one_token_for_all(n: int, cosine: float, beta: float, overlap: float) -> float:
+    """The weight of one token is not divided by n."""
+    return least_rise(1, cosine, beta, overlap)
+
+
+@least_inner_product_of_a_cap_rises.mutation
+def angle_for_its_square(n: int, cosine: float, beta: float, overlap: float) -> float:
+    """The exponent is beta (1 - rho)/2: 1 - rho is taken for the squared distance."""
+    return 2.0 / n * cosine * (1 - cosine) * float(np.exp(-beta * (1 - cosine) / 2))

@@ -1,0 +1,169 @@
+"""Claims of arXiv:2510.20094, stationary states of noisy attention on the circle: branches of many humps."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import iv, ive
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.instances import speeds
+
+#: a grid of the circle that resolves the states at hand to rounding
+GRID = 2 * np.pi * np.arange(64) / 64
+
+
+def onset_of_humps(k: int, beta: float) -> float:
+    """Return the kappa at which the branch of k humps leaves the uniform law."""
+    return float(beta / iv(k, beta))
+
+
+def bend_of_humps(k: int, beta: float) -> float:
+    r"""Return by how much $\kappa/\kappa_k - 1$ exceeds 0 per square of the k-th moment, where the branch begins."""
+    ratio = ive(2 * k, beta) / ive(k, beta)
+    return float((1 - 2 * ratio) / (2 * (1 - ratio)))
+
+
+@claim(
+    "2510.20094",
+    "bifurcations on the circle",
+    covers=["5.5"],
+    status="derived",
+    id="2510.20094/branches",
+    states={"onset": onset_of_humps, "bend": bend_of_humps},
+)
+def every_mode_has_a_branch_of_its_own(case: Case) -> None:
+    r"""On the circle a branch of stationary states with k humps leaves the uniform law at kappa_k = beta/I_k, for every
+    k: towards larger kappa where I_2k/I_k < 1/2 and towards smaller ones where it is more.
+
+    Derived here: with c_j = 2 kappa I_j/beta the Gibbs law of the fields h_k = c_k m_k and h_2k has to third order
+    m_k = h_k/2 - h_k^3/16 + h_k h_2k/4 and m_2k = h_2k/2 + h_k^2/8, so that
+    kappa/kappa_k - 1 = m_k^2 (1 - 2r)/(2 (1 - r)), r = I_2k/I_k; for k = 1 it is the normal form of the first branch.
+    """
+    k = case.choose("k", [1, 2, 3])
+    beta = case.draw("beta / k^2", 1.2, 2.5) * k**2
+    branch = case.measure(theory.branch_of_stationary_states, beta=beta, d=2, degree=k, top=0.06)
+    onset = case.statement.onset(k, beta)
+    squares = branch.order_parameters[1:3] ** 2
+    rise = (branch.kappas[1:3] / onset - 1.0) / squares
+    bend = float(rise[0] - squares[0] * (rise[1] - rise[0]) / (squares[1] - squares[0]))
+    because = "the bend at moments near 0.02 and 0.05, extrapolated to 0: terms of their fourth power"
+    case.compare(branch.kappas[0] / onset, 1.0, within=1e-7, because="a moment of 1e-4, squared", name="onset")
+    case.compare(bend, case.statement.bend(k, beta), within=1e-3, because=because, name="bend")
+    # a state is at rest: the velocity of attention is what diffusion takes away
+    state = branch.states[-1]
+    harmonics = np.cos(np.outer(np.arange(1, len(state.moments) + 1), GRID)).T
+    order = np.arange(1, len(state.moments) + 1)
+    fields = 2 * state.kappa * iv(order, beta) / beta * state.moments
+    density = np.exp(harmonics @ fields)
+    tokens = mf.Tokens(mf.Sphere(2), np.stack([np.cos(GRID), np.sin(GRID)], axis=1), density / density.sum())
+    tangents = np.stack([-np.sin(GRID), np.cos(GRID)], axis=1)
+    pulled = (speeds(case, mf.SelfAttention(beta, weighting="unnormalised"), tokens) * tangents).sum(axis=1)
+    spread = -np.sin(np.outer(order, GRID)).T @ (order * fields) / state.kappa
+    within = 1e-9 * iv(1, beta)
+    case.compare(pulled, spread, within=within, because="fixed points to 1e-10 in the moments", name="at rest")
+
+
+@every_mode_has_a_branch_of_its_own.mutation("onset")
+def onset_of_the_first_harmonic(k: int, beta: float) -> float:
+    """All branches leave at one kappa, and the k-th stands in the place of the next."""
+    return float(beta / iv(k % 3 + 1, beta))
+
+
+@every_mode_has_a_branch_of_its_own.mutation("onset")
+def noise_of_unit_strength(k: int, beta: float) -> float:
+    """sqrt(2/kappa) dW is read as sqrt(1/kappa) dW."""
+    return float(beta / iv(k, beta)) / 2
+
+
+@every_mode_has_a_branch_of_its_own.mutation("bend")
+def second_harmonic_left_out(k: int, beta: float) -> float:
+    """The mode 2k is left out, as for Kuramoto's model: every branch would be supercritical."""
+    return 0.5
+
+
+@every_mode_has_a_branch_of_its_own.mutation("bend")
+def next_harmonic_for_the_double(k: int, beta: float) -> float:
+    """k + 1 in place of 2k is fed (for k = 1: 3)."""
+    ratio = ive(k + 1 + (k == 1), beta) / ive(k, beta)
+    return float((1 - 2 * ratio) / (2 * (1 - ratio)))
+
+
+#: how stiff the well of a hump is, in units of the noise: one over its squared width; and places that resolve it
+STIFF, PLACES = (100.0, 200.0, 400.0), 240
+
+
+def slow_rates(k: int, beta: float, stiffness: float) -> np.ndarray:
+    """Return the k largest rates of the linearised flow about k equal humps, on the grid's Fourier modes.
+
+    The perturbation g of a density f moves by g' = (g'/kappa - v[f] g - v[g] f)', v[f] = int e^(beta cos) f dy / beta
+    differentiated. f is the fixed point of the Gibbs map on densities of period 2 pi/k, where it contracts.
+    """
+    kappa = stiffness * k * np.exp(-beta)
+    x = 2 * np.pi * np.arange(PLACES) / PLACES
+    pull = np.exp(beta * np.cos(x[:, None] - x[None])) / (beta * PLACES)
+    f = 1 + 0.5 * np.cos(k * x)
+    for _ in range(60):
+        exponent = kappa * pull @ f
+        f = np.exp(exponent - exponent.max()).reshape(k, -1).mean(axis=0)  # rounding would grow away from the period
+        f = np.tile(f / f.mean(), k)
+    waves = np.fft.fftfreq(PLACES, 1 / PLACES)
+    waves[PLACES // 2] = 0.0
+    slope = np.fft.ifft(1j * waves[:, None] * np.fft.fft(np.eye(PLACES), axis=0), axis=0).real
+    flux = slope / kappa - np.diag(slope @ (pull @ f)) - f[:, None] * (slope @ pull)
+    return np.sort(np.linalg.eigvals(slope @ flux).real)[::-1][:k]
+
+
+@claim(
+    "2510.20094",
+    "metastable states of many humps",
+    covers=["5.5"],
+    status="derived",
+    id="2510.20094/humps",
+    states={
+        "rates": lambda k, beta: theory.eigenvalues_of_equal_clusters(k, beta=beta, model="unnormalised"),
+        "turn": lambda: 0.0,
+    },
+)
+def humps_part_like_the_clusters_they_become(case: Case) -> None:
+    """k equal humps rest at every large kappa, and part at k - 1 rates: as the noise falls, those of k clusters at the
+    corners of a polygon, which are smaller than e^beta by a factor exponential in beta. All else decays.
+
+    Derived here: the narrow humps of width (k/(kappa e^beta))^(1/2) move as points do, and turn freely.
+    """
+    k, beta = case.choose("k", [3, 4]), case.draw("beta", 4.0, 5.0)
+    one, two, four = (case.measure(slow_rates, k, beta, stiffness) for stiffness in STIFF)
+    found = (8 * four - 6 * two + one) / 3
+    size = np.exp(beta)
+    stated = np.sort(case.statement.rates(k, beta))[::-1]
+    because = "three widths extrapolated to 0: what is left is the third power of beta^2 over the stiffness"
+    case.compare(found[:-1], stated, within=0.02, relative=True, because=because, name="rates")
+    within = 1e-6 * size
+    case.compare(four[-1], case.statement.turn(), within=within, because="rounding of rates of e^beta", name="turning")
+
+
+@humps_part_like_the_clusters_they_become.mutation("rates")
+def rates_of_softmax(k: int, beta: float) -> np.ndarray:
+    """The rates of SA, divided by the partition function."""
+    return theory.eigenvalues_of_equal_clusters(k, beta=beta)
+
+
+@humps_part_like_the_clusters_they_become.mutation("rates")
+def humps_at_rest_for_ever(k: int, beta: float) -> np.ndarray:
+    """The sign is wrong: humps would be stable."""
+    return -theory.eigenvalues_of_equal_clusters(k, beta=beta, model="unnormalised")
+
+
+@humps_part_like_the_clusters_they_become.mutation("rates")
+def weights_held_fixed(k: int, beta: float) -> np.ndarray:
+    """The derivative of the weights, beta sin^2, is forgotten."""
+    angles, modes = 2 * np.pi * np.arange(k) / k, np.arange(1, k)
+    return -(1 - np.cos(np.outer(modes, angles))) @ (np.cos(angles) * np.exp(beta * np.cos(angles))) / k
+
+
+@humps_part_like_the_clusters_they_become.mutation("turn")
+def turning_is_resisted() -> float:
+    """Turning all humps together costs energy: they would come back at the rate 1."""
+    return -1.0
