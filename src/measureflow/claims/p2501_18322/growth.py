@@ -32,12 +32,12 @@ def growth_exponent(kind: str) -> float:
 
 @claim("2501.18322", "blow-up and divergence", covers=["T15", "5.3"], status="derived", states=growth_exponent)
 def softmax_explodes_and_l2_and_sinkhorn_grow_exponentially(case: Case) -> None:
-    """Large covariances grow like s^2 under softmax attention with one or two heads, like s under L2 and Sinkhorn: a law
-    30 times as wide goes the same way, so many times faster or not at all."""
+    """Large covariances grow like s^2 under softmax attention with one or two heads, like s under L2 and Sinkhorn: a
+    law 30 times as wide goes the same way, so many times faster or not at all."""
     query = near_rotation(case)
     cov = spread(case, 2)
-    # on the clock of the law, dtau = tr S dt, an explosion is e^tau and exponential growth is linear. Both laws are seen
-    # at the same shape: along one of them the shape may turn late, where two heads pull nearly alike
+    # on the clock of the law, dtau = tr S dt, an explosion is e^tau and exponential growth is linear. Both laws are
+    # seen at the same shape: along one of them the shape may turn late, where two heads pull nearly alike
     late = np.array([[0.0, 6.0, 9.0]] * 2 + [[0.0, 2e3, 4e3]] * 2)
     wide = np.array([1.0, 1.0, WIDER, WIDER])[:, None] * late
     found = case.measure(
