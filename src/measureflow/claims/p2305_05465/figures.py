@@ -93,7 +93,7 @@ def tokens_on(axes: Any, path: mf.Path, k: int, half: float, ghost: np.ndarray |
     if z.shape[2] == 3:
         axes.set(zlim=(-size, size), zlabel="$z_3$")
         axes.locator_params(nbins=5)
-        axes.set_box_aspect(None, zoom=0.86)  # else the label of the third axis is cut off
+        axes.set_box_aspect(None, zoom=0.92)  # else the label of the third axis is cut off
     axes.set_title(f"$t = {float(path.times[k]):.3g}$")
 
 
@@ -146,12 +146,22 @@ def hyperplanes(case: Case, value: np.ndarray, until: float, said: str) -> Any:
     for token, colour in enumerate(shades(20)):
         last.plot(path.times, np.asarray(path.points)[:, token] @ own, color=colour, lw=1.2)
     overlay(last, STEP * np.arange(len(coarse)), coarse @ own, label=HELD)
-    last.legend(loc="center right", fontsize=9)
+    # rings and dashes are the same scheme: one legend, where no line passes
+    held = [*axes[1].get_legend_handles_labels()[0], *last.get_legend_handles_labels()[0]]
+    axes[1].get_legend().remove()
+    last.legend([tuple(held)], [HELD], loc="center right", fontsize=9, handler_map={tuple: side_by_side()})
     last.set(xlabel="time $t$", ylabel=r"$\varphi_1^*(z_i)$")
     last.set_title(rf"$\lambda_1 = {float(np.real(roots[0])):.3g}$")
     recipe = f"V of the authors' script, A = I, 20 tokens of U[-5, 5]^{d}; orange: where coordinates end"
     said_of(drawing, case, f"hyperplanes in {d} dimensions", recipe)
     return drawing
+
+
+def side_by_side() -> Any:
+    """Return what draws several marks of one entry of a legend beside each other."""
+    from matplotlib.legend_handler import HandlerTuple
+
+    return HandlerTuple(ndivide=None)
 
 
 def plane_across(axes: Any, normal: np.ndarray, level: float, size: float) -> None:

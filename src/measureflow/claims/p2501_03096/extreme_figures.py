@@ -75,7 +75,7 @@ def maximisers_of_positive_forms(case: Case) -> Any:
         front = ends[:, 2] >= -0.15
         rings(ax, *ends[front, :2].T, zorder=6)
         ax.set_title(f"$D$ = {spectrum(form)}")
-    said = f"one token, 30 starts ({case.tier}); curves: SA and USA, exact; rings: USA, 500 published steps of 0.1"
+    said = f"one token, 30 starts ({case.tier}); curves: SA and USA, exact; rings: USA, 500 published steps"
     caption(drawing, f"arXiv:{PAPER}, figure 1: {said}")
     return drawing
 

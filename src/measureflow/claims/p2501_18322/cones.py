@@ -82,6 +82,7 @@ def panel_in_cone(axes: Any, found: Orbits, title: str, ray: np.ndarray | None =
         axes.legend(loc="upper right")
     axes.set(xlabel="$a - b$", ylabel="$2c$", zlabel="$a + b$", title=title)
     axes.tick_params(labelsize=7)
+    axes.locator_params(nbins=5)
 
 
 def panel_in_disc(axes: Any, found: Orbits, title: str, directions: Any = ()) -> None:
