@@ -92,8 +92,8 @@ def tokens_on(axes: Any, path: mf.Path, k: int, half: float, ghost: np.ndarray |
     axes.set(xlim=(-size, size), ylim=(-size, size), xlabel="$z_1$", ylabel="$z_2$")
     if z.shape[2] == 3:
         axes.set(zlim=(-size, size), zlabel="$z_3$")
-        axes.locator_params(nbins=5)
-        axes.set_box_aspect(None, zoom=0.92)  # else the label of the third axis is cut off
+        axes.locator_params(nbins=4)
+        axes.set_box_aspect(None, zoom=0.88)  # else the label of the third axis is cut off
     axes.set_title(f"$t = {float(path.times[k]):.3g}$")
 
 
