@@ -1,7 +1,8 @@
 """Draw every published figure at a tier, and note what each costs: processor seconds, peak memory, status.
 
 Each is drawn by a process of its own. Seconds are those of drawing, compilation included, without the start of Python;
-they go to `docs/figures.json`, from which the site's table has them. What is noted there already is not drawn again.
+they go to `docs/figures.json`, from which the site's table has them. What is noted there already is not drawn again;
+where nothing was measured, `why` may stand there instead, and a reader is told that.
 
     python benchmarks/figures.py --out pictures                         # all of them, at the published sizes
     python benchmarks/figures.py --out pictures --again 2312.10794/fig-3
@@ -47,6 +48,11 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+def noted() -> dict[str, dict[str, Any] | None]:
+    """Return what is noted so far."""
+    return json.loads(NOTES.read_text("utf-8"))
+
+
 def main() -> None:
     """Draw what is asked for, one figure after the other."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -65,8 +71,7 @@ def main() -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     for name in options.ids or [one.id for one in figures()]:
-        notes = json.loads(NOTES.read_text("utf-8"))
-        if notes.get(name) and options.tier == "full" and not options.again:
+        if "seconds" in (noted().get(name) or {}) and options.tier == "full" and not options.again:
             continue
         command = [sys.executable, __file__, name, "--one", "--tier", options.tier, "--out", str(out)]
         command += ["--limit", str(options.limit)]
@@ -77,7 +82,8 @@ def main() -> None:
         cost = json.loads(found.stdout.splitlines()[-1])
         print(f"{name}: {cost['seconds']} s ({cost['wall']} s on the wall), {cost['megabytes']} MB", flush=True)
         if options.tier == "full":
-            notes[name] = {"seconds": cost["seconds"], "megabytes": cost["megabytes"]}
+            # read again: another process may have written while this figure was drawn
+            notes = noted() | {name: {"seconds": cost["seconds"], "megabytes": cost["megabytes"]}}
             NOTES.write_text(json.dumps(dict(sorted(notes.items())), indent=1) + "\n", "utf-8")
 
 

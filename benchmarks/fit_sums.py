@@ -2,9 +2,10 @@
 
 Prints the table that the planner reads; `--write` puts this device's part of it into the installed package. All cases
 of a kind are timed in turn, several rounds, and the least of each counts, so that a busy moment spoils a round and not
-a case. Run on a quiet machine, once per device (a few minutes):
+a case. Run on a quiet machine, once per device (a few minutes for each dtype):
 
     python benchmarks/fit_sums.py --write
+    python benchmarks/fit_sums.py float32 --write
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from measureflow.sums.neighbours import looked_up
 from measureflow.sums.planner import neighbours_units
 
 SIZES = {
-    "exact": (512, 2048, 8192),
+    "exact": (32, 512, 2048, 8192),
     "circle": (2048, 16384, 131072),
     "causal": (2048, 16384),
     "sphere": (1024, 8192),
@@ -42,6 +43,8 @@ NEAR = ((2, 1e3), (2, 1e5), (3, 1e2), (3, 1e4), (8, 3e2))
 ROUNDS = 5
 #: a case may take this many pairs, so that the whole takes minutes
 MOST_PAIRS = 1.5e8
+#: an accelerator is asked for this many times as many tokens, as it is busy only then
+LARGER = 1 if jax.default_backend() == "cpu" else 4
 #: what one sum does, by the name of its cost, and a call of it
 Case = tuple[dict[str, float], Callable[[], Any]]
 
@@ -67,7 +70,7 @@ def exact_cases(dtype: str) -> list[Case]:
             output(mu, 9.0, None, mf.sums.Exact()),
         )
         for d in DIMENSIONS
-        for n in SIZES["exact"]
+        for n in (LARGER * size for size in SIZES["exact"])
         for mu in [uniform(d, n, dtype)]
     ]
 
@@ -77,7 +80,7 @@ def harmonic_cases(kind: str, dtype: str) -> list[Case]:
     mask = "causal" if kind == "causal" else None
     cases: list[Case] = []
     for d in SPACES[kind]:
-        for n in SIZES[kind]:
+        for n in (LARGER * size for size in SIZES[kind]):
             tokens = uniform(d, n, dtype)
             for degree in DEGREES[kind]:
                 sum = mf.sums.Harmonic(degree=degree)
@@ -91,14 +94,14 @@ def neighbours_cases(dtype: str) -> list[Case]:
     """Return sums over neighbours, with the pairs that they were seen to sum."""
     sum, cases = mf.sums.Neighbours(tolerance=1e-14 if dtype == "float64" else 1e-6), []
     for d, beta in NEAR:
-        for n in SIZES["neighbours"]:
+        for n in (LARGER * size for size in SIZES["neighbours"]):
             tokens = uniform(d, n, dtype)
             exponential = mf.SelfAttention(beta).kernel.exponential()
             assert exponential is not None
             allowed = sum.allowed(tokens.points)
             met = looked_up(exponential, allowed, True, tokens.points, None, tokens, tokens.points).met
             share = float(np.mean(np.minimum(met, n))) / n
-            if share * n * n <= MOST_PAIRS:
+            if share * n * n <= LARGER**2 * MOST_PAIRS:
                 cases.append((neighbours_units(n, n, d, share), output(tokens, beta, None, sum)))
     return cases
 
@@ -123,20 +126,22 @@ def fitted(cases: list[Case]) -> dict[str, float]:
 
 def main() -> None:
     """Print the table, and store it if asked to."""
-    device = jax.devices()[0].platform
+    device = jax.default_backend()
     stored = Path(mf.sums.__file__).with_name("costs.json")
     table = json.loads(stored.read_text(encoding="utf-8"))
-    table[device] = {"machine": f"{os.cpu_count()} cores of {platform.machine()}, jax {jax.__version__}"}
-    for dtype in ("float64", "float32"):
+    kind = f"{os.cpu_count()} cores of {platform.machine()}" if device == "cpu" else jax.devices()[0].device_kind
+    here = table.setdefault(device, {})
+    here["machine"] = f"{kind}, jax {jax.__version__}"
+    for dtype in [word for word in sys.argv[1:] if not word.startswith("-")] or ["float64", "float32"]:
         costs: dict[str, Any] = {"exact": fitted(exact_cases(dtype))}
         for kind in SPACES:
             costs[kind] = fitted(harmonic_cases(kind, dtype))
         costs["neighbours"] = fitted(neighbours_cases(dtype))
-        table[device][dtype] = costs
-    text = json.dumps(table, indent=2) + "\n"
-    print(text, end="")
-    if "--write" in sys.argv[1:]:
-        stored.write_text(text, encoding="utf-8")
+        here[dtype] = costs
+        text = json.dumps(table, indent=2) + "\n"
+        print(text, end="", flush=True)
+        if "--write" in sys.argv[1:]:
+            stored.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

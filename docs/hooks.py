@@ -108,10 +108,12 @@ def tables_of_what_is_covered() -> str:
     )
 
 
-def cost_of(note: dict[str, int] | None) -> str:
-    """Say what a figure costs at its published sizes, as `benchmarks/figures.py` has measured it."""
+def cost_of(note: dict[str, Any] | None) -> str:
+    """Say what a figure costs at its published sizes as `benchmarks/figures.py` measured it, or why it did not."""
     if note is None:
         return "not measured"
+    if "why" in note:
+        return str(note["why"])
     seconds = note["seconds"]
     said = f"{seconds} s" if seconds < 120 else f"{seconds / 60:.0f} min"
     return f"{said}, {note['megabytes'] / 1000:.1f} GB"

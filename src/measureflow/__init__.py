@@ -16,7 +16,7 @@ import jax as _jax
 
 if _os.environ.get("MEASUREFLOW_X64", "1") != "0":
     _jax.config.update("jax_enable_x64", True)
-if _jax.config.jax_default_matmul_precision is None:
+if _jax.config.values["jax_default_matmul_precision"] is None:
     _jax.config.update("jax_default_matmul_precision", "highest")
 
 from measureflow import fields, flows, measures, paths, spaces, sums

@@ -68,4 +68,5 @@ def test_every_figure_of_the_library_is_drawn_with_labelled_axes(one):
 def test_what_a_figure_costs_is_noted_for_every_figure_and_for_no_other(root):
     notes = json.loads((root / "docs" / "figures.json").read_text("utf-8"))
     assert set(notes) == {one.id for one in ALL}
-    assert all(note is None or note["seconds"] >= 0 < note["megabytes"] for note in notes.values())
+    measured = [note for note in notes.values() if note is not None and "why" not in note]
+    assert all(note["seconds"] >= 0 < note["megabytes"] for note in measured)

@@ -11,6 +11,7 @@ import pytest
 import measureflow as mf
 from measureflow.fields import Sinkhorn
 from measureflow.fields.balancing import balanced, by_conjugate_gradients, directly
+from measureflow.fields.summing import settled
 
 weights_of = eqx.filter_jit(lambda field, x, mu: field.weights(x, mu))
 
@@ -73,6 +74,48 @@ def test_tokens_without_mass_attend_and_absent_ones_are_nothing(sparse, general)
     both = mf.Tokens(sparse.space, sparse.points[jnp.array([0, 1, 2, 3, 5])], masses[[0, 1, 2, 3, 5]])
     kept = weights(general, both.points, both)
     np.testing.assert_allclose(found[np.ix_([0, 1, 2, 3, 5], [0, 1, 2, 3, 5])], kept, rtol=1e-11)
+
+
+@pytest.fixture(scope="module")
+def sharp(flat, matrices):
+    """Queries and keys of their own, unequal masses, and logits that spread over hundreds."""
+    masses = np.random.default_rng(5).dirichlet(np.ones(7))
+    mu = mf.Tokens(flat.space, flat.points, masses)
+    logits = np.asarray(mf.SelfAttention(1.0, **matrices).kernel.logits(mu.points, mu.points))
+
+    def spread_over(size, **options):
+        return mf.SelfAttention(size / np.ptp(logits), weighting=Sinkhorn(**options), **matrices)
+
+    return mu, spread_over
+
+
+@pytest.mark.parametrize("size", [50.0, 150.0, 500.0])
+@pytest.mark.parametrize("equal", [False, True])
+def test_marginals_hold_where_logits_spread_over_hundreds(sharp, size, equal):
+    mu, spread_over = sharp
+    mu = mu.replace(weights=jnp.full(7, 1 / 7)) if equal else mu
+    kernel = spread_over(size).kernel
+    logits, a = kernel.between(mu)
+    f, g = spread_over(size).potentials(mu)
+    density = np.exp(np.asarray(logits) + np.asarray(f)[:, None] + np.asarray(g))
+    np.testing.assert_allclose(density @ np.asarray(a), 1.0, atol=1e-11)
+    np.testing.assert_allclose(np.asarray(a) @ density, 1.0, atol=1e-11)
+
+
+def test_logits_of_hundreds_are_too_much_for_the_iteration_and_newtons_method_is_there_in_time(sharp):
+    """Ten thousand steps are not enough here; a flow chooses at its start, and a program of one's own is told to."""
+    mu, spread_over = sharp
+    mu, field = mu.replace(weights=jnp.full(7, 1 / 7)), spread_over(500.0)
+    (logits, a), allowed = field.kernel.between(mu), 1e-12
+    assert float(balanced(1e-12, 10_000, logits, a)[1]) > 1e3 * allowed
+    assert float(balanced(1e-12, 10_000, logits, a, newton=True)[1]) <= allowed
+    assert np.isnan(weights(field, mu.points, mu)).all()
+    chosen = settled(field, mu, None)
+    assert chosen.kernel.weighting.newton
+    found = weights(chosen, mu.points, mu)
+    np.testing.assert_allclose(found.sum(axis=0), 1.0, atol=1e-11)
+    np.testing.assert_array_equal(found, weights(spread_over(500.0, newton=True), mu.points, mu))
+    assert settled(spread_over(5.0), mu, None).kernel.weighting == Sinkhorn()  # the iteration does
 
 
 def test_functions_of_one_variable_do_not_count(flat):

@@ -9,6 +9,7 @@ import pytest
 
 import measureflow as mf
 from measureflow.flows import PhaseMap, phase_map
+from measureflow.flows.rest import come_to_rest
 
 VALUES = np.array([-1.5, -0.4, 0.7, 1.6])
 ATTRACTION = phase_map(VALUES, VALUES, n=8)
@@ -32,6 +33,17 @@ def test_a_cell_is_run_again_by_the_flow_itself():
     recipe = ATTRACTION.recipe(*cell)
     assert recipe["form"] == [0.7, 1.6]
     assert recipe["seed"] == [0, 2, 3]
+
+
+def test_a_cloud_that_is_at_rest_only_to_the_last_digit_goes_on():
+    """All tokens at the eigenvector of the smaller eigenvalue: a saddle, which no rounding leaves."""
+    at, form = np.tile([0.0, 1.0], (1, 8, 1)), np.diag([1.0, 0.5])[None]
+    stuck = come_to_rest(at, form, form)
+    assert stuck.rested.all()
+    np.testing.assert_array_equal(stuck.points, at)
+    pushed = come_to_rest(at, form, form, push=1e-4)
+    assert pushed.rested.all()
+    np.testing.assert_allclose(np.abs(pushed.points[0, :, 0]), 1.0, atol=1e-7)
 
 
 def test_what_is_not_at_rest_when_time_is_up_is_undecided():

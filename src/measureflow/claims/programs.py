@@ -11,7 +11,7 @@ __all__ = ["let_go", "mapped_regions"]
 
 #: Linux gives a process 65,530 regions by default, XLA takes three or more for every program, and ends the process
 #: when there are none left
-ENOUGH = 20_000
+ENOUGH = 40_000
 
 REGIONS = Path("/proc/self/maps")
 

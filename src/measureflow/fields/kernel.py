@@ -47,10 +47,24 @@ class AttentionKernel(Kernel):
         """
         if not self.weighting.balances or self.potential is not None:
             return self
+        return dataclasses.replace(self, potential=self.weighting.potential(*self.between(mu)))
+
+    def settled(self, mu: Tokens) -> AttentionKernel:
+        """Return the kernel with the weighting in the form that serves `mu` best; on the host.
+
+        Raises:
+            BadInput: the weighting finds no potential.
+        """
+        if not self.weighting.balances:
+            return self
+        return dataclasses.replace(self, weighting=self.weighting.suited(*self.between(mu)))
+
+    def between(self, mu: Tokens) -> tuple[Float[Array, "n n"], Float[Array, "n"]]:
+        """Return the logits among the atoms of a measure, and their masses."""
         points, masses = mu.atoms()
         # an absent token may hold anything
         points, masses = jnp.where(mu.present[:, None], points, 0), jnp.where(mu.present, masses, 0)
-        return dataclasses.replace(self, potential=self.weighting.potential(self.logits(points, points), masses))
+        return self.logits(points, points), masses
 
     def logits(self, x: Float[Array, "m d"], y: Float[Array, "n d"]) -> Float[Array, "m n"]:
         """Return the logits of queries on keys, before mask and potential."""

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from measureflow.fields.attention import MultiHead, SelfAttention
 from measureflow.fields.field import Field, Parallel
+from measureflow.fields.kernel import AttentionKernel
 from measureflow.fields.matrices import Matrix
 from measureflow.fields.normalised import Normalised
 from measureflow.fields.schedule import Schedule
@@ -61,6 +62,15 @@ def with_sums(field: Field, sums: list[Sum]) -> Field:
     return replaced(field, lambda attention: with_sum(attention, next(following)))
 
 
+def with_kernel(attention: SelfAttention, kernel: AttentionKernel) -> SelfAttention:
+    """Return the attention with another kernel; the same object where its weighting stays."""
+    if attention.kernel.weighting == kernel.weighting:
+        return attention
+    new = copied(attention, kernel=kernel)
+    assert isinstance(new, SelfAttention)
+    return new
+
+
 def with_sum(attention: SelfAttention, sum: Sum) -> SelfAttention:
     """Return the attention with another sum; the same object where nothing changes."""
     if attention.sum == sum:
@@ -81,7 +91,8 @@ def settled(field: Field, mu: Tokens, tolerance: float | None) -> Field:
 
     def choose(attention: SelfAttention) -> SelfAttention:
         if attention.kernel.weighting.balances:
-            attention.kernel.on(mu)  # what cannot be balanced is refused here, before a program that could say nothing
+            # what cannot be balanced is refused here, before a program that could say nothing
+            attention = with_kernel(attention, attention.kernel.settled(mu))
         sum = attention.sum
         if isinstance(sum, Automatic) and sum.tolerance is None:
             if tolerance is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import math
 
 import equinox as eqx
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from measureflow.errors import BadInput
-from measureflow.fields.balancing import balanced, half_steps, rounding
+from measureflow.fields.balancing import PATIENT, balanced, half_steps, rounding
 from measureflow.spaces import is_traced
 
 __all__ = ["Hardmax", "Linear", "Sinkhorn", "Softmax", "Unnormalised", "Weighting", "as_weighting"]
@@ -39,6 +40,10 @@ class Weighting(eqx.Module):
     def balances(self) -> bool:
         """Whether each atom has a potential, found on the measure itself, that is added to its logits."""
         return False
+
+    def suited(self, logits: Float[Array, "n n"], masses: Float[Array, "n"]) -> Weighting:
+        """Return the weighting in the form that serves such logits best: itself, where it has one form."""
+        return self
 
     def potential(self, logits: Float[Array, "n n"], masses: Float[Array, "n"]) -> Float[Array, "n"]:
         """Return that potential, from the logits of the atoms on each other; absent ones have mass 0."""
@@ -192,6 +197,10 @@ class Sinkhorn(Weighting):
             off the sums are. Inside nothing can be raised: the weights are NaN, a flow takes shorter steps or ends
             before, and `mf.observe.marginal_error` shows what is wrong.
         iterations: a fixed, odd number of half steps instead: rows, columns, .., rows.
+        newton: whether Newton's method is compiled in, for logits that spread over hundreds (up to 1,024 tokens):
+            there the iteration takes ten thousand steps or more, and this some 25. Outside of JAX's transformations,
+            and where a flow starts, it is taken where the iteration is slow, whatever is said here; a program into
+            which it is compiled takes a second longer for that.
 
     Source: [arXiv:2110.11773](https://arxiv.org/abs/2110.11773).
 
@@ -206,6 +215,7 @@ class Sinkhorn(Weighting):
     tolerance: float = eqx.field(static=True, default=1e-12)
     most: int = eqx.field(static=True, default=10_000)
     iterations: int | None = eqx.field(static=True, default=None)
+    newton: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
         number = isinstance(self.tolerance, (int, float)) and not isinstance(self.tolerance, bool)
@@ -213,6 +223,8 @@ class Sinkhorn(Weighting):
             raise BadInput(f"Sinkhorn: tolerance is {self.tolerance!r}; it must lie between 0 and 1, such as 1e-12.")
         if not (type(self.most) is int and self.most >= 1):
             raise BadInput(f"Sinkhorn: most is {self.most!r}; it is a number of steps, at least 1.")
+        if not isinstance(self.newton, bool):
+            raise BadInput(f"Sinkhorn: newton is {self.newton!r}; it is True or False.")
         if self.iterations is None:
             return
         if not (type(self.iterations) is int and self.iterations >= 1):
@@ -241,16 +253,34 @@ class Sinkhorn(Weighting):
         """
         if self.iterations is not None:
             return half_steps(logits, masses, self.iterations)
-        g, residual = balanced(self.tolerance, self.most, logits, masses)
         allowed = jnp.maximum(self.tolerance, rounding(logits))
-        if is_traced(residual, allowed):
+        if is_traced(logits, masses):
+            g, residual = balanced(self.tolerance, self.most, logits, masses, newton=self.newton)
             return jnp.where(residual <= allowed, g, jnp.nan)
+        # by hand Newton's method is taken, and compiled, where the iteration is slow
+        g, residual = balanced(self.tolerance, min(self.most, PATIENT), logits, masses)
+        if float(residual) > float(allowed) and self.most > PATIENT:
+            g, residual = balanced(self.tolerance, self.most, logits, masses, newton=True)
         if not float(residual) <= float(allowed):
             raise BadInput(
                 f"Sinkhorn: after {self.most:,} steps a row or column sums to 1 up to {float(residual):.2g}, and the "
                 f"tolerance is {float(allowed):.2g}. Raise most= or tolerance=, or take a smaller beta."
             )
         return g
+
+    def suited(self, logits: Float[Array, "n n"], masses: Float[Array, "n"]) -> Sinkhorn:
+        """Return it, with Newton's method where the iteration is slow for such logits.
+
+        Raises:
+            BadInput: neither converges.
+        """
+        if self.iterations is not None or self.newton:
+            return self
+        _, residual = balanced(self.tolerance, min(self.most, PATIENT), logits, masses)
+        if float(residual) <= float(jnp.maximum(self.tolerance, rounding(logits))):
+            return self
+        self.potential(logits, masses)
+        return dataclasses.replace(self, newton=True)
 
     def __call__(
         self,

@@ -34,7 +34,7 @@ class PhaseMap:
         tol, until: a cell ends where no token is faster than `tol`, or at the time `until`.
         kind: indices of `measureflow.flows.limits.KINDS`; axis: of the eigenvector at whose ends clusters are, or -1.
         clusters: how many. mass: of the largest one. decided: whether the cell came to rest; where it did not, kind and
-            axis say what it looked like when time was up. times, speeds: at the end.
+            axis say what it looked like when time was up. times, speeds: at the end. ends: where the tokens were then.
     """
 
     first: Float[np.ndarray, "p"]
@@ -53,6 +53,7 @@ class PhaseMap:
     decided: Bool[np.ndarray, "p q"] = dataclasses.field(repr=False)
     times: Float[np.ndarray, "p q"] = dataclasses.field(repr=False)
     speeds: Float[np.ndarray, "p q"] = dataclasses.field(repr=False)
+    ends: Float[np.ndarray, "p q n d"] = dataclasses.field(repr=False)
 
     @property
     def d(self) -> int:
@@ -129,6 +130,7 @@ def phase_map(
     tol: float = 1e-8,
     until: float = 1e4,
     rtol: float = 1e-4,
+    push: float = 1e-4,
 ) -> PhaseMap:
     r"""Find the limit of random tokens for every pair of eigenvalues of $D = \mathrm{diag}(\lambda_1, \lambda_2, ..)$.
 
@@ -144,6 +146,7 @@ def phase_map(
     Other arguments:
         weighting: `"softmax"` or `"unnormalised"`.
         rtol: error of a step; it moves the borders of basins by as much.
+        push: by how much clouds at rest are pushed aside, once, to come to rest again (`come_to_rest`).
 
     Raises:
         BadInput: eigenvalues that are not finite, fewer than 2 tokens, a sign or a weighting that is none.
@@ -168,7 +171,7 @@ def phase_map(
     points = np.stack([start(seed, i, j, n, d) for i, j in cells])
     forms = np.stack([np.diag([first[i], second[j], *others]) for i, j in cells])
     softmax = weighting == "softmax"
-    rest = come_to_rest(points, forms, sign * forms, softmax=softmax, tol=tol, until=until, rtol=rtol)
+    rest = come_to_rest(points, forms, sign * forms, softmax=softmax, tol=tol, until=until, rtol=rtol, push=push)
     limits = [named_limit(x, form) for x, form in zip(rest.points, forms, strict=True)]
     found = {
         "kind": [KINDS.index(limit.kind) for limit in limits],
@@ -180,4 +183,5 @@ def phase_map(
         "speeds": rest.speeds,
     }
     arrays = {name: np.reshape(np.asarray(values), shape) for name, values in found.items()}
+    arrays["ends"] = np.reshape(rest.points, (*shape, n, d))
     return PhaseMap(first, second, others, int(sign), str(weighting), n, seed, tol, until, **arrays)

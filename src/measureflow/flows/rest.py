@@ -95,6 +95,7 @@ def come_to_rest(
     tol: float = 1e-8,
     until: float = 1e4,
     rtol: float = 1e-4,
+    push: float = 0.0,
 ) -> Rest:
     r"""Follow r clouds until no token is faster than `tol`, or for the time `until`.
 
@@ -106,6 +107,8 @@ def come_to_rest(
 
     Other arguments:
         rtol: error of a step, in units of the sphere; never more than a 20th of the step.
+        push: by about how much tokens at rest are pushed aside, once, to come to rest again: where they have come
+            together to the last digit, a cluster that would fall apart by now looks as if it were at rest.
 
     Raises:
         BadInput: shapes that do not fit.
@@ -120,7 +123,7 @@ def come_to_rest(
     limits = jnp.asarray([tol, until, rtol])
     none = np.zeros(count)
     state = Cloud(points.copy(), none.copy(), np.full(count, -1.0), np.full(count, np.inf), np.zeros(count, int))
-    active = np.arange(count)
+    active, fresh = np.arange(count), np.full(count, push > 0)
     while len(active):
         left = []
         for first in range(0, len(active), lanes):
@@ -130,6 +133,11 @@ def come_to_rest(
             moved = advanced(*jax.tree.map(lambda leaf, at=filled: leaf[at], (state, force)), limits, softmax)
             for mine, new in zip(state, moved, strict=True):
                 mine[rows] = np.asarray(new)[: len(rows)]
+            shaken = rows[fresh[rows] & (state.speed[rows] <= tol) & (state.time[rows] < until)]
+            for k in shaken:
+                x = state.x[k] + push * np.random.default_rng(k).normal(size=state.x[k].shape)
+                state.x[k] = x / np.linalg.norm(x, axis=1, keepdims=True)
+            state.speed[shaken], state.h[shaken], fresh[shaken] = np.inf, -1.0, False
             left.append(rows[(state.speed[rows] > tol) & (state.time[rows] < until)])
         active = np.concatenate(left)
     return Rest(state.x, state.time, state.speed, state.speed <= tol, state.steps)

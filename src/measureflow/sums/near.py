@@ -19,6 +19,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Bool, Float, Int
 
+from measureflow.sums.blocks import at_once
 from measureflow.sums.cells import Cells, ranked
 from measureflow.sums.gaps import weighted_gaps
 
@@ -354,5 +355,4 @@ def chunk_of(count: int, size: int) -> int:
 
 def over_blocks(rows: Any, blocks: Any) -> Any:
     """Return `rows` of each block: one after the other on a processor, many at once on an accelerator."""
-    gang = None if jax.default_backend() == "cpu" else 64
-    return jax.lax.map(rows, blocks, batch_size=gang)
+    return jax.lax.map(rows, blocks, batch_size=at_once())

@@ -152,6 +152,7 @@ from measureflow.theory.regularity import (
     local_lipschitz_of_attention,
     norms_of_prefix_means,
 )
+from measureflow.theory.sampling import mean_square_distance_of_samples
 from measureflow.theory.separated import are_separated_on_circle, chance_of_separation
 from measureflow.theory.stability import distance_to_no_temperature, dobrushin_constant, growth_of_twins
 from measureflow.theory.staircase import Stair, collision_radius, crossing_time, length_of_a_step, staircase
@@ -291,6 +292,7 @@ __all__ = [
     "margin_of_separation",
     "mean_field_exponent",
     "mean_shift_velocity",
+    "mean_square_distance_of_samples",
     "mean_under_sinkhorn_attention",
     "merge_time",
     "metastable_window",

@@ -41,7 +41,7 @@ def links_become_a_matching(case: Case) -> Any:
         axes.scatter(*keys.T, s=60, marker="s", facecolors="white", edgecolors=INK, zorder=2)
         off = np.abs(weights.sum(axis=0) - 1).max()
         name = "softmax" if count == 1 else f"Sinkhorn, {count} half steps"
-        axes.set_title(f"{name}\ncolumns off by {off:.1e}")
+        axes.set_title(f"{name}\ncolumns off by {off:.2g}")
         axes.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
         axes.tick_params(colors=MUTED)
     return drawing

@@ -12,6 +12,8 @@ from measureflow.claims.claim import claim
 
 PAPER = "2205.14612"
 D = 2
+#: between them the least singular value falls by a factor of 4, on the clock 2 r/N = 1/5 of both depths
+STEPS = (500, 2000)
 
 
 def invariant(target: np.ndarray, depth: int, rate: float) -> float:
@@ -133,14 +135,15 @@ def linear_nets_from_zero_cannot_reverse_orientation(case: Case) -> None:
     sigma_min) says."""
     drawn = case.choose("target", ["drawn", "published"]) == "drawn"
     target = reversing(case) if drawn else published_target()
-    depth, rate, steps = (20, 2.0, (500, 2000)) if case.tier == "smoke" else (100, 10.0, (2000, 10_000))
+    depth, rate = (20, 2.0) if case.tier == "smoke" else (100, 10.0)
     case.require("the target reverses orientation", np.linalg.det(target) < 0)
     least = float(np.linalg.svd(target, compute_uv=False)[-1])
-    (_, first, _), (loss, last, determinant) = case.measure(plateau, target, depth, rate, steps)
+    (_, first, _), (loss, last, determinant) = case.measure(plateau, target, depth, rate, STEPS)
     case.at_least(determinant, 0.0, within=1e-12, because="rounding", name="determinant")
-    stated = case.statement.pushed(float(first), steps[1] - steps[0], least=least, depth=depth, rate=rate)
+    stated = case.statement.pushed(float(first), STEPS[1] - STEPS[0], least=least, depth=depth, rate=rate)
     because = "gradient descent for gradient flow: of relative order of the singular value itself"
-    case.compare(last, stated, within=0.03, relative=True, because=because, name="least singular value")
+    # relative to what was measured: a decay that is stated too fast may come to 0, and a tolerance may not
+    case.compare(last, stated, within=0.03 * last, because=because, name="least singular value")
     excess = last**2 + 2.0 * least * last
     because = "the other singular value has come to its own, exponentially"
     case.compare(loss - case.statement.least(target), excess, within=1e-4, because=because, name="plateau")

@@ -11,7 +11,7 @@ import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.figures import figure
 from measureflow.claims.published import overlay, rings
-from measureflow.paths.style import ACCENT, FAINT, INK, MUTED, THEORY, shades
+from measureflow.paths.style import ACCENT, FAINT, INK, MUTED, THEORY, caption, shades
 from measureflow.paths.style import figure as empty
 
 PAPER = "2305.05465"
@@ -59,9 +59,14 @@ def frozen_steps(points: np.ndarray, field: mf.RescaledAttention, until: float) 
 
 
 def run(case: Case, n: int, d: int, half: float, field: mf.RescaledAttention, until: float) -> mf.Path:
-    """Return the path of tokens of the cube."""
+    """Return the path of tokens of the cube, at times so near that trails have no corners."""
     start = mf.Tokens(mf.Euclidean(d), case.generator("tokens").uniform(-half, half, (n, d)))
-    return mf.flow(start, field, until=until, save=np.linspace(0, until, 51))
+    return mf.flow(start, field, until=until, save=np.linspace(0, until, 51 if case.tier == "smoke" else 251))
+
+
+def said_of(drawing: Any, case: Case, item: str, text: str) -> None:
+    """Write the recipe under the picture."""
+    caption(drawing, f"arXiv:{PAPER}, {item} ({case.tier}): {text}; flow in the log domain, rtol 1e-8")
 
 
 def panels(flat: bool, title: str, plain: bool = True) -> tuple[Any, list[Any]]:
@@ -82,11 +87,13 @@ def tokens_on(axes: Any, path: mf.Path, k: int, half: float, ghost: np.ndarray |
     axes.scatter(*z[k].T, c=shades(z.shape[1]), s=26, edgecolors="white", linewidths=0.5)
     if ghost is not None:
         rings(axes, *ghost.T, size=70, label=HELD)
-        axes.legend(loc="upper left", fontsize=9)
+        axes.legend(loc="upper left" if z.shape[2] == 3 else "best", fontsize=9)
     size = 1.06 * half
     axes.set(xlim=(-size, size), ylim=(-size, size), xlabel="$z_1$", ylabel="$z_2$")
     if z.shape[2] == 3:
         axes.set(zlim=(-size, size), zlabel="$z_3$")
+        axes.locator_params(nbins=4)
+        axes.set_box_aspect(None, zoom=0.88)  # else the label of the third axis is cut off
     axes.set_title(f"$t = {float(path.times[k]):.3g}$")
 
 
@@ -110,12 +117,14 @@ def tokens_end_on_a_polytope(case: Case) -> Any:
         field = growing(np.eye(d))
         path = run(case, 20, d, 5.0, field, 5.0)
         ghost = frozen_steps(np.asarray(path.points[0]), field, 5.0)[-1]
-        for column, k in enumerate((0, 10, 50)):
+        last = len(path) - 1
+        for column, k in enumerate((0, last // 5, last)):
             axes = drawing.add_subplot(2, 3, 3 * row + column + 1, **({} if d == 2 else {"projection": "3d"}))
-            tokens_on(axes, path, k, 5.0, ghost if k == 50 else None)
+            tokens_on(axes, path, k, 5.0, ghost if k == last else None)
             hull_line(axes, np.asarray(path.points[k]), color=ACCENT[1], lw=1.0)
             if d == 2:
                 axes.set_aspect("equal")
+    said_of(drawing, case, "polytope", "V = A = I, 20 tokens of U[-5, 5]^d, d = 2 and 3, their hull and their trails")
     return drawing
 
 
@@ -129,7 +138,7 @@ def hyperplanes(case: Case, value: np.ndarray, until: float, said: str) -> Any:
     drawing, (*axes, last) = panels(d == 2, said)
     scale = 1.0 + np.abs(np.asarray(path.points)).max() / 1.06
     coarse = frozen_steps(np.asarray(path.points[0]), field, until)
-    for place, k in zip(axes, (0, 50), strict=True):
+    for place, k in zip(axes, (0, len(path) - 1), strict=True):
         tokens_on(place, path, k, scale, coarse[-1] if k else None)
     ends = np.asarray(path.points[-1]) @ own
     for level in mf.observe.levels(ends, within=0.05):
@@ -137,10 +146,22 @@ def hyperplanes(case: Case, value: np.ndarray, until: float, said: str) -> Any:
     for token, colour in enumerate(shades(20)):
         last.plot(path.times, np.asarray(path.points)[:, token] @ own, color=colour, lw=1.2)
     overlay(last, STEP * np.arange(len(coarse)), coarse @ own, label=HELD)
-    last.legend(loc="center right", fontsize=9)
+    # rings and dashes are the same scheme: one legend, where no line passes
+    held = [*axes[1].get_legend_handles_labels()[0], *last.get_legend_handles_labels()[0]]
+    axes[1].get_legend().remove()
+    last.legend([tuple(held)], [HELD], loc="center right", fontsize=9, handler_map={tuple: side_by_side()})
     last.set(xlabel="time $t$", ylabel=r"$\varphi_1^*(z_i)$")
     last.set_title(rf"$\lambda_1 = {float(np.real(roots[0])):.3g}$")
+    recipe = f"V of the authors' script, A = I, 20 tokens of U[-5, 5]^{d}; orange: where coordinates end"
+    said_of(drawing, case, f"hyperplanes in {d} dimensions", recipe)
     return drawing
+
+
+def side_by_side() -> Any:
+    """Return what draws several marks of one entry of a legend beside each other."""
+    from matplotlib.legend_handler import HandlerTuple
+
+    return HandlerTuple(ndivide=None)
 
 
 def plane_across(axes: Any, normal: np.ndarray, level: float, size: float) -> None:
@@ -186,7 +207,7 @@ def lines_of_codimension_two(case: Case) -> Any:
     drawing, (*axes, flat) = panels(False, "two eigenvalues are positive: parallel lines")
     scale = float(np.abs(np.asarray(path.points)).max())
     coarse = frozen_steps(np.asarray(path.points[0]), field, 18.0)
-    for place, k in zip(axes, (0, 50), strict=True):
+    for place, k in zip(axes, (0, len(path) - 1), strict=True):
         tokens_on(place, path, k, scale, coarse[-1] if k else None)
     places = np.asarray(path.points) @ own.T
     for token, colour in enumerate(shades(20)):
@@ -195,6 +216,7 @@ def lines_of_codimension_two(case: Case) -> Any:
     rings(flat, *(coarse[-1] @ own.T).T, size=70, label=HELD)
     flat.legend(fontsize=9)
     flat.set(xlabel=r"$\varphi_1^*(z)$", ylabel=r"$\varphi_2^*(z)$", title="along the lines")
+    said_of(drawing, case, "codimension k", "V of the authors' script, A = I, 20 tokens of U[-5, 5]^3 and their trails")
     return drawing
 
 
@@ -206,13 +228,15 @@ def polytope_times_a_subspace(case: Case) -> Any:
     ghost = frozen_steps(np.asarray(path.points[0]), field, 5.0)[-1]
     scale = float(np.abs(np.asarray(path.points)).max())
     drawing, axes = panels(False, r"$V = \mathrm{diag}(1, 1, -1/2)$", plain=False)
-    for place, k in zip(axes, (0, 50), strict=True):
+    for place, k in zip(axes, (0, len(path) - 1), strict=True):
         tokens_on(place, path, k, scale, ghost if k else None)
         flat = np.asarray(path.points[k]).copy()
         corners = flat[mf.observe.hull(mf.Tokens(mf.Euclidean(2), flat[:, :2]), within=1e-3).vertices]
         for x, y, _ in corners:
             place.plot([x, x], [y, y], [-scale, scale], color=MUTED, lw=0.8, ls=(0, (2, 2)))
         place.set(xlim=(-6, 6), ylim=(-6, 6))
+    recipe = "A = I, 20 tokens of U[-5, 5]^3; dotted: corners of the hull of two coordinates, times a line"
+    said_of(drawing, case, "polytope times subspace", recipe)
     return drawing
 
 
@@ -247,7 +271,10 @@ def attention_loses_its_rank(case: Case) -> Any:
     axes[3].plot(seen, mf.observe.numerical_rank(matrices), color=ACCENT[0], label=r"$\dot x_i = \sum_j P_{ij} V x_j$")
     overlay(axes[3], seen, mf.observe.numerical_rank(np.asarray(alone)), lw=1.4, label=r"published: $\dot x_i = V x_i$")
     axes[3].set(xscale="log", xlim=(seen[1], until), xlabel="time $t$", ylabel="numerical rank of $P$ (1e-6)")
-    axes[3].legend()
+    axes[3].set_box_aspect(1)
+    axes[3].legend(fontsize=9)
+    recipe = f"n = {n}, d = {d}, A = I, V = G G^T, G and x_0 of U[-1, 1], to 25 over the largest eigenvalue"
+    caption(drawing, f"arXiv:{PAPER}, low-rank attention ({case.tier}): {recipe}; flow in the log domain, rtol 1e-5")
     return drawing
 
 
@@ -262,16 +289,20 @@ def tokens_look_at_few_leaders(case: Case) -> Any:
     drawing = empty(13.5, 4.9)
     axes = drawing.subplots(1, 3)
     matrices = np.asarray(mf.observe.attention(path))
-    for place, k in zip(axes, (0, 8, 50), strict=True):
+    last = len(path) - 1
+    for place, k in zip(axes, (0, round(0.16 * last), last), strict=True):
         z, matrix = np.asarray(path.points[k]), matrices[k]
         for i, j in zip(*np.nonzero(matrix > 1e-4), strict=True):
             place.plot(*z[[i, j]].T, color=FAINT if k == 0 else MUTED, lw=0.4 + 1.2 * matrix[i, j], zorder=1)
         pulled = matrix.sum(axis=0)
         place.scatter(*z.T, s=18 + 14 * pulled, c=np.log1p(pulled), cmap="viridis_r", edgecolors=INK, linewidths=0.4)
         told = int((matrix.max(axis=0) > 1e-4).sum())
-        rings(place, *coarse[2 * k].T, size=110, label=HELD if k else None)
+        rings(place, *coarse[round(float(path.times[k]) / STEP)].T, size=110, label=HELD if k else None)
         place.set(title=f"$t = {float(path.times[k]):.3g}$, {told} looked at", xlabel="$z_1$", ylabel="$z_2$")
+        place.locator_params(axis="x", nbins=5)
     axes[2].legend(fontsize=9)
+    recipe = "V and A of the form G G^T, 20 tokens of U[-1, 1]^2; large and dark: much looked at; lines: P_ij > 1e-4"
+    said_of(drawing, case, "leaders", recipe)
     return drawing
 
 
@@ -296,7 +327,7 @@ def coordinates_in_high_dimension(case: Case) -> Any:
     start = mf.Tokens(mf.Euclidean(d), generator.uniform(-0.5, 0.5, (d, d)))
     solver = mf.Adaptive(rtol=1e-5, atol=1e-7)
     field = mf.RescaledAttention(value=value, bounded=True)
-    path = mf.flow(start, field, until=15.0, save=np.linspace(0, 15, 31), solver=solver)
+    path = mf.flow(start, field, until=15.0, save=np.linspace(0, 15, 31 if case.tier == "smoke" else 76), solver=solver)
     roots, rows = mf.observe.eigenfunctionals(value)
     places = np.asarray(path.points) @ rows.T
     fastest = np.argsort(-roots)[:3]
@@ -317,4 +348,6 @@ def coordinates_in_high_dimension(case: Case) -> Any:
     axes[3].scatter(roots, found, s=16, color=ACCENT[0])
     axes[3].axvline(0, color=FAINT, lw=0.8)
     axes[3].set(xlabel=r"eigenvalue $\lambda_k$", ylabel="distinct values at the end", yscale="log")
+    recipe = f"n = d = {d}, sparse symmetric V, x_0 of U[-.5, .5]; bars: mean and deviation of limits of either sign"
+    caption(drawing, f"arXiv:{PAPER}, high dimension ({case.tier}): {recipe}; flow in the log domain, rtol 1e-5")
     return drawing

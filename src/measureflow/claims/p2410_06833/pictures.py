@@ -141,7 +141,7 @@ def escape(case: Case) -> Any:
         right.axvline(moment, color=THEORY, ls="--", lw=1.2, label="nearest pair due" if k == 0 else None)
     for axes in (left, right):
         axes.set(xscale="log", xlabel="time $t$")
-        axes.legend(loc="center left", bbox_to_anchor=(0.03, 0.72))
+        axes.legend(loc="center left", bbox_to_anchor=(0.15, 0.72))
     left.set(title=r"three clusters, $\beta=9$", xlim=(1e2, 1e7))
     right.set(title=rf"{n} uniform tokens, $\beta=12$", xlim=(1.0, 10 * float(path.times[-1])))
     caption(drawing, "SA on the circle; dashed: predicted from the state at the beginning of each plateau")

@@ -88,8 +88,9 @@ def spectrum_along_a_run(case: Case) -> Any:
         right.plot(times[1:], rates[1:, k], color=shade, lw=1.4)
     right.axhline(-1.0, ls="--", color=THEORY, lw=1.4, label="$-1$, within clusters")
     right.set_yscale("symlog", linthresh=1e-8)
+    right.set_yticks([sign * 10.0**k for sign in (-1, 1) for k in range(-8, 1, 2)] + [0.0])  # each decade is too many
     for axes in (left, right):
-        axes.set(xscale="log", xlabel="time $t$", xlim=(0.1, float(times[-1])))
+        axes.set(xscale="log", xlabel="time $t$", xlim=(0.1, 3.0 * float(times[-1])))
     right.set(ylabel="real parts of the eigenvalues", ylim=(-3.0, 3.0))
     right.legend(loc="upper right")
     caption(drawing, f"arXiv:2410.06833: SA on the circle, {n} uniform tokens, beta = 9")

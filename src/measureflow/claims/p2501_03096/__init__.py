@@ -20,6 +20,7 @@ from measureflow.claims.p2501_03096 import (
     phase_map,
     rates,
     rotation,
+    samples,
     thresholds,
 )
 
@@ -41,5 +42,6 @@ __all__ = [
     "phase_map",
     "rates",
     "rotation",
+    "samples",
     "thresholds",
 ]

@@ -12,6 +12,8 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.p2501_03096.rates import N, expected, spectrum
+from measureflow.flows.limits import KINDS, clusters_of
+from measureflow.flows.phase_maps import phase_map
 
 PAPER = "2501.03096"
 
@@ -41,6 +43,55 @@ def come_back(x: np.ndarray, form: np.ndarray) -> np.ndarray:
     start = np.arctan2(x[:, 1], x[:, 0]) + 1e-3 * np.random.default_rng(0).normal(size=len(x))
     found = solve_ivp(motion, (0.0, 2.5e3), start, method="LSODA", rtol=1e-8, atol=1e-11).y[:, -1]
     return np.stack([np.cos(found), np.sin(found)], axis=1)
+
+
+def clusters_at_rest(points: np.ndarray, form: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the clusters of tokens that have come to rest, where they truly are at rest, and their masses."""
+    from scipy.optimize import root  # imported when used: it is slow to import
+
+    member = clusters_of(points)
+    masses = np.bincount(member) / len(points)
+    centres = np.stack([np.bincount(member, points[:, axis]) for axis in range(2)], axis=1)
+
+    def corners(angles: np.ndarray) -> np.ndarray:
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+    def pulls(angles: np.ndarray) -> np.ndarray:
+        x = corners(angles)
+        return (np.exp(x @ form @ x.T) * (np.stack([-x[:, 1], x[:, 0]], axis=1) @ form @ x.T)) @ masses
+
+    return corners(root(pulls, np.arctan2(centres[:, 1], centres[:, 0]), tol=1e-13).x), masses
+
+
+def are_held(points: np.ndarray, form: np.ndarray, *, counterweights: bool) -> bool:
+    """Tell whether tokens at rest under repulsion are at clusters that are stable; with counterweights: held by single
+    tokens, without which the others would fall apart."""
+    centres, masses = clusters_at_rest(points, form)
+    apart = np.linalg.norm(points[:, None] - centres, axis=2).min(axis=1).max()
+    if apart > 1e-3:
+        return False
+    held = slowest_rate(theory.rates_of_clusters, centres, masses, form, len(points)) < 0
+    return held and (not counterweights or (singles(masses, len(points)).any() and alone(centres, masses, form) > 0))
+
+
+def singles(masses: np.ndarray, n: int) -> np.ndarray:
+    """Tell which clusters are single tokens."""
+    return masses < 1.5 / n
+
+
+def slowest_rate(rates_of: Any, centres: np.ndarray, masses: np.ndarray, form: np.ndarray, n: int) -> float:
+    """Return the largest rate about clusters under repulsion; a single token has nothing within it."""
+    rates = rates_of(centres, masses, form=form, sign=-1)
+    return float(max(rates.within[~singles(masses, n)].max(), rates.between.max()))
+
+
+def alone(centres: np.ndarray, masses: np.ndarray, form: np.ndarray) -> float:
+    """Return the largest rate at which a cluster falls apart in the potential of those that are not the lightest."""
+    heavy = masses > 1.5 * masses.min()
+    x = centres[heavy]
+    logits, turned = x @ form @ x.T, np.stack([-x[:, 1], x[:, 0]], axis=1) @ form @ x.T
+    kernel = np.exp(logits)
+    return float(-((kernel * (turned**2 - logits)) @ masses[heavy] / (kernel @ masses[heavy])).min())
 
 
 STATES = {
@@ -126,3 +177,49 @@ def heavy_clusters_in_balance(eigenvalues: Any, masses: Any, n: int) -> float:
     """The pulls of the two heavy clusters on a single token are taken to cancel."""
     a, b = eigenvalues
     return float(np.arcsin(np.sqrt(np.log((a + b) / (b - a)) / (2 * b))))
+
+
+@claim(
+    PAPER,
+    "clusters that random tokens find under repulsion by a positive form",
+    covers=["1.6"],
+    status="derived",
+    states=theory.rates_of_clusters,
+    id=f"{PAPER}/held-clusters",
+)
+def random_tokens_rest_in_clusters_only_where_single_ones_hold_them(case: Case) -> None:
+    """Where 16 random tokens come to rest in several clusters although the form is positive, these are stable; among
+    them are single tokens, and without those the others would fall apart."""
+    n, cells = 16, 6
+    low, high = case.generator("eigenvalues").uniform(size=(2, cells))
+    values = np.stack([0.15 + 0.5 * (np.arange(cells) + low) / cells, 0.9 + 1.1 * (np.arange(cells) + high) / cells])
+    found = case.measure(phase_map, *values, sign=-1, n=n, seed=case.seed)
+    several = np.argwhere((found.kind == KINDS.index("several clusters")) & found.decided)
+    case.require("some clouds end in clusters", len(several) >= 3)
+    slowest, left, least = [], [], n
+    for i, j in several:
+        form = np.diag([values[0, i], values[1, j]])
+        centres, masses = case.measure(clusters_at_rest, found.ends[i, j], form)
+        slowest.append(slowest_rate(case.predict, centres, masses, form, n))
+        least = min(least, int(singles(masses, n).sum()))
+        left.append(alone(centres, masses, form))
+    because = "eigenvalues of a matrix of size 1; what falls apart does so at more than 1e-3"
+    case.at_most(slowest, 0.0, within=1e-5, because=because, name="stable")
+    case.at_least(left, 0.0, within=1e-5, because=because, name="alone")
+    case.at_least(least, 1.0, within=0.1, because="a number of tokens", name="single tokens")
+
+
+found_clusters = random_tokens_rest_in_clusters_only_where_single_ones_hold_them
+
+
+@found_clusters.mutation
+def without_the_single_tokens(points: np.ndarray, masses: np.ndarray, *, form: np.ndarray, sign: int) -> Any:
+    """The potential of the single tokens does not count."""
+    right = theory.rates_of_clusters(points, masses, form=form, sign=sign)
+    return right._replace(within=np.full_like(right.within, alone(points, masses, form)))
+
+
+@found_clusters.mutation
+def with_the_sign_of_attraction(points: np.ndarray, masses: np.ndarray, *, form: np.ndarray, sign: int) -> Any:
+    """The sign of the force."""
+    return theory.rates_of_clusters(points, masses, form=form, sign=-sign)

@@ -75,7 +75,7 @@ def maximisers_of_positive_forms(case: Case) -> Any:
         front = ends[:, 2] >= -0.15
         rings(ax, *ends[front, :2].T, zorder=6)
         ax.set_title(f"$D$ = {spectrum(form)}")
-    said = f"one token, 30 starts ({case.tier}); curves: SA and USA, exact; rings: USA, 500 published steps of 0.1"
+    said = f"one token, 30 starts ({case.tier}); curves: SA and USA, exact; rings: USA, 500 published steps"
     caption(drawing, f"arXiv:{PAPER}, figure 1: {said}")
     return drawing
 
@@ -200,12 +200,14 @@ def minimising_densities(case: Case) -> Any:
             left.plot(angles[:: size // 40], reached[:: size // 40], ".", color=colour, ms=4)
     lines = ((ACCENT[0], "-"), (THEORY, DASHED), (MUTED, "-"), (ACCENT[2], "-"))
     for (name, values), (colour, line) in zip(errors.items(), lines, strict=True):
-        right.plot(np.abs(excesses), values, color=colour, ls=line, label=name)
+        above, sizes = excesses > 0, np.array(values)
+        right.plot(excesses[above], sizes[above], color=colour, ls=line, label=name)
+        right.plot(-excesses[~above], sizes[~above], ".", color=colour)
     left.set(xlabel=r"$\varphi$", ylabel=r"density of $\mu_D$ beside the uniform law", xlim=(0, 2 * np.pi))
     right.set(xlabel=r"$|\epsilon|$", ylabel="error of the grid weights", xscale="log", yscale="log")
     left.legend(fontsize=9, ncols=2)
     right.legend(fontsize=9)
-    said = f"N = {size} weights, {count} steps of .1 ({case.tier}); error: Euclidean, of weights that sum to 1"
+    said = f"N = {size} weights, {count} steps of .1 ({case.tier}); error: Euclidean, weights sum to 1; dots: eps < 0"
     caption(drawing, f"arXiv:{PAPER}, figure 5: {said}")
     return drawing
 

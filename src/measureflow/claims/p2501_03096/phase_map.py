@@ -12,6 +12,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.figures import figure
+from measureflow.claims.p2501_03096.counterweights import are_held
 from measureflow.flows.limits import KINDS
 from measureflow.flows.phase_maps import PhaseMap, phase_map
 from measureflow.paths.style import INK, THEORY, caption
@@ -29,21 +30,21 @@ def centres(count: int) -> np.ndarray:
     return EXTENT * ((2 * np.arange(count) + 1) / count - 1)
 
 
-def limits_allowed(mu: tuple[float, float], sign: int, mass: float, n: int) -> set[tuple[str, int]]:
+def limits_allowed(mu: tuple[float, float], sign: int, mass: float, n: int, held: bool) -> set[tuple[str, int]]:
     """Return the limits on the circle that linear theory lets n random tokens come to.
 
     Attraction: one cluster, or two whose larger one has this mass. Repulsion: one cluster at the eigenvector of a
     negative eigenvalue, or two clusters near the directions where an indefinite form vanishes, or several where both
-    eigenvalues are below -2/3 (three at 120 degrees, V13); with a positive form tokens spread, or come to rest in
-    several clusters, held together by single tokens where one eigenvalue is small beside the other
-    (`theory.angle_of_counterweights`): a limit of finitely many tokens, which needs a ratio of order 1/n.
+    eigenvalues are below -2/3 (three at 120 degrees, V13); with a positive form tokens spread. Several clusters must
+    be stable, and with a positive form `held` by single tokens (`theory.angle_of_counterweights`): a limit of
+    finitely many tokens, which needs an eigenvalue of order 1/n of the other.
     """
     low = int(np.argmin(mu))
     if sign < 0:
         if mu[low] > 0:
-            return {("spread", -1), ("several clusters", -1)}
+            return {("spread", -1)} | ({("several clusters", -1)} if held else set())
         mixed = mu[1 - low] > 0 and theory.rates_of_null_pair([mu[low], mu[1 - low]]).stable
-        several = {("several clusters", -1)} if mixed or max(mu) < -2 / 3 else set()
+        several = {("several clusters", -1)} if held and (mixed or max(mu) < -2 / 3) else set()
         return {("one cluster", low)} | several | ({("two clusters", -1)} if mixed else set())
     allowed = {("one cluster", k) for k in range(2) if theory.rates_of_one_cluster(mu, k).stable}
     for k in range(2):
@@ -65,7 +66,8 @@ def limits_allowed(mu: tuple[float, float], sign: int, mass: float, n: int) -> s
 )
 def random_tokens_end_in_what_is_linearly_stable(case: Case) -> None:
     """Away from the borders every random cloud ends in one cluster, or in two of its masses, that is stable; repulsion
-    may also end in two clusters where the form vanishes, and a positive form spreads tokens."""
+    may also end in two clusters where the form vanishes, and a positive form spreads tokens, or leaves them in clusters
+    that single ones hold."""
     sign, n = case.choose("sign", [1, -1]), 16
     cells = 6 if case.tier == "smoke" else 8
     # one in every stretch of [-2, 2], so that every quadrant has its share of cells
@@ -77,7 +79,11 @@ def random_tokens_end_in_what_is_linearly_stable(case: Case) -> None:
         if min(abs(mu[0]), abs(mu[1]), abs(mu[0] - mu[1])) < 0.15:
             continue  # beside a border rates are small, and tokens may not have come to rest
         own = (KINDS[found.kind[i, j]], int(found.axis[i, j]))
-        right.append(own in case.predict(mu, sign, float(found.mass[i, j]), n))
+        several, form = own[0] == "several clusters", np.diag(mu)
+        if several and not found.decided[i, j]:
+            continue  # they may still fall apart
+        held = several and case.measure(are_held, found.ends[i, j], form, counterweights=min(mu) > 0)
+        right.append(own in case.predict(mu, sign, float(found.mass[i, j]), n, held))
     case.require("most cells are away from the borders", len(right) >= cells)
     because = "one cell of the map"
     case.compare(np.mean(right), 1.0, within=0.5 / len(right), because=because, name="cells")
@@ -87,15 +93,17 @@ phases = random_tokens_end_in_what_is_linearly_stable
 
 
 @phases.mutation
-def eigenvectors_out_of_order(mu: tuple[float, float], sign: int, mass: float, n: int) -> set[tuple[str, int]]:
+def eigenvectors_out_of_order(
+    mu: tuple[float, float], sign: int, mass: float, n: int, held: bool
+) -> set[tuple[str, int]]:
     """Clusters are at the eigenvector of the other eigenvalue."""
-    return limits_allowed((mu[1], mu[0]), sign, mass, n)
+    return limits_allowed((mu[1], mu[0]), sign, mass, n, held)
 
 
 @phases.mutation
-def signs_exchanged(mu: tuple[float, float], sign: int, mass: float, n: int) -> set[tuple[str, int]]:
+def signs_exchanged(mu: tuple[float, float], sign: int, mass: float, n: int, held: bool) -> set[tuple[str, int]]:
     """What attraction makes stable is taken for repulsion, and the other way round."""
-    return limits_allowed(mu, -sign, mass, n)
+    return limits_allowed(mu, -sign, mass, n, held)
 
 
 def candidates(d: int) -> list[tuple[str, int]]:

@@ -82,6 +82,7 @@ def panel_in_cone(axes: Any, found: Orbits, title: str, ray: np.ndarray | None =
         axes.legend(loc="upper right")
     axes.set(xlabel="$a - b$", ylabel="$2c$", zlabel="$a + b$", title=title)
     axes.tick_params(labelsize=7)
+    axes.locator_params(nbins=5)
 
 
 def panel_in_disc(axes: Any, found: Orbits, title: str, directions: Any = ()) -> None:
@@ -106,9 +107,9 @@ def panel_in_disc(axes: Any, found: Orbits, title: str, directions: Any = ()) ->
     axes.set(xlabel="$(a - b)/(a + b)$", ylabel="$2c/(a + b)$", title=title, aspect="equal")
 
 
-def clock(until: float) -> np.ndarray:
-    """Return saved times on the laws' own clocks."""
-    return np.concatenate([[0.0], np.geomspace(0.02, until, SAVED - 1)])
+def clock(case: Case, until: float) -> np.ndarray:
+    """Return saved times on the laws' own clocks, so near beyond the tier smoke that trajectories have no corners."""
+    return np.concatenate([[0.0], np.geomspace(0.02, until, (1 if case.tier == "smoke" else 3) * SAVED - 1)])
 
 
 def cones(count: int) -> tuple[Any, list[Any]]:
@@ -130,7 +131,7 @@ def to_zero(case: Case) -> Any:
     drawing, views = cones(4)
     for axes, kind in zip(views, NAMES, strict=True):
         found = orbits(
-            kind, starts, query, -query, root @ root.T, clock(40.0), beta=BETAS[kind], own_clock=True, rtol=RTOL
+            kind, starts, query, -query, root @ root.T, clock(case, 40.0), beta=BETAS[kind], own_clock=True, rtol=RTOL
         )
         panel_in_cone(axes, found, NAMES[kind])
     caption(drawing, f"arXiv:{PAPER}: K = -Q, V = W W^T, released draws; dots: ends")
@@ -150,7 +151,9 @@ def to_a_line(case: Case) -> Any:
     across = np.array([-query[0, 1], query[0, 0]])
     drawing, views = cones(2)
     for axes, kind in zip(views, ("softmax", "l2"), strict=True):
-        found = orbits(kind, starts, query, -query, np.eye(2), clock(1e3), beta=BETAS[kind], own_clock=True, rtol=RTOL)
+        found = orbits(
+            kind, starts, query, -query, np.eye(2), clock(case, 1e3), beta=BETAS[kind], own_clock=True, rtol=RTOL
+        )
         panel_in_cone(axes, found, NAMES[kind], across)
     caption(drawing, f"arXiv:{PAPER}: K = -Q = -q, V = I, released draw; dots: ends at tau = 1000, dtau = tr S dt")
     return drawing
@@ -167,7 +170,7 @@ def to_a_plane(case: Case) -> Any:
     second = np.stack([first[0], [-first[0, 1], first[0, 0]]])
     drawing, views = cones(2)
     for axes, query, name in zip(views, (first, second), ("as published: one head", "two heads"), strict=True):
-        found = orbits("two heads", starts, query, -query, np.eye(2), clock(1e3), own_clock=True, rtol=RTOL)
+        found = orbits("two heads", starts, query, -query, np.eye(2), clock(case, 1e3), own_clock=True, rtol=RTOL)
         panel_in_cone(axes, found, name)
     caption(drawing, f"arXiv:{PAPER}: heads of dimension 1, K = -Q, V = I, released draw; dots: ends")
     return drawing
@@ -184,7 +187,7 @@ def two_lines(case: Case) -> Any:
     starts = grid(case, 20, 1.0)
     drawing, views = cones(2)
     for axes, kind in zip(views, ("softmax", "l2"), strict=True):
-        found = orbits(kind, starts, query, key, value, clock(300.0), beta=BETAS[kind], own_clock=True, rtol=RTOL)
+        found = orbits(kind, starts, query, key, value, clock(case, 300.0), beta=BETAS[kind], own_clock=True, rtol=RTOL)
         panel_in_cone(axes, found, NAMES[kind])
     caption(drawing, f"arXiv:{PAPER}: A + A^T indefinite, released draws; dots: ends")
     return drawing
@@ -202,7 +205,9 @@ def blow_up_or_divergence(case: Case) -> Any:
     drawing = sheet(10.5, 10.0)
     for axes, kind in zip(drawing.subplots(2, 2).ravel(), NAMES, strict=True):
         until = 30.0 if kind in ("softmax", "two heads") else 1500.0
-        found = orbits(kind, starts, query, key, np.eye(2), clock(until), beta=BETAS[kind], own_clock=True, rtol=RTOL)
+        found = orbits(
+            kind, starts, query, key, np.eye(2), clock(case, until), beta=BETAS[kind], own_clock=True, rtol=RTOL
+        )
         panel_in_disc(axes, found, NAMES[kind])
     caption(drawing, f"arXiv:{PAPER}: A + A^T > 0, V = I, released draw; filled dots: trace above 10 at the end")
     return drawing
@@ -218,7 +223,7 @@ def both(case: Case) -> Any:
     starts = grid(case, 30, 1.0)
     drawing = sheet(14.0, 5.2)
     for axes, kind in zip(drawing.subplots(1, 3), ("softmax", "two heads", "l2"), strict=True):
-        found = orbits(kind, starts, query, key, value, clock(60.0), beta=BETAS[kind], own_clock=True, rtol=RTOL)
+        found = orbits(kind, starts, query, key, value, clock(case, 60.0), beta=BETAS[kind], own_clock=True, rtol=RTOL)
         panel_in_disc(axes, found, NAMES[kind])
     caption(drawing, f"arXiv:{PAPER}: A + A^T indefinite, released draws; filled dots: trace above 10 at the end")
     return drawing

@@ -20,7 +20,7 @@ __all__ = ["KINDS", "D", "Orbits", "attracting", "follow", "orbits", "spread", "
 D = 3
 #: laws that one program moves at once; more go in several calls of it
 BATCH = 8
-#: times that it saves; fewer are filled up, so that pictures and claims share it
+#: times that it saves at least; fewer are filled up, so that pictures and claims share it
 SAVED = 41
 KINDS = ("softmax", "two heads", "l2", "sinkhorn")
 
@@ -97,8 +97,8 @@ def together(covs: Any, fields: mf.Field, times: Any, *, rtol: float = 1e-9) -> 
     """Move r laws by one program, whatever r is; `fields` have a leading axis r, and `times` may have one."""
     covs = np.asarray(covs, float)
     count = np.shape(times)[-1]
-    times = np.broadcast_to(np.asarray(times, float), (len(covs), count))
-    filled = np.linspace(times[:, -2], times[:, -1], SAVED + 2 - count, axis=1)
+    times, saved = np.broadcast_to(np.asarray(times, float), (len(covs), count)), max(SAVED, count)
+    filled = np.linspace(times[:, -2], times[:, -1], saved + 2 - count, axis=1)
     clock = np.concatenate([times[:, :-1], filled[:, 1:]], axis=1)
     parts = []
     for first in range(0, len(covs), BATCH):
@@ -107,7 +107,7 @@ def together(covs: Any, fields: mf.Field, times: Any, *, rtol: float = 1e-9) -> 
         found = moved(jnp.asarray(covs[rows]), own, jnp.asarray(clock[rows]), jnp.asarray(rtol))
         parts.append([np.asarray(one)[: len(covs) - first] for one in found])
     cov, code = (np.concatenate(part) for part in zip(*parts, strict=True))
-    wanted = [*range(count - 1), SAVED - 1]
+    wanted = [*range(count - 1), saved - 1]
     return Orbits(times, cov[:, wanted], code == steps.BLOW_UP, code == steps.RUNNING)
 
 

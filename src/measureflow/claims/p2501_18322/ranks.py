@@ -170,8 +170,8 @@ def rank_histograms(case: Case) -> Any:
             own = found.d == d
             seen, places = (found.before[own], found.after[own]), np.arange(d + 1)
             ranks, old = (np.bincount(rank(*seen), minlength=d + 1) for rank in (rank_that_stays, absolute_rank))
-            ax.bar(places, ranks, width=0.62, color=ACCENT[1], label="that stay")
-            ax.bar(places, old, width=0.82, fill=False, edgecolor=ACCENT[0], lw=1.4, label="above 0.1")
+            ax.bar(places, ranks, width=0.62, color=ACCENT[1], label="eigenvalues that stay")
+            ax.bar(places, old, width=0.82, fill=False, edgecolor=ACCENT[0], lw=1.4, label="above 0.1, as published")
             half = theory.limit_rank_of_gaussian(d, d // 2)
             ax.axvline(half, color=THEORY, ls=(0, (5, 3)), lw=1.2, label=r"$\lceil d/2\rceil$")
             moving = int((~found.decided[own]).sum())
