@@ -66,6 +66,7 @@ def test_without_a_command_the_commands_are_shown(capsys):
         (["check", "--seed", "-1"], "measureflow check: "),
         (["cite", "9999.99999"], "measureflow cite: the bibliography has no entry '9999.99999'"),
         (["report", "--tier", "deep"], "measureflow report: tier is 'deep';"),
+        (["report", "--workers", "0"], "measureflow report: --workers is 0; there must be at least one."),
         (["report", "--only", "chapter"], "measureflow report: --only chapter: no chapter has that name"),
         (["report", "--model", "nowhere/model"], "measureflow report: "),
     ],

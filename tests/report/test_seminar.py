@@ -14,7 +14,7 @@ from measureflow.report.seminar import run_chapter
 
 
 def folder() -> Path:
-    Path("report").mkdir()
+    Path("report").mkdir(exist_ok=True)
     return Path("report")
 
 
@@ -54,6 +54,30 @@ def test_a_chapter_that_breaks_says_where_and_does_not_stop_the_others(monkeypat
     assert told[0][:2] == (0, 2)
     assert told[-1] == (2, 2, "done")
     assert json.loads(Path("report/report.json").read_text())["failed"] == about["failed"]
+
+
+def test_chapters_in_processes_of_their_own_give_the_same_page(monkeypatch):
+    scripts = {
+        "01_bad": "# %% [markdown]\n# ## Same\n\n# %%\n1 / 0\n",
+        "02_good": "# %% [markdown]\n# ## Same\n\n# %%\nprint('fine')\n",
+    }
+    monkeypatch.setattr("measureflow.report.seminar.chapters", lambda: scripts)
+    told, pages, abouts = [], [], []
+    for workers in (1, 2):
+        abouts.append(write_report(folder(), workers=workers, progress=lambda *what: told.append(what)))
+        pages.append(Path("report/index.html").read_text("utf-8").partition("<footer>")[0])
+    assert pages[0] == pages[1]
+    assert '<h2 id="same">' in pages[0]
+    assert '<h2 id="same-1">' in pages[0]
+    assert abouts[0]["failed"] == abouts[1]["failed"] == {"01_bad": "ZeroDivisionError: division by zero"}
+    assert told[-1][:2] == (2, 2)
+
+
+def test_a_process_that_dies_costs_its_chapter_and_not_the_page(monkeypatch):
+    scripts = {"01_lost": "# %%\nimport os\nos._exit(1)\n", "02_none": "# %%\n"}
+    monkeypatch.setattr("measureflow.report.seminar.chapters", lambda: scripts)
+    assert "--workers 1" in write_report(folder(), workers=2)["failed"]["01_lost"]
+    assert "its process died" in Path("report/index.html").read_text("utf-8")
 
 
 def test_only_the_chapters_asked_for_run(monkeypatch):

@@ -31,6 +31,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--claims", default="first", metavar="C", help="first of each paper (default), or all")
     parser.add_argument("--seed", type=whole, default=0, metavar="S", help="draws everything (default 0)")
     parser.add_argument("--only", action="append", metavar="CHAPTER", help="run this chapter only (may be repeated)")
+    parser.add_argument("--workers", type=whole, metavar="W", help="processes (default: one per processor)")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     parser.set_defaults(run=run)
 
@@ -52,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
     for name in options.only or ():
         if name not in known:
             raise BadInput(f"--only {name}: no chapter has that name; there are {', '.join(known)}.")
+    if options.workers is not None and options.workers < 1:
+        raise BadInput(f"--workers is {options.workers}; there must be at least one.")
     folder = OutputFolder(options.out, command="report", force=options.force)
     if options.model is not None:
         mf.load(options.model)  # what is wrong with it is said before three minutes of work
@@ -63,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
             claims=options.claims,
             model=options.model,
             only=options.only,
+            workers=options.workers,
             progress=progress,
         )
         settings = {"tier": options.tier, "seed": options.seed}

@@ -116,6 +116,17 @@ class Page:
         self.recipes.append(recipe)
         return place
 
+    def join(self, section: Page) -> None:
+        """Add all of another page of the same folder; a heading that both have gets a place of its own."""
+        body = "\n".join(section.body)
+        for anchor, title in section.contents:
+            own = anchor if anchor not in dict(self.contents) else f"{anchor}-{len(self.contents)}"
+            body = body.replace(f'<h2 id="{anchor}">', f'<h2 id="{own}">', 1)
+            self.contents.append((own, title))
+        self.body.append(body)
+        self.pictures += section.pictures
+        self.recipes += section.recipes
+
     def numbers(self, text: str) -> None:
         """Add what a computation printed."""
         if text.strip():

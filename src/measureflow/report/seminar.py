@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import io
 import json
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from importlib.resources import files
 from pathlib import Path as File
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from measureflow.claims import all as all_claims
+from measureflow.claims.programs import let_go
 from measureflow.report.cells import cells_of
 from measureflow.report.page import Page
 from measureflow.report.stage import CURRENT, Stage
 from measureflow.runs import papers_of
+from measureflow.runs.executors import own_executor, workers_here
 from measureflow.version import __version__
 
 __all__ = ["chapters", "run_chapter", "write_report"]
@@ -41,6 +46,7 @@ def write_report(
     claims: str = "first",
     model: str | None = None,
     only: list[str] | None = None,
+    workers: int | None = 1,
     progress: Callable[[int, int, str], Any] | None = None,
 ) -> dict[str, Any]:
     """Run the seminar and write `folder/index.html` with its pictures and `folder/report.json`; return the latter.
@@ -48,6 +54,7 @@ def write_report(
     Arguments:
         folder: exists already; `seed`, `tier`, `claims`, `model` are the settings of the chapters.
         only: names of the chapters to run; `None` is all.
+        workers: processes that run the chapters; 1 is this process, `None` one for each processor.
         progress: called as `progress(done, total, doing)`.
 
     A chapter that raises is shown with its error and the others run on: one broken figure does not cost the report.
@@ -56,22 +63,12 @@ def write_report(
     scripts = {name: text for name, text in chapters().items() if only is None or name in only}
     lead = f"measureflow {__version__}: simulated attention, checked claims and a trained network, all from this run."
     page = Page(TITLE, lead, folder)
-    done, failed, seconds = 0, {}, {}
-    for name, script in scripts.items():
-
-        def tell(doing: str, name: str = name, done: int = done) -> None:
-            if progress is not None:
-                progress(done, len(scripts), f"{name.lstrip('0123456789_').replace('_', ' ')}: {doing}")
-
-        tell("starts")
-        start = time.perf_counter()
-        error = run_chapter(name, script, Stage(seed, tier, claims, model, page, tell))
-        seconds[name] = round(time.perf_counter() - start, 2)
-        if error:
-            failed[name] = error
-        done += 1
-    if progress is not None:
-        progress(done, len(scripts), "done")
+    count = min(workers or workers_here(), len(scripts))
+    settings = {"seed": seed, "tier": tier, "claims": claims, "model": model}
+    run = in_turn if count <= 1 else partial(side_by_side, workers=count)
+    sections = run(scripts, settings, page, progress or (lambda done, total, doing: None))
+    for name in scripts:
+        page.join(sections[name].page)
     total = time.perf_counter() - began
     about = {
         "measureflow": __version__,
@@ -80,8 +77,8 @@ def write_report(
         "model": model,
         "device": jax.devices()[0].device_kind,
         "seconds": round(total, 1),
-        "chapters": seconds,
-        "failed": failed,
+        "chapters": {name: sections[name].seconds for name in scripts},
+        "failed": {name: error for name in scripts if (error := sections[name].error)},
         "pictures": page.pictures,
         "papers": papers_behind(page.recipes, checked=any("claims" in name for name in scripts)),
     }
@@ -89,6 +86,76 @@ def write_report(
     page.write(footer=f"measureflow report {options} · {total:.0f} s on {about['device']} · JAX {jax.__version__}")
     (folder / "report.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
     return about
+
+
+class Section(NamedTuple):
+    """What a chapter has put on a page, why it stopped where it did, and the seconds it took."""
+
+    page: Page
+    error: str | None
+    seconds: float
+
+
+def section(name: str, script: str, settings: dict[str, Any], page: Page, tell: Callable[[str], Any]) -> Section:
+    """Run one chapter on a page of its own."""
+    start = time.perf_counter()
+    own = Page(page.title, page.lead, page.folder)
+    error = run_chapter(name, script, Stage(**settings, page=own, progress=tell))
+    return Section(own, error, round(time.perf_counter() - start, 2))
+
+
+def quiet_section(name: str, script: str, settings: dict[str, Any], page: Page) -> Section:
+    """Run one chapter in a process whose progress nobody sees."""
+    made = section(name, script, settings, page, lambda doing: None)
+    let_go()
+    return made
+
+
+def in_turn(
+    scripts: dict[str, str], settings: dict[str, Any], page: Page, progress: Callable[[int, int, str], Any]
+) -> dict[str, Section]:
+    """Run the chapters one after the other in this process."""
+    made: dict[str, Section] = {}
+    for name, script in scripts.items():
+
+        def tell(doing: str, name: str = name) -> None:
+            progress(len(made), len(scripts), f"{spoken(name)}: {doing}")
+
+        tell("starts")
+        made[name] = section(name, script, settings, page, tell)
+    progress(len(made), len(scripts), "done")
+    return made
+
+
+def side_by_side(
+    scripts: dict[str, str],
+    settings: dict[str, Any],
+    page: Page,
+    progress: Callable[[int, int, str], Any],
+    workers: int,
+) -> dict[str, Section]:
+    """Run the chapters in processes of their own, the last first: they are the longest."""
+    made: dict[str, Section] = {}
+    with own_executor("processes", workers) as pool:
+        names = {pool.submit(quiet_section, name, scripts[name], settings, page): name for name in reversed(scripts)}
+        progress(0, len(scripts), f"{workers} chapters at once")
+        for future in concurrent.futures.as_completed(names):
+            name = names[future]
+            try:
+                made[name] = future.result()
+            except BrokenProcessPool:
+                lost = Page(page.title, page.lead, page.folder)
+                said = "its process died, for want of memory most often; run fewer at once (--workers 1)."
+                lost.text(f"## {spoken(name).capitalize()}")
+                lost.numbers(f"This chapter stopped: {said}")
+                made[name] = Section(lost, said, 0.0)
+            progress(len(made), len(scripts), f"{spoken(name)}: done")
+    return made
+
+
+def spoken(name: str) -> str:
+    """Return the name of a chapter in words."""
+    return name.lstrip("0123456789_").replace("_", " ")
 
 
 def papers_behind(recipes: list[str], checked: bool) -> list[str]:
