@@ -182,6 +182,6 @@ def phase_map(
         "times": rest.times,
         "speeds": rest.speeds,
     }
-    arrays = {name: np.reshape(np.asarray(values), shape) for name, values in found.items()}
+    arrays: dict[str, Any] = {name: np.reshape(np.asarray(values), shape) for name, values in found.items()}
     arrays["ends"] = np.reshape(rest.points, (*shape, n, d))
     return PhaseMap(first, second, others, int(sign), str(weighting), n, seed, tol, until, **arrays)

@@ -60,8 +60,8 @@ def how_constants_grow_with_the_length_of_a_text(case: Case) -> dict[str, Any]:
 
     The paper fits exponents of 0.26 and 0.51 (layers 0 and 6 of GPT-2) and finds n^(1/4) for BERT; adversarial inputs
     reach sqrt n. Here: the first n tokens of a book through all-minilm-l6-v2, the attention of a layer alone (no
-    residual, no norm), exact by Lanczos; beside it the whole sub-layer, and the local bound summed over heads. No
-    theorem says which exponent text has.
+    residual, no norm), exact by Lanczos; beside it the whole sub-layer, and the local bound summed over heads. Lengths
+    of one text scatter about a power, and the standard error says by how much. No theorem says which exponent text has.
     """
     model = trained_model()
     if model is None:
@@ -72,8 +72,9 @@ def how_constants_grow_with_the_length_of_a_text(case: Case) -> dict[str, Any]:
     }.get(case.tier, (np.unique(np.geomspace(6, 190, 16).astype(int)), (0, 1, 2, 3, 4, 5)))
     found: dict[str, Any] = {"model": model.name, "tokens": lengths.tolist()}
     for name, rows in constants(model, layers, lengths, whole=case.tier != "smoke").items():
-        slope = np.polyfit(np.log(lengths), np.log(rows["attention"]), 1)[0]
-        found[name] = {"exponent of the attention": float(slope), **rows}
+        (slope, _), spread = np.polyfit(np.log(lengths), np.log(rows["attention"]), 1, cov=True)
+        said = {"exponent of the attention": float(slope), "its standard error": float(np.sqrt(spread[0, 0]))}
+        found[name] = {**said, **rows}
     return found
 
 
@@ -83,7 +84,7 @@ def draw(findings: Findings, ax: Any) -> None:
     lengths = np.array(findings.found.get("tokens", []), float)
     rows = {name: row for name, row in findings.found.items() if name.startswith("layer")}
     for name, row in rows.items():
-        label = f"{name}: exponent {row['exponent of the attention']:.2f}"
+        label = f"{name}: exponent {row['exponent of the attention']:.2f} ± {row['its standard error']:.2f}"
         ax.plot(lengths, row["attention"], "o-", ms=4, label=label)
     if rows:
         start = min(row["attention"][0] for row in rows.values())

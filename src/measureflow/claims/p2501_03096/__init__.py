@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from measureflow.claims.p2501_03096 import (
+    continua,
     counterweights,
     dissipation,
     extreme_figures,
@@ -25,6 +26,7 @@ from measureflow.claims.p2501_03096 import (
 )
 
 __all__ = [
+    "continua",
     "counterweights",
     "dissipation",
     "extreme_figures",

@@ -71,7 +71,9 @@ def are_held(points: np.ndarray, form: np.ndarray, *, counterweights: bool) -> b
     if apart > 1e-3:
         return False
     held = slowest_rate(theory.rates_of_clusters, centres, masses, form, len(points)) < 0
-    return held and (not counterweights or (singles(masses, len(points)).any() and alone(centres, masses, form) > 0))
+    return held and (
+        not counterweights or (bool(singles(masses, len(points)).any()) and alone(centres, masses, form) > 0)
+    )
 
 
 def singles(masses: np.ndarray, n: int) -> np.ndarray:

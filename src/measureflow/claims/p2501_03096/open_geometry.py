@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 import measureflow as mf
 from measureflow.claims.case import Case
@@ -20,6 +21,14 @@ FORMS = {
 }
 
 
+def quantiles(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Return n quantiles of a random law of the circle: two bells of random places and widths, of equal mass."""
+    centres, widths = rng.uniform(0.0, 2 * np.pi, 2), rng.uniform(0.1, 0.8, 2)
+    levels = (np.arange(n // 2) + 0.5) / (n // 2)
+    angles = (centres[:, None] + widths[:, None] * ndtri(levels)).ravel()
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
 def second_derivatives(path: mf.Path, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return E along a geodesic, and its second derivative by its time of length 1."""
     x, w = np.asarray(path.points), np.asarray(path.weights[0])
@@ -33,9 +42,10 @@ def convexity_of_the_energy_along_geodesics(case: Case) -> dict[str, Any]:
 
     It would give contraction and uniqueness of the gradient flow with rates; nothing is known. Measured is the least
     second derivative of E along computed geodesics over W_m^2, the constant lambda of semiconvexity: over pairs of
-    tokens on the circle, by form, at two numbers of tokens. A value that falls without bound as tokens are added
-    speaks against semiconvexity. What is computed are critical paths, of which the shortest found is taken; they need
-    not be the shortest there are.
+    laws on the circle, by form, each law by more and more of its quantiles (independent tokens would come near the
+    uniform law, and near each other, as they become many). A value that falls without bound as tokens are added speaks
+    against semiconvexity. What is computed are critical paths, of which the shortest found is taken; they need not be
+    the shortest there are.
     """
     pairs, counts = {"smoke": (2, (4, 8)), "standard": (30, (4, 8, 16, 32))}.get(case.tier, (200, (4, 8, 16, 32, 64)))
     found: dict[str, Any] = {"pairs": pairs, "tokens": list(counts)}
@@ -44,7 +54,7 @@ def convexity_of_the_energy_along_geodesics(case: Case) -> dict[str, Any]:
         for n in counts:
             curvatures = []
             for k in range(pairs):
-                ends = [normalised(case.generator(f"{n} {k} {end}").normal(size=(n, 2))) for end in range(2)]
+                ends = [quantiles(case.generator(f"{k} {end}"), n) for end in range(2)]
                 one, other = (mf.Tokens(mf.Sphere(2), points) for points in ends)
                 geodesic = mf.wasserstein_m(one, other, D, times=17, refine=2)
                 bent = second_derivatives(geodesic.path, D)[1] / geodesic.distance**2
