@@ -348,6 +348,9 @@ def coordinates_in_high_dimension(case: Case) -> Any:
     axes[3].scatter(roots, found, s=16, color=ACCENT[0])
     axes[3].axvline(0, color=FAINT, lw=0.8)
     axes[3].set(xlabel=r"eigenvalue $\lambda_k$", ylabel="distinct values at the end", yscale="log")
+    axes[3].set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    axes[3].set(ylim=(0.9, 1.2 * d))
+    axes[3].minorticks_off()
     recipe = f"n = d = {d}, sparse symmetric V, x_0 of U[-.5, .5]; bars: mean and deviation of limits of either sign"
     caption(drawing, f"arXiv:{PAPER}, high dimension ({case.tier}): {recipe}; flow in the log domain, rtol 1e-5")
     return drawing
