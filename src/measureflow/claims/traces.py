@@ -177,7 +177,7 @@ def draw(findings: Findings, ax: Any) -> None:
             ax.plot(range(len(z)), z, style, marker=marker, ms=5, label=f"{what}, {name}")
     ax.axhspan(-2, 2, color="0.9", zorder=0, label="shuffled labels, two standard deviations")
     ax.set(xlabel="layer", ylabel="distance from shuffled labels (z)")
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)  # above: the lines take all of the height
 
 
 def trained_model() -> Transformer | None:
