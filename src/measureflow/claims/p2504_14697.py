@@ -12,6 +12,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import exploration
 from measureflow.claims.instances import N, cloud, masses, speeds
+from measureflow.claims.runge_kutta import classical_step
 
 
 @claim(
@@ -188,10 +189,7 @@ def zonal_run(mean: float, beta: float, d: int, times: tuple[float, ...]) -> np.
     found, theta, now, step = [], middle, 0.0, 0.05
     for time in times:
         while now < time - 1e-9:
-            a = velocity(theta)
-            b = velocity(theta + step / 2 * a)
-            c = velocity(theta + step / 2 * b)
-            theta = theta + step / 6 * (a + 2 * b + 2 * c + velocity(theta + step * c))
+            theta = classical_step(velocity, theta, step)
             now += step
         found.append(np.sqrt(shares @ (2 * np.sin(theta / 2)) ** 2))
     return np.array(found)

@@ -16,6 +16,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import MAX_STEPS, speeds
+from measureflow.claims.runge_kutta import classical_step
 from measureflow.fields import NearestPair, Paced, Unnormalised
 
 SOLVER = mf.Adaptive(rtol=1e-9, atol=1e-11, coarsen=False, max_steps=MAX_STEPS)
@@ -238,10 +239,7 @@ def from_its_projection(ratio: float, times: tuple[float, ...]) -> np.ndarray:
     found, now, step = [], 0.0, 0.05
     for time in times:
         while now < time - 1e-9:
-            a = speed(angle)
-            b = speed(angle + step / 2 * a)
-            c = speed(angle + step / 2 * b)
-            angle = angle + step / 6 * (a + 2 * b + 2 * c + speed(angle + step * c))
+            angle = classical_step(speed, angle, step)
             now += step
         found.append(np.sqrt(shares @ (2 * np.sin((np.pi / 2 - angle) / 2)) ** 2))
     return np.array(found)

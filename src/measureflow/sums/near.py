@@ -82,11 +82,8 @@ def visited(
     count, size, d = atoms.points.shape
     chunk = chunk_of(count, size)
     ids = jnp.arange(count * size).reshape(count, size)
-    margin = (
-        256
-        * float(jnp.finfo(c.dtype).eps)
-        * (1 + jnp.max(jnp.abs(atoms.points)) + jnp.max(jnp.abs(queries.points))) ** 2
-    )
+    farthest = jnp.max(jnp.abs(atoms.points)) + jnp.max(jnp.abs(queries.points))
+    margin = 256 * float(jnp.finfo(c.dtype).eps) * (1 + farthest) ** 2
 
     def rows(block: tuple) -> Visited:
         z, places, cell, own = block

@@ -12,6 +12,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.claims.runge_kutta import classical_step
 from measureflow.paths.style import ACCENT
 
 #: points of the line over which densities are summed by the trapezoidal rule, exact to rounding where they are smooth
@@ -201,10 +202,7 @@ def runge_kutta_step(case: Case, mu: mf.Tokens, x: np.ndarray, h: float) -> np.n
     def velocity(y: np.ndarray) -> np.ndarray:
         return np.asarray(case.measure(barycentres, field, mu.replace(points=y)))
 
-    a = velocity(x)
-    b = velocity(x + 0.5 * h * a)
-    c = velocity(x + 0.5 * h * b)
-    return x + h / 6 * (a + 2 * b + 2 * c + velocity(x + h * c))
+    return classical_step(velocity, x, h)
 
 
 def spread_law(time: float, variance: float, gamma: Any) -> float:

@@ -11,6 +11,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import exploration
 from measureflow.claims.instances import MAX_STEPS, cloud
+from measureflow.claims.runge_kutta import classical_step
 
 #: factor of each study by tier
 LARGER = {"smoke": 1, "standard": 6, "full": 30}
@@ -30,11 +31,7 @@ def runge_kutta(theta: np.ndarray, beta: float, until: float, steps: int) -> np.
     """Follow all replicas by the classical pair of order 4."""
     h = until / steps
     for _ in range(steps):
-        one = moved(theta, beta)
-        two = moved(theta + h / 2 * one, beta)
-        three = moved(theta + h / 2 * two, beta)
-        four = moved(theta + h * three, beta)
-        theta = theta + h / 6 * (one + 2 * two + 2 * three + four)
+        theta = classical_step(lambda x: moved(x, beta), theta, h)
     return theta
 
 

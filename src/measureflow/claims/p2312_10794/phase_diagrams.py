@@ -20,6 +20,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.published import normalised_steps
+from measureflow.claims.runge_kutta import classical_step
 
 __all__ = ["DELTA", "clouds", "share_met", "shares", "stepped"]
 
@@ -106,10 +107,7 @@ def stepped(
     for k in range(wanted[-1] + 1):
         if k in wanted:
             seen += [met(x)] * int((wanted == k).sum())
-        one = speed(x)
-        two = speed(x + 0.5 * step * one)
-        three = speed(x + 0.5 * step * two)
-        x = x + step / 6 * (one + 2 * two + 2 * three + speed(x + step * three))
+        x = classical_step(speed, x, step)
         x /= np.linalg.norm(x, axis=-1, keepdims=True)
     return np.stack(seen, axis=1)
 

@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.claims.runge_kutta import classical_step
 
 #: tokens of a law, their dimension, how long they are followed and in how many steps
 N, D, UNTIL, STEPS = 6, 2, 1.0, 40
@@ -24,10 +25,7 @@ def moved(points: np.ndarray, form: np.ndarray, value: np.ndarray) -> np.ndarray
 
     h = UNTIL / STEPS
     for _ in range(STEPS):
-        one = velocity(points)
-        two = velocity(points + 0.5 * h * one)
-        three = velocity(points + 0.5 * h * two)
-        points = points + h / 6 * (one + 2 * two + 2 * three + velocity(points + h * three))
+        points = classical_step(velocity, points, h)
     return points
 
 
