@@ -37,7 +37,7 @@ DIMENSIONS = (2, 8, 128, 512)
 #: 200 checkpoints, moved to the peer's nearest step
 TIMES = np.unique(np.round(np.linspace(0.0, UNTIL, 200) / STEP)) * STEP
 #: what the bar on the errors asks for: a median of a token of 1e-6, and probabilities within one cloud
-OURS = mf.Adaptive(rtol=1e-5, atol=1e-7, coarsen=False, dense=True)
+OURS = mf.Adaptive(rtol=1.5e-5, atol=1.5e-7, coarsen=False, dense=True)
 SHARP = mf.Adaptive(rtol=1e-11, atol=1e-13, coarsen=False, pair="dopri8")
 
 
@@ -171,7 +171,7 @@ def draw(grid: dict[int, list[np.ndarray]], betas: np.ndarray, name: str) -> Non
         ax.plot(curve, fine, "--", color="white", lw=1, label=r"$T_\delta(\beta, n)$, arXiv:2312.10794 (6.7)")
         ax.set(xlim=(0, UNTIL), xlabel="$t$", title=f"$d = {d}$")
     axes[0].set_ylabel(r"$\beta$")
-    axes[0].legend(fontsize=6, loc="lower right")
+    axes[0].legend(fontsize=6, loc="lower right", facecolor="0.25", labelcolor="white")
     fig.colorbar(image, label=r"$P(\langle x_1, x_2\rangle \geq 1 - \delta)$")
     fig.savefig(name, dpi=200)
 

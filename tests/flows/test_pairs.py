@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import measureflow as mf
-from measureflow.flows.pairs import PAIRS, Pair, pair_of, point_within, runge_kutta_step
+from measureflow.flows.pairs import PAIRS, Pair, pair_of, point_within, runge_kutta_step, way
 
 TOKENS = mf.uniform(mf.Sphere(3), n=6, seed=3)
 FIELD = mf.SelfAttention(beta=1.0)
@@ -80,7 +80,7 @@ def within(name: str, h: jax.Array, part: jax.Array, written_out: bool) -> jax.A
             return FIELD(y, TOKENS.replace(points=y))
 
         step = runge_kutta_step(pair, velocity, TOKENS.space, x, velocity(x, 0.0), 0.0, h, written_out)
-        return point_within(pair, TOKENS.space, x, step.slopes, h, part)
+        return point_within(TOKENS.space, x, way(pair, step.slopes, h), part)
 
     return jax.vmap(one)(CLOUDS)
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from measureflow.flows import segment as steps
-from measureflow.flows.pairs import pair_of, point_within
+from measureflow.flows.pairs import pair_of, point_within, way
 from measureflow.flows.record import Recorders, values_of
 from measureflow.flows.segment import Problem, State
 from measureflow.flows.solver import Adaptive
@@ -122,6 +122,7 @@ def shelve(
     assert isinstance(problem.solver, Adaptive)
     pair, tokens, count = pair_of(problem.solver.pair), problem.tokens, clock.shape[0]
     accepted = after.accepted > before.accepted
+    coefficients = way(pair, slopes, h)
 
     def pending(shelf: Shelf) -> Array:
         following = clock[jnp.minimum(shelf.count, count - 1)]
@@ -130,7 +131,7 @@ def shelve(
     def one(shelf: Shelf) -> Shelf:
         time = clock[jnp.minimum(shelf.count, count - 1)]
         part = jnp.clip(((time - before.start) - before.offset) / h, 0, 1)
-        x = point_within(pair, tokens.space, before.x, slopes, h, part)
+        x = point_within(tokens.space, before.x, coefficients, part)
         x = x[before.cohorts.into] if problem.coarsens else x
         x = jnp.where(tokens.present[:, None], x, before.x)
         return shelf.put(row(jnp.where(time >= after.time, after.x, x), time))

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 from measureflow.errors import BadInput
 from measureflow.spaces import Space
 
-__all__ = ["PAIRS", "Pair", "Step", "pair_of", "point_within", "runge_kutta_step"]
+__all__ = ["PAIRS", "Pair", "Step", "pair_of", "point_within", "runge_kutta_step", "way"]
 
 
 class Pair(NamedTuple):
@@ -174,14 +174,19 @@ def combined(weights: Any, slopes: Array | tuple[Array, ...]) -> Float[Array, "n
     return sum(terms[1:], terms[0])
 
 
+def way(pair: Pair, slopes: Array | tuple[Array, ...], h: Float[Array, ""]) -> tuple[Float[Array, "n d"], ...]:
+    """Return the coefficients of the pair's interpolant over a step of length `h`, of theta, theta^2 and so on.
+
+    They are found once for a step, since reading a point off costs then as many arrays as the degree, not the stages.
+    """
+    return tuple(h * combined(weights, slopes) for weights in pair.within.T)
+
+
 def point_within(
-    pair: Pair,
-    space: Space,
-    x: Float[Array, "n d"],
-    slopes: Array | tuple[Array, ...],
-    h: Float[Array, ""],
-    part: Float[Array, ""],
+    space: Space, x: Float[Array, "n d"], way: tuple[Float[Array, "n d"], ...], part: Float[Array, ""]
 ) -> Float[Array, "n d"]:
-    """Return the point at the `part` (0 to 1) of a step of length `h` from `x`, by the pair's interpolant."""
-    powers = part ** jnp.arange(1, pair.within.shape[1] + 1)
-    return space.project(x + h * combined(jnp.asarray(pair.within, x.dtype) @ powers, slopes))
+    """Return the point at the `part` (0 to 1) of a step from `x` whose coefficients are `way`."""
+    moved = way[-1]
+    for coefficient in way[-2::-1]:
+        moved = coefficient + part * moved
+    return space.project(x + part * moved)
