@@ -23,8 +23,8 @@ from measureflow.measures import Tokens
 
 __all__ = ["Ensemble", "clouds_at_once", "ensemble"]
 
-#: numbers in one call: a chunk takes the steps of its slowest cloud, and what its stages hold stays near the core. In the
-#: plane 64 clouds of 32 tokens, 1.2 times as fast as 16 times as many
+#: numbers in one call: a chunk takes the steps of its slowest cloud, and what its stages hold stays near the core. In
+#: the plane 64 clouds of 32 tokens, 1.2 times as fast as 16 times as many
 CHUNK_NUMBERS = {"cpu": 1 << 12}
 ELSEWHERE = 1 << 22
 
