@@ -88,11 +88,11 @@ def stretches(kernels: Kernels) -> tuple[np.ndarray, np.ndarray]:
     numbers, atoms, masses, moves = kernels
     before = distance(atoms, atoms + moves, masses, masses)
     (rows, values), (others, moved) = (kernel(numbers, x, masses) for x in (atoms, atoms + moves))
-    means = [(part * value[:, None]).sum(axis=-1) for part, value in ((rows, values), (others, moved))]
-    whole = [(masses[:, :, None] * part).sum(axis=1) for part in (rows, others)]
+    mean, turned = ((part * value[:, None]).sum(axis=-1) for part, value in ((rows, values), (others, moved)))
+    whole, changed = ((masses[:, :, None] * part).sum(axis=1) for part in (rows, others))
     far = before > 1e-7  # below it the distances are rounding
     over = np.where(far, before, np.inf)
-    return distance(*means, masses, masses) / over, distance(values, moved, *whole) / over
+    return distance(mean, turned, masses, masses) / over, distance(values, moved, whole, changed) / over
 
 
 def raised(kernels: Kernels, rng: np.random.Generator, steps: int) -> Kernels:

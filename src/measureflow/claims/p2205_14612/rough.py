@@ -43,11 +43,12 @@ def joined(inner: np.ndarray, outer: np.ndarray, points: np.ndarray, *, weights:
     """Return the equation at the same depths, of the fields joined by straight lines, or of their weights."""
 
     def velocity(k: int, share: float, x: np.ndarray) -> np.ndarray:
-        pair = ((1.0 - share, k), (share, k + 1))
+        ends = (inner[k], outer[k]), (inner[k + 1], outer[k + 1])
         if weights:
-            first, second = (sum(part * one[j] for part, j in pair) for one in (inner, outer))
+            first, second = ((1.0 - share) * one + share * other for one, other in zip(*ends, strict=True))
             return np.tanh(x @ first.T) @ second.T
-        return sum(part * np.tanh(x @ inner[j].T) @ outer[j].T for part, j in pair)
+        here, there = (np.tanh(x @ first.T) @ second.T for first, second in ends)
+        return (1.0 - share) * here + share * there
 
     depth, x, found = len(inner) - 1, points, [points]
     h = 1.0 / (depth * STEPS)

@@ -70,7 +70,7 @@ def a_turning_ring_breaks_into_three_and_ripples_twice(case: Case) -> None:
         for name, one, other in zip(("in the plane", "out of it"), measured, stated, strict=True):
             for what, part in (("growth", np.real), ("turning", np.imag)):
                 case.compare(part(one), part(other), within=1e-12, because=because, name=f"{what} {name}, {kappa:.3g}")
-    fastest = [int(rates.real.argmax()) for rates in case.measure(responses, 0.0, twist)]
+    fastest = [int(np.real(rates).argmax()) for rates in case.measure(responses, 0.0, twist)]
     case.compare(fastest, case.statement.selected(), within=0.05, because="whole numbers", name="fastest")
 
 
