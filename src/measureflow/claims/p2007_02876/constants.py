@@ -161,8 +161,8 @@ def a_markov_kernel_that_depends_on_its_measure_has_these_constants(case: Case) 
     because = "the mass e^omega 1e-5, and a shift of 1e-5"
     slope = (there[0] - here[0]) / small**2
     case.compare(slope, stated.measure, within=1e-3, relative=True, because=because, name="measure")
-    # random kernels (100,000 in three draws), those raised by a random search, and by how many steps
-    sizes = (1000, 32, 300) if case.tier == "smoke" else (33_400, 334, 2000)
+    # random kernels, those raised by a random search, and by how many steps: 100,000 and 1,000 in six draws
+    sizes = (1000, 32, 300) if case.tier == "smoke" else (17_000, 170, 600)
     rows, *ratios = case.measure(largest, case.seed, *sizes)
     bounds = constants_of(rows)
     keys = zip(*bounds["score"], strict=True)
