@@ -10,7 +10,7 @@ import pytest
 
 import measureflow as mf
 from measureflow.fields import Sinkhorn
-from measureflow.fields.balancing import balanced, by_conjugate_gradients, directly
+from measureflow.fields.balancing import DIRECT, balanced, by_conjugate_gradients, directly
 from measureflow.fields.summing import settled
 
 weights_of = eqx.filter_jit(lambda field, x, mu: field.weights(x, mu))
@@ -255,6 +255,25 @@ def test_many_tokens_are_balanced_by_the_faster_pass(compilations):
         assert float(residual) <= 1e-9
         np.testing.assert_allclose(columns[masses > 0] / masses[masses > 0], 1.0, atol=1e-9)
     assert len([name for name in compilations if "balanced" in name]) <= 1
+
+
+def test_beyond_1024_atoms_the_iteration_stays_and_says_where_it_is_too_slow(monkeypatch):
+    """There Newton's method is not compiled in, whatever is asked for: its systems would be too large."""
+    for module in ("balancing", "weightings"):  # so that few steps are many
+        monkeypatch.setattr(f"measureflow.fields.{module}.PATIENT", 20)
+    rng = np.random.default_rng(8)
+    n, most = 1030, 40
+    assert n > DIRECT
+    masses = jnp.asarray(rng.dirichlet(np.full(n, 4.0)))
+    x, y = rng.uniform(-1.0, 1.0, (2, n))
+    gentle, sharp = jnp.asarray(np.outer(x, y)), jnp.asarray(1e4 * np.outer(x, y))  # of a reach of 0.01 on the line
+    with pytest.raises(mf.BadInput, match=r"^Sinkhorn: after 40 steps .* Raise most= or tolerance="):
+        Sinkhorn(tolerance=1e-9, most=most).potential(sharp, masses)
+    g, residual = balanced(1e-9, most, gentle, masses, newton=True)
+    density = np.exp(np.asarray(gentle + g))
+    density /= (density @ np.asarray(masses))[:, None]
+    assert float(residual) <= 1e-9
+    np.testing.assert_allclose(np.asarray(masses) @ density, 1.0, atol=1e-9)
 
 
 def test_both_ways_to_the_derivative_agree():

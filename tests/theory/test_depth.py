@@ -28,6 +28,16 @@ def test_bounds_have_the_scale_of_depth():
     assert theory.error_of_euler_layers(lipschitz=0.5, bend=1.0, step=0.2, until=2.0) == pytest.approx(first)
     assert theory.error_of_euler_layers(lipschitz=0.0, bend=1.0, step=0.1, until=2.0) == pytest.approx(0.1)
     assert theory.error_of_euler_layers(lipschitz=1e4, bend=1.0, step=0.1) == math.inf
+    first = theory.error_of_rough_layers(lipschitz=1.0, speed=2.0, step=0.1, until=1.0)
+    assert theory.error_of_rough_layers(lipschitz=0.5, speed=1.0, step=0.2, until=2.0) == pytest.approx(first)
+
+
+def test_rough_layers_of_constant_fields_attain_their_bound():
+    """The equation moves along trapezia below the weights, the layers along rectangles."""
+    weights = np.random.default_rng(0).choice([-1.0, 1.0], 33)
+    weights[0], weights[-1] = -1.0, 1.0
+    off = np.cumsum(0.5 * (weights[1:] + weights[:-1]) - weights[:-1]) / 32
+    assert np.abs(off).max() == pytest.approx(theory.error_of_rough_layers(lipschitz=0.0, speed=1.0, step=1 / 32))
 
 
 def test_training_reaches_the_target_by_the_gradient_of_the_loss():

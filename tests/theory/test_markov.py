@@ -78,7 +78,7 @@ def test_general_kernel_on_the_ball_has_the_constants_of_linear_values():
     )
     alpha = size * radius**2
     assert found.measure == pytest.approx(value * (1 + 2 * alpha) * math.exp(2 * alpha))
-    assert found.query == pytest.approx(2 * value * alpha)
+    assert found.query == pytest.approx(value * alpha)  # the largest covariance of the ball, R^2
 
 
 @pytest.mark.parametrize(

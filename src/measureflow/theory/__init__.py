@@ -30,6 +30,7 @@ from measureflow.theory.depth import (
     conserved_matrices,
     error_of_euler_layers,
     error_of_reconstruction,
+    error_of_rough_layers,
     least_loss_of_linear_net,
     symmetric_eigenvalues_along_depth,
     train_linear_net,
@@ -152,6 +153,7 @@ from measureflow.theory.regularity import (
     local_lipschitz_of_attention,
     norms_of_prefix_means,
 )
+from measureflow.theory.rings import RingRates, rates_of_ring
 from measureflow.theory.sampling import mean_square_distance_of_samples
 from measureflow.theory.separated import are_separated_on_circle, chance_of_separation
 from measureflow.theory.stability import distance_to_no_temperature, dobrushin_constant, growth_of_twins
@@ -194,6 +196,7 @@ __all__ = [
     "KernelConstants",
     "LinearNet",
     "Rectangle",
+    "RingRates",
     "Stair",
     "StationaryState",
     "Transition",
@@ -246,6 +249,7 @@ __all__ = [
     "error_of_euler_layers",
     "error_of_phase_front",
     "error_of_reconstruction",
+    "error_of_rough_layers",
     "escape_time",
     "expected_modes_on_sphere",
     "expected_parked_centres",
@@ -310,6 +314,7 @@ __all__ = [
     "rates_of_null_pair",
     "rates_of_one_cluster",
     "rates_of_overlap_fluctuations",
+    "rates_of_ring",
     "rates_of_two_clusters",
     "rectangle_of_four_tokens",
     "rotation_of_polygon",

@@ -103,25 +103,30 @@ def lipschitz_of_markov_kernel(
 ) -> KernelConstants:
     r"""Return Lipschitz constants of attention with any score and value map on a compact set.
 
-    $$ \text{in the query: } l_x D_v, \qquad \text{in the measure, } W_1: \; e^\omega(L_v + D_v l_y) $$
+    $$ \text{in the query: } \tfrac12 l_x D_v, \qquad \text{in the measure, } W_1: \; e^\omega(L_v + D_v l_y) $$
 
-    and the map of measures has their sum in $W_1$. $\omega$ is the range of the score, $l_x$ and $l_y$ its Lipschitz
-    constants, $L_v$ and $D_v$ that of the value map and the diameter of its image.
+    and the map of measures, by the means or by the kernel $\mu \mapsto \mu A_\mu$ itself, has their sum in $W_1$.
+    $\omega$ is the range of the score, $l_x$ and $l_y$ its Lipschitz constants, $L_v$ and $D_v$ that of the value map
+    and the diameter of its image. Both are attained (the second in a limit) by scores and values that are linear.
 
     Arguments:
-        oscillation: omega. score: $(l_x, l_y)$. value: $L_v$. diameter: $D_v$.
+        oscillation: omega; the range over keys of the score of one query will do. score: $(l_x, l_y)$. value: $L_v$.
+            diameter: $D_v$.
 
-    Source: derived; the setting is that of [arXiv:2007.02876](https://arxiv.org/abs/2007.02876).
+    Source: derived; the setting is that of [arXiv:2007.02876](https://arxiv.org/abs/2007.02876). Two Gibbs laws whose
+        log-ratio oscillates by $2 l_x r$ are within $\tanh(l_x r/2)$ in total variation. For the second,
+        $\int G (f\circ v - c)\,d(\mu-\nu)/\mu(G)$ with G the exponential of the score, c the mean under the second
+        law and any f of slope 1.
 
     Example:
         >>> from measureflow import theory
         >>> theory.lipschitz_of_markov_kernel(oscillation=0.0, score=(1.0, 1.0), value=1.0, diameter=2.0)
-        KernelConstants(query=2.0, measure=3.0)
+        KernelConstants(query=1.0, measure=3.0)
     """
     query, key = (_positive("score", one) for one in score)
     value, diameter = _positive("value", value), _positive("diameter", diameter)
     rise = math.exp(min(_positive("oscillation", oscillation), 709.0))
-    return KernelConstants(query * diameter, rise * (value + diameter * key))
+    return KernelConstants(0.5 * query * diameter, rise * (value + diameter * key))
 
 
 def largest_mean_square_of_l2_attention(n: int) -> float:

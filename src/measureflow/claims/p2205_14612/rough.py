@@ -1,0 +1,169 @@
+"""Weights that jump between layers: layers still approach the equation whose field is joined by straight lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+import measureflow as mf
+from measureflow import theory
+from measureflow.claims.case import Case
+from measureflow.claims.claim import claim
+from measureflow.claims.p2205_14612.instances import D, N, blank
+
+PAPER = "2205.14612"
+DEPTHS = (64, 256)
+#: Runge-Kutta steps of the equation for each layer: between two layers its field is smooth
+STEPS = 2
+#: what slopes of order 1 and of order 0 lie between
+ONE, ZERO = (0.8, 1.2), (-0.2, 0.2)
+
+
+def layers(inner: np.ndarray, outer: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return the states of Euler layers with tanh units, `(depth + 1, N, D)`."""
+    depth, states = len(inner) - 1, [points]
+    for k in range(depth):
+        states.append(states[-1] + np.tanh(states[-1] @ inner[k].T) @ outer[k].T / depth)
+    return np.stack(states)
+
+
+def of_the_library(inner: np.ndarray, outer: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return the same by `mf.layers`."""
+    depth = len(inner) - 1
+    parts = (jnp.asarray(inner), jnp.asarray(outer))
+    field = eqx.tree_at(lambda one: (one.stack.inner, one.stack.outer), blank(depth), parts)
+    path = mf.layers(mf.Tokens(mf.Euclidean(D), points), field, depth=depth, step=1.0 / depth, method="euler")
+    return np.asarray(path.points)
+
+
+def joined(inner: np.ndarray, outer: np.ndarray, points: np.ndarray, *, weights: bool) -> np.ndarray:
+    """Return the equation at the same depths, of the fields joined by straight lines, or of their weights."""
+
+    def velocity(k: int, share: float, x: np.ndarray) -> np.ndarray:
+        ends = (inner[k], outer[k]), (inner[k + 1], outer[k + 1])
+        if weights:
+            first, second = ((1.0 - share) * one + share * other for one, other in zip(*ends, strict=True))
+            return np.tanh(x @ first.T) @ second.T
+        here, there = (np.tanh(x @ first.T) @ second.T for first, second in ends)
+        return (1.0 - share) * here + share * there
+
+    depth, x, found = len(inner) - 1, points, [points]
+    h = 1.0 / (depth * STEPS)
+    for k in range(depth):
+        for place in range(STEPS):
+            s, half = place / STEPS, 0.5 / STEPS
+            first = velocity(k, s, x)
+            second = velocity(k, s + half, x + 0.5 * h * first)
+            third = velocity(k, s + half, x + 0.5 * h * second)
+            fourth = velocity(k, s + 2 * half, x + h * third)
+            x = x + h / 6.0 * (first + 2 * second + 2 * third + fourth)
+        found.append(x)
+    return np.stack(found)
+
+
+def farthest(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the largest distance of two states in the Euclidean norm of all tokens."""
+    return float(np.linalg.norm(first - second, axis=(1, 2)).max())
+
+
+def weights_of(seed: int, depth: int, alternate: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return inner weights that jump from layer to layer, to and fro or at random, outer ones, and tokens."""
+    rng = np.random.default_rng(seed)
+    points, base, jump, out = rng.normal(size=(N, D)), *rng.normal(size=(3, D, D)) / np.sqrt(D)
+    sides = np.where(np.arange(depth + 1) % 2, 1.0, -1.0)[:, None, None]
+    jumps = sides * jump if alternate else rng.normal(size=(depth + 1, D, D)) / np.sqrt(D)
+    return base + jumps, np.broadcast_to(out, (depth + 1, D, D)), points
+
+
+def jumping(seed: int, depth: int, alternate: bool) -> tuple[float, float, float, float]:
+    """Return how far such layers are from the equation of fields, and of weights, joined by straight lines; the
+    Lipschitz constant of the fields, and a bound on their speed."""
+    inner, outer, points = weights_of(seed, depth, alternate)
+    there = layers(inner, outer, points)
+    fields, weights = (farthest(there, joined(inner, outer, points, weights=one)) for one in (False, True))
+    size = float(np.linalg.norm(outer[0], 2))
+    # tanh has slopes and values up to 1
+    return fields, weights, size * float(np.linalg.norm(inner, 2, axis=(1, 2)).max()), size * np.sqrt(N * D)
+
+
+def scaled(rate: float, signs: np.ndarray, points: np.ndarray) -> tuple[float, float]:
+    """Return the distance for x' = theta tanh x, theta = rate times signs at the layers, and the largest speed.
+
+    The equation is solved by sinh x(t) = sinh x(0) e^Theta, Theta the trapezia below theta.
+    """
+    theta, one = rate * signs, np.eye(D)
+    there = layers(np.broadcast_to(one, (len(theta), D, D)), theta[:, None, None] * one, points)
+    area = np.append(0.0, np.cumsum(theta[1:] + theta[:-1])) / (2.0 * (len(theta) - 1))
+    exact = np.arcsinh(np.sinh(points) * np.exp(area)[:, None, None])
+    return farthest(there, exact), rate * float(np.linalg.norm(np.tanh(exact), axis=(1, 2)).max())
+
+
+@claim(
+    PAPER,
+    "non-smooth depth, straight lines",
+    covers=["3.2"],
+    status="derived",
+    states={"bound": theory.error_of_rough_layers, "orders": lambda: (ONE, ZERO)},
+    id=f"{PAPER}/straight-lines",
+)
+def layers_approach_the_equation_of_fields_joined_by_straight_lines(case: Case) -> None:
+    """Layers whose weights jump stay within (2 e^L - 1) C/N of the equation whose field is joined between layers by
+    straight lines, and some come near that. Where weights inside of an activation are joined instead, the distance does
+    not vanish: an equation of layers is one only with its interpolation."""
+    some = case.measure(weights_of, case.seed, DEPTHS[0], False)
+    ours, plain = case.measure(of_the_library, *some), case.measure(layers, *some)
+    case.compare(ours, plain, within=1e-12, because="rounding over 64 layers", name="the library's layers")
+    rows = []
+    for depth, alternate in ((DEPTHS[0], False), (DEPTHS[0], True), (DEPTHS[1], True)):
+        off, other, lipschitz, speed = case.measure(jumping, case.seed, depth, alternate)
+        bound = case.statement.bound(lipschitz=lipschitz, speed=speed, step=1.0 / depth)
+        case.at_most(off, bound, within=1e-6 * off, because="Runge-Kutta steps within a layer", name=f"{depth} layers")
+        rows.append((off, other))
+    slopes = -np.log(np.divide(rows[2], rows[1])) / np.log(DEPTHS[1] / DEPTHS[0])
+    because = "the next order, at 64 layers, changes a slope by up to some tenths"
+    for slope, (low, high), name in zip(slopes, case.statement.orders(), ("fields", "weights"), strict=True):
+        case.at_least(slope, low, within=0.05, because=because, name=f"order, {name}")
+        case.at_most(slope, high, within=0.05, because=because, name=f"order, {name}")
+    rate, points = case.draw("rate", 0.05, 0.1), case.generator("points").uniform(1.5, 3.0, (N, D))
+    signs = case.generator("signs").choice([-1.0, 1.0], DEPTHS[0] + 1)
+    signs[0], signs[-1] = -1.0, 1.0
+    off, speed = case.measure(scaled, rate, signs, points)
+    bound = case.statement.bound(lipschitz=rate, speed=speed, step=1.0 / DEPTHS[0])
+    case.at_most(off, bound, within=1e-3 * off, because="rounding", name="one unit")
+    case.at_least(off, 0.7 * bound, within=1e-2 * bound, because="2 e^rate - 1 for 1", name="near sharp")
+
+
+straight = layers_approach_the_equation_of_fields_joined_by_straight_lines
+
+
+@straight.mutation("bound")
+def ends_forgotten(*, lipschitz: float, speed: float, step: float) -> float:
+    """(e^L - 1) C/N: the half steps at both ends are lost."""
+    return theory.error_of_reconstruction(lipschitz=lipschitz, speed=speed, step=step)
+
+
+@straight.mutation("bound")
+def second_order(*, lipschitz: float, speed: float, step: float) -> float:
+    """The trapezia make it a method of second order."""
+    return step * theory.error_of_rough_layers(lipschitz=lipschitz, speed=speed, step=step)
+
+
+@straight.mutation("bound")
+def of_order_one(*, lipschitz: float, speed: float, step: float) -> float:
+    """The bound of smooth depth, with a derivative in depth of order N."""
+    return theory.error_of_euler_layers(lipschitz=lipschitz, bend=2.0 * speed / step, step=step)
+
+
+@straight.mutation("orders")
+def any_interpolation_will_do() -> tuple[Any, Any]:
+    """Layers approach the equation of their weights too."""
+    return ONE, ONE
+
+
+@straight.mutation("orders")
+def jumps_are_fatal() -> tuple[Any, Any]:
+    """Where weights jump layers approach no equation."""
+    return ZERO, ZERO
