@@ -97,7 +97,7 @@ class RandomHead(mf.Field):
     def __call__(
         self, x: Float[Array, "m d"], mu: mf.Tokens, positions: Int[Array, "m"] | None = None
     ) -> Float[Array, "m d"]:
-        """Return the velocity, and 0 once all tokens are one: where that one goes then is not looked at."""
+        """Return the velocity, and 0 once all tokens are one: where that one goes is not looked at."""
         center = jnp.mean(mu.points, axis=0)
         return jnp.where(1.0 - center @ center < ONE, 0.0, super().__call__(x, mu, positions))
 
@@ -168,7 +168,7 @@ def random_probabilities(case: Case, name: str, until: float) -> Cells:
     """Return a panel with random matrices; each cloud has the same matrices at every beta."""
     n, d, most, betas = random_sizes(case)
     times = np.linspace(0.0, until, sizes(case)[3])
-    some = betas[:: THIRD if len(betas) < len(BETAS) else 3 * THIRD]
+    some = betas[:: {"smoke": 1, "standard": THIRD}.get(case.tier, 3 * THIRD)]
     parts: list[Heads] = []
 
     def more(beta: float, first: int) -> np.ndarray:
@@ -193,9 +193,14 @@ def phase_diagrams_of_random_matrices(case: Case) -> Any:
 
     Panels: (a) Q, K, V Ginibre; (b) Q^T K Wigner, V positive; (c) Q, K Ginibre, V = Q^T K; (d) V = Q^T K Wigner.
     Fronts and metastable zones persist.
-
     Dotted: the published normalised steps of 0.1. The published code cannot draw panel (a) as captioned: its only
     random V is G G^T / sqrt d.
+
+    All pairs of 64 to 1024 clouds count, as many as make no cell less exact than one pair of each of the 2^10 published
+    draws. Between clouds the share deviates by up to 0.47 in (a), 0.25 in (b), 0.45 in (c) and 0.40 in (d), most where
+    all tokens meet at once, at small beta; that asks for 1022, 376, 976 and 786 clouds. In the metastable zones of (c)
+    and (d) it deviates by 0.15, and fewer than 200 will do. It takes about three hours: V of (b) has norm 45, which
+    bounds the steps of each cloud that ends in two clusters. The tier standard has 64 clouds at 30 betas.
     """
     drawing = sheet(9.5, 7.2)
     axes = drawing.subplots(2, 2, sharex=True, sharey=True, squeeze=False)
