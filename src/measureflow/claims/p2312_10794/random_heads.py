@@ -76,7 +76,8 @@ class RandomHead(mf.Field):
 
     Products are in single precision: their error of 1e-7 is far below that of `loose` steps. No more of them are made
     than must be, see `form` and `values`; and a cloud that is one token is not followed, which leaves all shares as
-    they are. (For V >= 0 that is a theorem: differences of tokens that see the same contract at the rate <x, Vx>.)
+    they are: to first order in their distances such tokens see the same and close in at the rate <x, Vx>, which is not
+    negative for V >= 0, and rises to the largest real part of an eigenvalue for the others.
     """
 
     #: F, or its diagonal
