@@ -125,7 +125,8 @@ def cosine_over_gamma(case: Case, ax: Any) -> Any:
     ax.plot(gammas, limit, "--", lw=1.2, color=THEORY, label=r"$n\to\infty$")
     ax.plot([critical], [4 * rho / (1 + 3 * rho)], "o", color=THEORY, label=r"$4\rho/(1+3\rho)$ at $\gamma_c$")
     ax.set(xlabel=r"$\gamma=\beta/\log n$", ylabel="cosine of two outputs", title=rf"$\rho={rho:.2f}$")
-    ax.legend()
+    ax.set_ylim(rho - 0.75 * (1 - rho), 1 + 0.05 * (1 - rho))  # no curve falls below rho: the legend's place
+    ax.legend(loc="lower center", ncols=2, fontsize=9)
     return ax
 
 

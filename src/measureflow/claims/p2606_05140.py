@@ -116,13 +116,14 @@ def branches(case: Case, ax: Any) -> Any:
     marks = {r"$\kappa_\#$": found.onset, r"$\kappa_c$": found.coexistence, "spinodal": found.spinodal}
     for (name, kappa), line in zip(marks.items(), ("-", "--", ":"), strict=True):
         label = rf"{name} at $\beta={beta:.3g}$"
-        ax.axvline(kappa / found.onset, ls=line, lw=1.0, color=THEORY, label=label, zorder=0)
+        ax.plot([kappa / found.onset] * 2, (0, 1), ls=line, lw=1.0, color=THEORY, label=label, zorder=0)
     if "beta" in case.instance:
         share = case.instance["kappa / kappa_#"]
         order = at_rest(case, beta, share * found.onset, 3.0)[1][0]
         ax.plot([share], [order], "o", color=INK, label="noisy flow at rest")
-    ax.set(xlabel=r"$\kappa/\kappa_\#$", ylabel=r"order parameter $m_1$", xlim=(0.8, 1.3), ylim=(0, 1))
-    ax.legend(loc="lower right")
+    ax.set(xlabel=r"$\kappa/\kappa_\#$", ylabel=r"order parameter $m_1$", xlim=(0.8, 1.3), ylim=(-0.6, 1))
+    ax.set_yticks(np.linspace(0, 1, 6))
+    ax.legend(loc="lower center", ncols=2, fontsize=9)  # below 0, where nothing is drawn
     return ax
 
 

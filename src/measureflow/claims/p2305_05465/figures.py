@@ -93,7 +93,7 @@ def tokens_on(axes: Any, path: mf.Path, k: int, half: float, ghost: np.ndarray |
     if z.shape[2] == 3:
         axes.set(zlim=(-size, size), zlabel="$z_3$")
         axes.locator_params(nbins=4)
-        axes.set_box_aspect(None, zoom=0.88)  # else the label of the third axis is cut off
+        axes.set_box_aspect(None, zoom=0.8)  # else the label of the third axis is cut off
     axes.set_title(f"$t = {float(path.times[k]):.3g}$")
 
 

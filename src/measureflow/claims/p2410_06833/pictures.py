@@ -141,9 +141,11 @@ def escape(case: Case) -> Any:
         right.axvline(moment, color=THEORY, ls="--", lw=1.2, label="nearest pair due" if k == 0 else None)
     for axes in (left, right):
         axes.set(xscale="log", xlabel="time $t$")
-        axes.legend(loc="center left", bbox_to_anchor=(0.15, 0.72))
-    left.set(title=r"three clusters, $\beta=9$", xlim=(1e2, 1e7))
-    right.set(title=rf"{n} uniform tokens, $\beta=12$", xlim=(1.0, 10 * float(path.times[-1])))
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)  # above: any draw fills the height
+    left.set_title(r"three clusters, $\beta=9$", loc="left")
+    left.set(xlim=(1e2, 1e7))
+    right.set_title(rf"{n} uniform tokens, $\beta=12$", loc="left")
+    right.set(xlim=(1.0, 10 * float(path.times[-1])))
     caption(drawing, "SA on the circle; dashed: predicted from the state at the beginning of each plateau")
     return drawing
 
