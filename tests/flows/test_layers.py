@@ -196,7 +196,9 @@ def test_gradient_through_many_layers_holds_the_pairs_of_one():
     def loss(points):
         return jnp.sum(mf.layers(tokens.replace(points=points), FIELD, depth=depth, step=0.1, keep="last").points ** 2)
 
-    memory = jax.jit(jax.grad(loss)).lower(tokens.points).compile().memory_analysis()
+    # buffers are assigned before machine code is made, which nobody runs here: it need not be optimised
+    compiled = jax.jit(jax.grad(loss)).lower(tokens.points).compile({"xla_backend_optimization_level": 0})
+    memory = compiled.memory_analysis()
     if memory is None:
         pytest.skip("this device does not say how much memory a program takes")
     assert memory.temp_size_in_bytes < 8 * n * n * 20  # a few arrays of pairs, and not a hundred

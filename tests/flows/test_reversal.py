@@ -97,7 +97,9 @@ def test_every_layer_of_a_list_has_its_own_gradient():
 def test_memory_of_the_gradient_does_not_grow_with_the_depth():
     def held(depth: int, free: bool) -> int:
         grad = jax.grad(lambda points: loss((points, TOKENS.weights, FIELD), depth, "heun", free))
-        analysis = jax.jit(grad).lower(TOKENS.points).compile().memory_analysis()
+        # buffers are assigned before machine code is made, which nobody runs here: it need not be optimised
+        compiled = jax.jit(grad).lower(TOKENS.points).compile({"xla_backend_optimization_level": 0})
+        analysis = compiled.memory_analysis()
         if analysis is None:
             pytest.skip("this device does not say how much memory a program takes")
         return analysis.temp_size_in_bytes

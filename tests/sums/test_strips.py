@@ -53,9 +53,9 @@ def test_a_text_may_be_shorter_than_a_strip_or_fill_it(n):
 
 
 def test_larger_spheres_and_other_weightings():
-    for words in ({}, {"weighting": "unnormalised"}):
-        error, bound = compare(text(4, 200, np.arange(200)), 0.6, 11, mask="causal", **words)
-        assert error <= bound < 1e-8
+    # strips know nothing of the weighting, and a softmax's denominator is checked above: one program shows both
+    error, bound = compare(text(4, 200, np.arange(200)), 0.6, 11, mask="causal", weighting="unnormalised")
+    assert error <= bound < 1e-8
 
 
 def test_queries_off_the_support_stand_where_they_say():

@@ -71,9 +71,9 @@ class Tokens(Measure):
         n = points.shape[0]
         self.space = space
         self.points = points
-        self.present = jnp.asarray(np.ones(n, bool)) if present is None else as_present(present, n)
+        self.present = held(np.ones(n, bool)) if present is None else as_present(present, n)
         self.weights = checked_weights(weights, self.present, points.dtype)
-        self.positions = jnp.asarray(np.arange(n)) if positions is None else as_positions(positions, n)
+        self.positions = held(np.arange(n)) if positions is None else as_positions(positions, n)
         self.labels = None if labels is None else tuple(str(word) for word in labels)
         if self.labels is not None and len(self.labels) != n:
             raise BadInput(f"Tokens: {len(self.labels)} labels for {n} tokens; give one word per token.")
@@ -137,8 +137,8 @@ def as_tokens(mu: Measure) -> Tokens:
     arrays = {
         "points": points,
         "weights": weights,
-        "positions": jnp.asarray(np.arange(points.shape[0])),
-        "present": jnp.asarray(np.ones(points.shape[0], bool)),
+        "positions": held(np.arange(points.shape[0])),
+        "present": held(np.ones(points.shape[0], bool)),
     }
     return Tokens.of_parts(mu.space, arrays, {"labels": None})
 
@@ -157,7 +157,12 @@ def as_floats(values: Any, name: str) -> Array:
         shape = "(n, d)" if name == "points" else "(n,)"
         why = str(error).partition(". ")[0]
         raise BadInput(f"Tokens: {name} are no array of real numbers ({why}); give an {shape} array.") from None
-    return jnp.asarray(array if array.dtype in (np.float32, np.float64) else array.astype(float))
+    return held(array if array.dtype in (np.float32, np.float64) else array.astype(float))
+
+
+def held(array: Any) -> Array:
+    """Return an array of JAX; where its type is not said, `jnp.asarray` compiles a program for every new shape."""
+    return jnp.asarray(array, jax.dtypes.canonicalize_dtype(array.dtype))
 
 
 def as_array(values: Any, name: str, wanted: str, noun: str = "Tokens") -> Array:
@@ -168,7 +173,7 @@ def as_array(values: Any, name: str, wanted: str, noun: str = "Tokens") -> Array
         array = np.asarray(values)
         if array.dtype.kind not in "biuf":
             raise TypeError
-        return jnp.asarray(array)
+        return held(array)
     except (TypeError, ValueError):
         raise BadInput(f"{noun}: {name} are {values!r}; they must be {wanted}.") from None
 
@@ -202,7 +207,8 @@ def checked_weights(weights: Any, present: Array, dtype: Any) -> Array:
         # in NumPy where values are known: each eager operation of JAX is a program to compile at the first call
         kind = jnp if is_traced(present) else np
         here = kind.asarray(present)
-        return jnp.asarray(here.astype(dtype) / kind.sum(here).astype(dtype))  # counted: half precision loses ones
+        shares = here.astype(dtype) / kind.sum(here).astype(dtype)  # counted: half precision loses ones
+        return held(shares) if kind is np else jnp.asarray(shares)
     weights = as_floats(weights, "weights").astype(dtype)
     if weights.shape != (n,):
         raise BadInput(f"Tokens: weights have shape {weights.shape}; they must be ({n},), one mass per token.")

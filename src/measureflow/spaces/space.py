@@ -89,7 +89,11 @@ class Space(eqx.Module):
             where = tuple(int(i) for i in np.argwhere(bad)[0])
             raise BadInput(f"{name}[{', '.join(map(str, where))}] is {values[where]}; every coordinate must be finite.")
         rounding = max(1e-6, 2 * float(jnp.finfo(points.dtype).eps))  # points in half precision are on no sphere
-        off = float(_defect(self, points.astype(jnp.promote_types(points.dtype, jnp.float32))))
+        rows = values.reshape(-1, self.d).astype(jnp.promote_types(points.dtype, jnp.float32))
+        if len(rows):  # filled up with copies of the first: a program for each power of two, not for each number
+            missing = (1 << len(rows).bit_length()) - len(rows)
+            rows = np.concatenate([rows, np.broadcast_to(rows[:1], (missing, self.d))])
+        off = float(_defect(self, jnp.asarray(rows, rows.dtype)))
         if off > rounding:
             raise BadInput(
                 f"{name} lie up to {off:.3g} off {self!r} (at most {rounding:.2g} is taken for rounding). "

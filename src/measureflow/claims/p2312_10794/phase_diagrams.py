@@ -259,7 +259,7 @@ def cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps(case:
     """Probabilities of the phase diagram by flows with error control are those of Runge-Kutta steps on the same clouds,
     and of the table of reference values; normalised Euler steps of 0.1, as published, shift the front."""
     beta, times = 1.0, np.array([2.0, 6.0, 10.0])
-    replicas = 64 if case.tier == "standard" else 256
+    replicas = 256 if case.tier == "full" else 64
     points = case.measure(drawn, case.seed, replicas, 32, 8)
     share = case.measure(shares, points, attention(beta), times)
     # a pair counts otherwise only if its cosine is within an error of the steps of 1 - delta at that time
