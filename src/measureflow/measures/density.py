@@ -76,7 +76,7 @@ class Density(Measure):
                 f"Density: the mass is {mass:.6g} with respect to the uniform probability (uniform is 1 everywhere); "
                 f"divide the values by it."
             )
-        self.values = jnp.asarray(known / mass)  # in NumPy: an eager operation of JAX is a program to compile
+        self.values = jnp.asarray(known / mass, float)  # in NumPy: an eager operation of JAX is a program to compile
 
     @staticmethod
     def of(space: Space, function: Callable[[Any], Any], *, size: Any = None, axis: Any = None) -> Density:

@@ -117,7 +117,7 @@ def von_mises_fisher(space: Sphere, n: int, *, centre: Any = None, kappa: float,
         raise BadInput(f"von_mises_fisher: kappa is {kappa}; a concentration is >= 0. Use -centre for the rest.")
     key, ring = jax.random.split(as_key(seed))
     u = np.asarray(jax.random.uniform(key, (count(n),), dtype=float))
-    polar = jnp.asarray(fisher_angles(u, space.d, kappa))
+    polar = jnp.asarray(fisher_angles(u, space.d, kappa), float)
     return Tokens(space, around(space, ring, polar, direction(space, centre, "von_mises_fisher: centre")))
 
 
