@@ -61,6 +61,8 @@ def constant_against_the_number_of_tokens(case: Case) -> Any:
     right.set(title=rf"random $Q,K,V$ in $\mathbb{{R}}^{{{d}}}$, $R={radius:g}$, {draws} draws")
     for axes in (left, right):
         axes.set(xscale="log", yscale="log", xlabel="tokens $n$", ylabel="local Lipschitz constant")
-        axes.legend(loc="upper left", fontsize=9)
+    left.set_ylim(bottom=0.25)  # room for the legend below the curves
+    left.legend(loc="lower center", ncols=2, fontsize=9, frameon=True, framealpha=1.0, edgecolor="none")
+    right.legend(loc="upper left", fontsize=9)
     caption(drawing, "exact: largest singular value of the Jacobian of softmax attention in closed form")
     return drawing
