@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -13,6 +14,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.p2205_14612.instances import D, N, blank
+from measureflow.claims.runge_kutta import classical_step
 
 PAPER = "2205.14612"
 DEPTHS = (64, 256)
@@ -42,24 +44,23 @@ def of_the_library(inner: np.ndarray, outer: np.ndarray, points: np.ndarray) -> 
 def joined(inner: np.ndarray, outer: np.ndarray, points: np.ndarray, *, weights: bool) -> np.ndarray:
     """Return the equation at the same depths, of the fields joined by straight lines, or of their weights."""
 
-    def velocity(k: int, share: float, x: np.ndarray) -> np.ndarray:
+    depth, x, found = len(inner) - 1, points, [points]
+
+    def velocity(y: np.ndarray, k: int) -> np.ndarray:
+        """Return the speed of tokens and, as one more coordinate, of the place between layers k and k + 1."""
+        x, share = y[:-1].reshape(points.shape), y[-1]
         ends = (inner[k], outer[k]), (inner[k + 1], outer[k + 1])
         if weights:
             first, second = ((1.0 - share) * one + share * other for one, other in zip(*ends, strict=True))
-            return np.tanh(x @ first.T) @ second.T
+            return np.append(np.tanh(x @ first.T) @ second.T, depth)
         here, there = (np.tanh(x @ first.T) @ second.T for first, second in ends)
-        return (1.0 - share) * here + share * there
+        return np.append((1.0 - share) * here + share * there, depth)
 
-    depth, x, found = len(inner) - 1, points, [points]
-    h = 1.0 / (depth * STEPS)
     for k in range(depth):
-        for place in range(STEPS):
-            s, half = place / STEPS, 0.5 / STEPS
-            first = velocity(k, s, x)
-            second = velocity(k, s + half, x + 0.5 * h * first)
-            third = velocity(k, s + half, x + 0.5 * h * second)
-            fourth = velocity(k, s + 2 * half, x + h * third)
-            x = x + h / 6.0 * (first + 2 * second + 2 * third + fourth)
+        y = np.append(x, 0.0)
+        for _ in range(STEPS):
+            y = classical_step(partial(velocity, k=k), y, 1.0 / (depth * STEPS))
+        x = y[:-1].reshape(points.shape)
         found.append(x)
     return np.stack(found)
 

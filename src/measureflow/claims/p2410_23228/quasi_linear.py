@@ -31,7 +31,7 @@ def moments_when_grown(k: int, other: int, beta: float, seed: float, trace: floa
     def grown(_: float, m: np.ndarray) -> float:
         return float(m[k - 1] - 0.3)
 
-    grown.terminal = True  # type: ignore[attr-defined]
+    grown.terminal = True  # type: ignore[attr-defined]  (SciPy reads it off the function)
     start = np.zeros(MODES)
     start[k - 1], start[other - 1] = seed, trace
     until = 3 * np.log(1 / seed) / (k * k * iv(k, beta) / beta)
