@@ -8,7 +8,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 from scipy.special import ive, ndtr
 
 import measureflow as mf
@@ -16,6 +15,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import exploration
+from measureflow.claims.instances import normalised
 
 #: places on the circle where a sample may fall (below their Nyquist frequency it makes no difference), harmonics of
 #: the kernel, and repetitions
@@ -216,22 +216,6 @@ def logarithm_without_its_root(n: float, beta: float) -> float:
     return float(np.sqrt(1.5 * beta) / np.pi * (high - low))
 
 
-def softmax_flow(points: np.ndarray, beta: float, until: float, steps: int) -> np.ndarray:
-    """Follow tokens of SA on a sphere by midpoint steps with projection."""
-    h = until / steps
-
-    def velocity(x: np.ndarray) -> np.ndarray:
-        weights = np.exp(beta * (x @ x.T - 1))
-        mean = (weights @ x) / weights.sum(axis=1, keepdims=True)
-        return mean - (mean * x).sum(axis=1, keepdims=True) * x
-
-    for _ in range(steps):
-        middle = points + h / 2 * velocity(points)
-        points = points + h * velocity(middle / np.linalg.norm(middle, axis=1, keepdims=True))
-        points = points / np.linalg.norm(points, axis=1, keepdims=True)
-    return points
-
-
 @exploration("2412.09080", "number of metastable clusters", covers=["P10"])
 def how_many_clusters_stand_at_the_first_plateau(case: Case) -> dict[str, Any]:
     """How does the number of clusters at t = 10 grow with beta, on the circle and on the sphere?
@@ -241,17 +225,18 @@ def how_many_clusters_stand_at_the_first_plateau(case: Case) -> dict[str, Any]:
     components of SA tokens (gap 0.5/sqrt(beta)) and gives ratios to the first. The constants stay open.
     """
     betas, n = [16.0, 36.0, 64.0], 160
-    draws, steps = {"smoke": 1, "standard": 6, "full": 40}[case.tier], 120
+    draws, solver = {"smoke": 1, "standard": 6, "full": 40}[case.tier], mf.Adaptive(coarsen=False)
     found: dict[str, Any] = {"beta": betas}
     for d, law in ((2, lambda beta: np.sqrt(1.5 * beta)), (3, lambda beta: beta / np.sqrt(3))):
         counts = []
         for beta in betas:
             row = []
             for draw in range(draws):
-                points = case.generator(f"start {d} {draw}").normal(size=(n, d))
-                points = softmax_flow(points / np.linalg.norm(points, axis=1, keepdims=True), beta, 10.0, steps)
-                near = points @ points.T > np.cos(0.5 / np.sqrt(beta))
-                row.append(connected_components(near)[0])
+                points = normalised(case.generator(f"start {d} {draw}").normal(size=(n, d)))
+                path = mf.flow(
+                    mf.Tokens(mf.Sphere(d), points), mf.SelfAttention(beta), until=10.0, save=[10.0], solver=solver
+                )
+                row.append(mf.observe.clusters(path[-1], delta=1 - np.cos(0.5 / np.sqrt(beta))).count)
             counts.append(float(np.mean(row)))
         found[f"clusters, d = {d}"] = counts
         found[f"over the peaks, d = {d}"] = [count / law(beta) for count, beta in zip(counts, betas, strict=True)]

@@ -254,16 +254,12 @@ def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[s
     shares = (np.arange(n) + 0.5) / n
     grid = np.linspace(-np.pi, np.pi, 20_001)
     for mean in means:
-        start = np.interp(shares, (grid + np.pi) / (2 * np.pi) + mean * np.sin(grid) / np.pi, grid)
+        angles = np.interp(shares, (grid + np.pi) / (2 * np.pi) + mean * np.sin(grid) / np.pi, grid)
+        start = mf.Tokens(mf.Sphere(2), np.stack([np.cos(angles), np.sin(angles)], axis=1))
 
-        def several(beta: float, start: np.ndarray = start) -> bool:
-            theta, step = start, 0.1
-            for _ in range(round(until / step)):
-                first = velocity_on_circle(theta, beta)
-                theta = theta + step * velocity_on_circle(theta + 0.5 * step * first, beta)
-            gaps = np.diff(np.sort(theta % (2 * np.pi)))
-            wrapped = 2 * np.pi - gaps.sum()
-            return bool((np.append(gaps, wrapped) > 0.3).sum() > 1)
+        def several(beta: float, start: mf.Tokens = start) -> bool:
+            path = mf.flow(start, mf.SelfAttention(beta), until=until, save=[until], solver=mf.Adaptive(coarsen=False))
+            return int(mf.observe.clusters(path[-1], delta=1 - np.cos(0.3)).count) > 1
 
         low, high = 0.5, 40.0
         for _ in range(6 if case.tier == "smoke" else 12):
@@ -271,10 +267,3 @@ def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[s
             low, high = (low, middle) if several(middle) else (middle, high)
         found.append(high)
     return {"R": means, "least beta with several clusters at t = 20": found}
-
-
-def velocity_on_circle(theta: np.ndarray, beta: float) -> np.ndarray:
-    """Return the SA velocity of equal tokens on the circle."""
-    apart = theta[None] - theta[:, None]
-    weights = np.exp(beta * (np.cos(apart) - 1))
-    return (weights * np.sin(apart)).sum(axis=1) / weights.sum(axis=1)
