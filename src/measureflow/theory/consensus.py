@@ -109,8 +109,8 @@ def hemisphere_rate(n: int, *, beta: float, norm: float = 1.0, model: str = "sof
 
     A weight is at least $e^{-2\beta\|Q^TK\|}/n$ under SA and $e^{-\beta\|Q^TK\|}/n$ under USA; some token has a cosine
     of at most $\alpha$ with the one that is farthest from $x^*$, and alone pulls it by that weight times
-    $\alpha(1-\alpha)$. [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), Lemma 6.4 and its proof for SA; derived for
-    USA. Bounds, far below the true rates.
+    $\alpha(1-\alpha)$. [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), Lemma 6.4 and its proof for SA; derived
+    for USA. Bounds, far below the true rates.
 
     Raises:
         BadInput: no tokens, beta < 0, a norm that is negative or infinite, an unknown model.

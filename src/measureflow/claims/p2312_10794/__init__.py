@@ -1,6 +1,7 @@
 """Claims of arXiv:2312.10794, a mathematical perspective on transformers: one module per theme of the paper."""
 
 from measureflow.claims.p2312_10794 import (
+    circle,
     clustering,
     consensus,
     densities,
@@ -25,6 +26,7 @@ from measureflow.claims.p2312_10794 import (
 )
 
 __all__ = [
+    "circle",
     "clustering",
     "consensus",
     "densities",

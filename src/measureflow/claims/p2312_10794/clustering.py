@@ -30,7 +30,12 @@ def clusters_at_the_end(case: Case, tokens: mf.Tokens, field: mf.Field) -> int:
     solver = mf.Adaptive(rtol=1e-6, atol=1e-8, max_steps=MAX_STEPS)
     path = case.measure(mf.flow, tokens, field, until=mf.Consensus(1e-6, cap=1e200), save=[0.0], solver=solver)
     case.require("the flow did not break off", path.status in ("reached", "stationary"))
-    return int(connected_components(gram(np.asarray(path.points)[-1]) > 0.999)[0])
+    return count(np.asarray(path.points)[-1])
+
+
+def count(points: np.ndarray) -> int:
+    """Return the number of clusters: components of the pairs whose cosine is above 0.999."""
+    return int(connected_components(gram(points) > 0.999)[0])
 
 
 @claim(

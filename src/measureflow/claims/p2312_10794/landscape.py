@@ -66,9 +66,9 @@ def beta_twice(x: Any, beta: float) -> Any:
     states={"balanced": lambda values: 1.0 - values.min(), "poles": lambda mean: 1.0},
 )
 def without_temperature_every_other_critical_point_is_a_strict_saddle(case: Case) -> None:
-    """At beta = 0 every configuration of mean 0 is critical and grows at the rate 1 - lambda_min(C), C the mean of x x^T:
-    at least 1 - 1/d, and this much if and only if C = 1/d, as for the cross-polytope; tokens at two poles with a mean
-    grow at the rate 1, whatever the mean.
+    """At beta = 0 every configuration of mean 0 is critical and grows at the rate 1 - lambda_min(C), C the mean of
+    x x^T: at least 1 - 1/d, and this much if and only if C = 1/d, as for the cross-polytope; tokens at two poles with a
+    mean grow at the rate 1, whatever the mean.
 
     Derived: about mean 0 each token moves at P_x m, so that m' = (1 - C)m, and C has the trace 1.
     """
