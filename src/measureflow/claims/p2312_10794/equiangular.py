@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,16 +17,50 @@ from measureflow.claims.claim import claim
 from measureflow.claims.instances import N, follow, gaps, gram
 
 
-@claim("2312.10794", "(6.7)", covers=["V5"], states=theory.cosine_of_equiangular_tokens)
+def frame(count: int, start: float, d: int) -> mf.Tokens:
+    """Return equiangular tokens, in the first coordinates, and massless ones on top of them up to the common shape."""
+    points = np.zeros((count, d))
+    points[:, :count] = np.asarray(mf.equiangular(n=count, cosine=start).points)
+    weights = np.where(np.arange(N) < count, 1.0 / count, 0.0)
+    return mf.Tokens(mf.Sphere(d), np.resize(points, (N, d)), weights)
+
+
+@claim(
+    "2312.10794",
+    "(6.7), (6.8)",
+    covers=["V5", "3.2"],
+    states={
+        "softmax": theory.cosine_of_equiangular_tokens,
+        "unnormalised": functools.partial(theory.cosine_of_equiangular_tokens, model="unnormalised"),
+    },
+)
 def equiangular_tokens_follow_one_scalar_equation(case: Case) -> None:
-    """Tokens that start equiangular stay so, and their common cosine solves one scalar equation."""
-    beta, start = case.draw("beta", 1.0, 5.0), case.draw("start", 0.0, 0.6)
-    frame = mf.equiangular(n=N, cosine=start)
-    times = np.linspace(0.0, 4.0, 17)
-    cosines = gram(follow(case, frame, mf.SelfAttention(beta), times))[:, ~np.eye(N, dtype=bool)]
-    predicted = case.predict(times, n=N, beta=beta, start=start)
-    because = "rtol 1e-12 over t = 4 and 1e-12 of the prediction, grown tenfold while the cosine departs"
-    case.compare(cosines, predicted[:, None], within=1e-11, because=because)
+    """Tokens that start equiangular stay so under SA and USA, from any cosine above -1/(n-1), and their common cosine
+    solves one scalar equation."""
+    beta = case.draw("beta", 1.0, 5.0)
+    below, any_start = case.draw("start below 0", -0.9, -0.1), case.draw("start", 0.0, 1.0)
+    frames = {3: (below / 2, 3), 8: (-0.9 / 7 + any_start * (0.6 + 0.9 / 7), 8)}
+    runs = [("softmax", 3), ("softmax", 8), ("unnormalised", 3)]
+    if case.tier != "smoke":  # shapes of their own
+        frames[4] = (below / 3, 4)
+        runs += [("unnormalised", 8), ("softmax", 4), ("unnormalised", 4)]
+    for model, count in runs:
+        start, d = frames[count]
+        instance = {"n": count, "beta": beta, "start": start}
+        # until the cosine is 0.999, in the clock of each model
+        times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(**instance, model=model))
+        points = follow(case, frame(count, start, d), mf.SelfAttention(beta, weighting=model), times)[:, :count]
+        cosines = gram(points)[:, ~np.eye(count, dtype=bool)]
+        predicted = getattr(case.statement, model)(times, **instance)
+        speeds = theory.speed_of_equiangular_tokens(predicted, n=count, beta=beta, model=model)
+        grown = float(speeds.max() / speeds[0])
+        because = f"rtol 1e-12 a step, and 1e-12 of the prediction, grown {grown:.3g}-fold while the cosine departs"
+        within = 1e-12 * max(grown, 1.0)
+        name = f"{model}, n = {count}"
+        case.compare(cosines, predicted[:, None], within=within, because=because, name=name)
+
+
+equiangular = equiangular_tokens_follow_one_scalar_equation
 
 
 def cosine_of(speed: Callable[[Any], Any], times: Any, start: float) -> np.ndarray:
@@ -34,19 +69,25 @@ def cosine_of(speed: Callable[[Any], Any], times: Any, start: float) -> np.ndarr
     return solved.y[0]
 
 
-@equiangular_tokens_follow_one_scalar_equation.mutation
+@equiangular.mutation("softmax")
 def factor_two_lost(times: Any, *, n: int, beta: float, start: float) -> Any:
     """The factor 2 of the right-hand side is lost: only one of the two tokens moves."""
     return theory.cosine_of_equiangular_tokens(np.asarray(times) / 2, n=n, beta=beta, start=start)
 
 
-@equiangular_tokens_follow_one_scalar_equation.mutation
+@equiangular.mutation("softmax")
 def one_token_too_many(times: Any, *, n: int, beta: float, start: float) -> Any:
     """n stands where n - 1 belongs."""
-    return theory.cosine_of_equiangular_tokens(times, n=n + 1, beta=beta, start=start)
+    own = np.exp(beta)
+
+    def speed(rho: Any) -> Any:
+        raised = np.exp(beta * rho)
+        return 2 * raised * (1 - rho) * (n * rho + 1) / (own + n * raised)
+
+    return cosine_of(speed, times, start)
 
 
-@equiangular_tokens_follow_one_scalar_equation.mutation
+@equiangular.mutation("softmax")
 def own_weight_not_raised(times: Any, *, n: int, beta: float, start: float) -> Any:
     """The token's own weight in the denominator is 1 in place of e^beta."""
 
@@ -57,24 +98,43 @@ def own_weight_not_raised(times: Any, *, n: int, beta: float, start: float) -> A
     return cosine_of(speed, times, start)
 
 
-@equiangular_tokens_follow_one_scalar_equation.mutation
+@equiangular.mutation("softmax")
 def normalisation_forgotten(times: Any, *, n: int, beta: float, start: float) -> Any:
     """The equation of USA, with its clock divided by e^beta."""
     clock = np.exp(-beta) * np.asarray(times)
     return theory.cosine_of_equiangular_tokens(clock, n=n, beta=beta, start=start, model="unnormalised")
 
 
-@equiangular_tokens_follow_one_scalar_equation.figure
+@equiangular.mutation("softmax")
+def sign_of_the_start(times: Any, *, n: int, beta: float, start: float) -> Any:
+    """The start is taken without its sign."""
+    return theory.cosine_of_equiangular_tokens(times, n=n, beta=beta, start=abs(start))
+
+
+@equiangular.mutation("unnormalised")
+def one_over_n_lost(times: Any, *, n: int, beta: float, start: float) -> Any:
+    """2 in place of 2/n."""
+    clock = n * np.asarray(times)
+    return theory.cosine_of_equiangular_tokens(clock, n=n, beta=beta, start=start, model="unnormalised")
+
+
+@equiangular.mutation("unnormalised")
+def denominator_of_sa(times: Any, *, n: int, beta: float, start: float) -> Any:
+    """The equation of SA, with its clock times e^beta."""
+    return theory.cosine_of_equiangular_tokens(np.exp(beta) * np.asarray(times), n=n, beta=beta, start=start)
+
+
+@equiangular.figure
 def curve_over_particles(case: Case, ax: Any) -> Any:
     """Draw the cosines of all pairs over the curve."""
-    beta, start = case.instance["beta"], case.instance["start"]
-    times = np.linspace(0.0, 4.0, 17)
-    frame = mf.equiangular(n=N, cosine=start)
-    points = follow(case, frame, mf.SelfAttention(beta), times)
-    ax.plot(times, gram(points)[:, *np.triu_indices(N, 1)], "o", color="0.6", ms=5)
-    fine = np.linspace(0.0, 4.0, 200)
-    ax.plot(fine, case.predict(fine, n=N, beta=beta, start=start), "--", color="black", label="(6.7)")
-    ax.set(xlabel="time $t$", ylabel=r"cosine $\rho$", title=rf"$n={N}$, $\beta={beta:.2f}$")
+    beta, start = case.instance["beta"], case.instance["start below 0"] / 2
+    times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(beta, n=3, start=start))
+    points = follow(case, frame(3, start, 3), mf.SelfAttention(beta), times)[:, :3]
+    ax.plot(times, gram(points)[:, *np.triu_indices(3, 1)], "o", color="0.6", ms=5)
+    fine = np.linspace(0.0, times[-1], 200)
+    predicted = case.statement.softmax(fine, n=3, beta=beta, start=start)
+    ax.plot(fine, predicted, "--", color="black", label="(6.7)")
+    ax.set(xlabel="time $t$", ylabel=r"cosine $\rho$", title=rf"$n=3$, $\beta={beta:.2f}$")
     ax.legend()
     return ax
 
@@ -88,9 +148,8 @@ def curve_over_particles(case: Case, ax: Any) -> Any:
 def orthogonal_tokens_cluster_at_the_time_of_the_limit_curve(case: Case) -> None:
     """n orthogonal tokens reach the cosine 1 - delta at T_delta(beta, n), and no other beta has that time."""
     beta, delta = case.draw("beta", 0.5, 4.0), case.draw("delta", 1e-4, 1e-2, log=True)
-    frame = mf.equiangular(n=N, cosine=0.0)
     times = np.linspace(0.0, 24.0, 241)
-    gap = gaps(follow(case, frame, mf.SelfAttention(beta), times))
+    gap = gaps(follow(case, mf.equiangular(n=N, cosine=0.0), mf.SelfAttention(beta), times))
     case.require("the tokens clustered within the run", bool(gap.min() < delta))
     near = (gap > delta / 100) & (gap < 100 * delta)
     crossing = CubicSpline(times[near], np.log(gap[near])).solve(np.log(delta), extrapolate=False)
