@@ -43,7 +43,8 @@ def count(points: np.ndarray) -> int:
     states=lambda beta, n: 1,
 )
 def almost_every_start_ends_in_one_cluster(case: Case) -> None:
-    """Without temperature, at small and at large beta, and on S^2 at any beta, independent tokens end in one point.
+    """Without temperature, at small and at large beta, and on S^2 at any beta, independent tokens end in one point; at
+    small beta with any Q and K.
 
     Under SA and under USA, which is run as USA*: the same path in a clock that does not overflow.
     """
@@ -53,6 +54,13 @@ def almost_every_start_ends_in_one_cluster(case: Case) -> None:
             found = clusters_at_the_end(case, cloud(case), mf.SelfAttention(beta, weighting=weighting))
             stated = case.predict(beta, N)
             case.compare(found, stated, within=0.05, because="they are integers", name=f"{name}, {model}")
+    beta = case.draw("beta with Q and K", *REGIMES["Theorem 4.2"])
+    query, key = case.generator("query and key").normal(size=(2, 3, 3))
+    for model in ("softmax", "unnormalised"):
+        field = mf.SelfAttention(beta, query=query, key=key, weighting=model)
+        found = count(follow(case, cloud(case), field, np.array([100.0]), rtol=1e-10)[-1])
+        stated = case.predict(beta, N)
+        case.compare(found, stated, within=0.05, because="they are integers", name=f"Q and K, {model}")
 
 
 @almost_every_start_ends_in_one_cluster.mutation
