@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -25,42 +24,47 @@ def frame(count: int, start: float, d: int) -> mf.Tokens:
     return mf.Tokens(mf.Sphere(d), np.resize(points, (N, d)), weights)
 
 
-@claim(
-    "2312.10794",
-    "(6.7), (6.8)",
-    covers=["V5", "3.2"],
-    states={
-        "softmax": theory.cosine_of_equiangular_tokens,
-        "unnormalised": functools.partial(theory.cosine_of_equiangular_tokens, model="unnormalised"),
-    },
-)
+def compare_with_curve(case: Case, model: str, count: int, *, beta: float, start: float, d: int) -> None:
+    """Compare the cosines of equiangular tokens with the curve that is stated, until it is at 0.999."""
+    instance = {"n": count, "beta": beta, "start": start}
+    times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(**instance, model=model))
+    points = follow(case, frame(count, start, d), mf.SelfAttention(beta, weighting=model), times)[:, :count]
+    cosines = gram(points)[:, ~np.eye(count, dtype=bool)]
+    predicted = case.predict(times, **instance)
+    speeds = theory.speed_of_equiangular_tokens(predicted, n=count, beta=beta, model=model)
+    grown = max(float(speeds.max() / speeds[0]), 1.0)
+    because = f"rtol 1e-12 a step, and 1e-12 of the prediction, grown {grown:.3g}-fold while the cosine departs"
+    case.compare(cosines, predicted[:, None], within=1e-12 * grown, because=because, name=f"{model}, n = {count}")
+
+
+def usa_curve(times: Any, *, n: int, beta: float, start: float) -> Any:
+    """Return the common cosine under USA."""
+    return theory.cosine_of_equiangular_tokens(times, n=n, beta=beta, start=start, model="unnormalised")
+
+
+@claim("2312.10794", "(6.7)", covers=["V5", "3.2"], states=theory.cosine_of_equiangular_tokens)
 def equiangular_tokens_follow_one_scalar_equation(case: Case) -> None:
-    """Tokens that start equiangular stay so under SA and USA, from any cosine above -1/(n-1), and their common cosine
-    solves one scalar equation."""
+    """Tokens that start equiangular stay so under SA, from any cosine above -1/(n-1), and their common cosine solves
+    one scalar equation."""
     beta = case.draw("beta", 1.0, 5.0)
-    below, any_start = case.draw("start below 0", -0.9, -0.1), case.draw("start", 0.0, 1.0)
-    frames = {3: (below / 2, 3), 8: (-0.9 / 7 + any_start * (0.6 + 0.9 / 7), 8)}
-    runs = [("softmax", 3), ("softmax", 8), ("unnormalised", 3)]
-    if case.tier != "smoke":  # shapes of their own
-        frames[4] = (below / 3, 4)
-        runs += [("unnormalised", 8), ("softmax", 4), ("unnormalised", 4)]
-    for model, count in runs:
-        start, d = frames[count]
-        instance = {"n": count, "beta": beta, "start": start}
-        # until the cosine is 0.999, in the clock of each model
-        times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(**instance, model=model))
-        points = follow(case, frame(count, start, d), mf.SelfAttention(beta, weighting=model), times)[:, :count]
-        cosines = gram(points)[:, ~np.eye(count, dtype=bool)]
-        predicted = getattr(case.statement, model)(times, **instance)
-        speeds = theory.speed_of_equiangular_tokens(predicted, n=count, beta=beta, model=model)
-        grown = float(speeds.max() / speeds[0])
-        because = f"rtol 1e-12 a step, and 1e-12 of the prediction, grown {grown:.3g}-fold while the cosine departs"
-        within = 1e-12 * max(grown, 1.0)
-        name = f"{model}, n = {count}"
-        case.compare(cosines, predicted[:, None], within=within, because=because, name=name)
+    compare_with_curve(case, "softmax", N, beta=beta, start=case.draw("start", -0.9 / (N - 1), 0.6), d=N)
+    if case.tier != "smoke":  # a shape of its own
+        below = case.draw("start below 0", -0.9 / 3, -0.1 / 3)
+        compare_with_curve(case, "softmax", 4, beta=beta, start=below, d=4)
+
+
+@claim("2312.10794", "(6.8)", covers=["V5", "3.2"], id="2312.10794/equiangular-usa", states=usa_curve)
+def equiangular_tokens_follow_another_equation_without_a_denominator(case: Case) -> None:
+    """Under USA the common cosine solves (6.8) with 2/n in front, from any cosine above -1/(n-1)."""
+    beta, below = case.draw("beta", 1.0, 5.0), case.draw("(n-1) start", -0.9, -0.1)
+    compare_with_curve(case, "unnormalised", 3, beta=beta, start=below / 2, d=3)
+    if case.tier != "smoke":
+        compare_with_curve(case, "unnormalised", 4, beta=beta, start=below / 3, d=4)
+        compare_with_curve(case, "unnormalised", N, beta=beta, start=case.draw("start", -0.9 / (N - 1), 0.6), d=N)
 
 
 equiangular = equiangular_tokens_follow_one_scalar_equation
+under_usa = equiangular_tokens_follow_another_equation_without_a_denominator
 
 
 def cosine_of(speed: Callable[[Any], Any], times: Any, start: float) -> np.ndarray:
@@ -69,13 +73,13 @@ def cosine_of(speed: Callable[[Any], Any], times: Any, start: float) -> np.ndarr
     return solved.y[0]
 
 
-@equiangular.mutation("softmax")
+@equiangular.mutation
 def factor_two_lost(times: Any, *, n: int, beta: float, start: float) -> Any:
     """The factor 2 of the right-hand side is lost: only one of the two tokens moves."""
     return theory.cosine_of_equiangular_tokens(np.asarray(times) / 2, n=n, beta=beta, start=start)
 
 
-@equiangular.mutation("softmax")
+@equiangular.mutation
 def one_token_too_many(times: Any, *, n: int, beta: float, start: float) -> Any:
     """n stands where n - 1 belongs."""
     own = np.exp(beta)
@@ -87,7 +91,7 @@ def one_token_too_many(times: Any, *, n: int, beta: float, start: float) -> Any:
     return cosine_of(speed, times, start)
 
 
-@equiangular.mutation("softmax")
+@equiangular.mutation
 def own_weight_not_raised(times: Any, *, n: int, beta: float, start: float) -> Any:
     """The token's own weight in the denominator is 1 in place of e^beta."""
 
@@ -98,27 +102,25 @@ def own_weight_not_raised(times: Any, *, n: int, beta: float, start: float) -> A
     return cosine_of(speed, times, start)
 
 
-@equiangular.mutation("softmax")
+@equiangular.mutation
 def normalisation_forgotten(times: Any, *, n: int, beta: float, start: float) -> Any:
     """The equation of USA, with its clock divided by e^beta."""
-    clock = np.exp(-beta) * np.asarray(times)
-    return theory.cosine_of_equiangular_tokens(clock, n=n, beta=beta, start=start, model="unnormalised")
+    return usa_curve(np.exp(-beta) * np.asarray(times), n=n, beta=beta, start=start)
 
 
-@equiangular.mutation("softmax")
+@under_usa.mutation
 def sign_of_the_start(times: Any, *, n: int, beta: float, start: float) -> Any:
     """The start is taken without its sign."""
-    return theory.cosine_of_equiangular_tokens(times, n=n, beta=beta, start=abs(start))
+    return usa_curve(times, n=n, beta=beta, start=abs(start))
 
 
-@equiangular.mutation("unnormalised")
+@under_usa.mutation
 def one_over_n_lost(times: Any, *, n: int, beta: float, start: float) -> Any:
     """2 in place of 2/n."""
-    clock = n * np.asarray(times)
-    return theory.cosine_of_equiangular_tokens(clock, n=n, beta=beta, start=start, model="unnormalised")
+    return usa_curve(n * np.asarray(times), n=n, beta=beta, start=start)
 
 
-@equiangular.mutation("unnormalised")
+@under_usa.mutation
 def denominator_of_sa(times: Any, *, n: int, beta: float, start: float) -> Any:
     """The equation of SA, with its clock times e^beta."""
     return theory.cosine_of_equiangular_tokens(np.exp(beta) * np.asarray(times), n=n, beta=beta, start=start)
@@ -127,14 +129,13 @@ def denominator_of_sa(times: Any, *, n: int, beta: float, start: float) -> Any:
 @equiangular.figure
 def curve_over_particles(case: Case, ax: Any) -> Any:
     """Draw the cosines of all pairs over the curve."""
-    beta, start = case.instance["beta"], case.instance["start below 0"] / 2
-    times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(beta, n=3, start=start))
-    points = follow(case, frame(3, start, 3), mf.SelfAttention(beta), times)[:, :3]
-    ax.plot(times, gram(points)[:, *np.triu_indices(3, 1)], "o", color="0.6", ms=5)
+    beta, start = case.instance["beta"], case.instance["start"]
+    times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(beta, n=N, start=start))
+    points = follow(case, frame(N, start, N), mf.SelfAttention(beta), times)
+    ax.plot(times, gram(points)[:, *np.triu_indices(N, 1)], "o", color="0.6", ms=5)
     fine = np.linspace(0.0, times[-1], 200)
-    predicted = case.statement.softmax(fine, n=3, beta=beta, start=start)
-    ax.plot(fine, predicted, "--", color="black", label="(6.7)")
-    ax.set(xlabel="time $t$", ylabel=r"cosine $\rho$", title=rf"$n=3$, $\beta={beta:.2f}$")
+    ax.plot(fine, case.predict(fine, n=N, beta=beta, start=start), "--", color="black", label="(6.7)")
+    ax.set(xlabel="time $t$", ylabel=r"cosine $\rho$", title=rf"$n={N}$, $\beta={beta:.2f}$")
     ax.legend()
     return ax
 

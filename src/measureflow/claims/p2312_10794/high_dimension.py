@@ -90,7 +90,7 @@ def cosines_of_independent_tokens_fluctuate_by_the_linearised_equation(case: Cas
     of the Gram equation linearised about the curve: each has the variance 1 at the start, and each cloud's mean,
     token-wise and other part grows by its g_k."""
     d, beta = int(case.draw("d", 1e8, 1e9, log=True)), case.draw("beta", 0.5, 3.0)
-    start = clouds(case.generator("clouds"), 4 if case.tier == "smoke" else 32, n=N, d=d)
+    start = clouds(case.generator("clouds"), 4 if case.tier == "smoke" else 8, n=N, d=d)
     times = np.array([0.0, 0.5, 1.0, 2.0])
     curve = theory.cosine_of_equiangular_tokens(times, n=N, beta=beta, start=0.0)
     apart = np.sqrt(d) * (cosines_along(case, start, beta, times) - curve[:, None])
@@ -150,7 +150,7 @@ def variances(case: Case, ax: Any) -> Any:
     from measureflow.paths.style import THEORY
 
     d, beta = case.instance["d"], case.instance["beta"]
-    start = clouds(case.generator("clouds"), 4 if case.tier == "smoke" else 32, n=N, d=d)
+    start = clouds(case.generator("clouds"), 4 if case.tier == "smoke" else 8, n=N, d=d)
     times = np.linspace(0.0, 4.0, 17)
     curve = theory.cosine_of_equiangular_tokens(times, n=N, beta=beta, start=0.0)
     apart = np.sqrt(d) * (cosines_along(case, start, beta, times) - curve[:, None])
