@@ -91,7 +91,7 @@ def cosines_of_independent_tokens_fluctuate_by_the_linearised_equation(case: Cas
     token-wise and other part grows by its g_k."""
     d, beta = int(case.draw("d", 1e8, 1e9, log=True)), case.draw("beta", 0.5, 3.0)
     start = clouds(case.generator("clouds"), 4 if case.tier == "smoke" else 8, n=N, d=d)
-    times = np.array([0.0, 0.5, 1.0, 2.0])
+    times = np.linspace(0.0, 4.0, 9)
     curve = theory.cosine_of_equiangular_tokens(times, n=N, beta=beta, start=0.0)
     apart = np.sqrt(d) * (cosines_along(case, start, beta, times) - curve[:, None])
     stated = case.predict(times, N, beta)
@@ -151,7 +151,7 @@ def variances(case: Case, ax: Any) -> Any:
 
     d, beta = case.instance["d"], case.instance["beta"]
     start = clouds(case.generator("clouds"), 4 if case.tier == "smoke" else 8, n=N, d=d)
-    times = np.linspace(0.0, 4.0, 17)
+    times = np.linspace(0.0, 4.0, 9)
     curve = theory.cosine_of_equiangular_tokens(times, n=N, beta=beta, start=0.0)
     apart = np.sqrt(d) * (cosines_along(case, start, beta, times) - curve[:, None])
     shares = DIMENSIONS / len(PAIRS[0])
