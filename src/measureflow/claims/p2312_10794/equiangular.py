@@ -53,7 +53,7 @@ def equiangular_tokens_follow_one_scalar_equation(case: Case) -> None:
         compare_with_curve(case, "softmax", 4, beta=beta, start=below, d=4)
 
 
-@claim("2312.10794", "(6.8)", covers=["V5", "3.2"], id="2312.10794/equiangular-usa", states=usa_curve)
+@claim("2312.10794", "(6.8)", covers=["3.2"], id="2312.10794/equiangular-usa", states=usa_curve)
 def equiangular_tokens_follow_another_equation_without_a_denominator(case: Case) -> None:
     """Under USA the common cosine solves (6.8) with 2/n in front, from any cosine above -1/(n-1)."""
     beta, below = case.draw("beta", 1.0, 5.0), case.draw("(n-1) start", -0.9, -0.1)
