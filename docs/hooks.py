@@ -91,7 +91,15 @@ def tables_of_what_is_covered() -> str:
         for one in claims.all()
     ]
     costs = json.loads(FIGURES.read_text("utf-8"))
-    drawn = [[paper(one), one.title, f"`{one.command}`", cost_of(costs.get(one.id))] for one in claims.figures()]
+    drawn = [
+        [
+            "; ".join([paper(one), *(f"also [{also}](https://arxiv.org/abs/{also})" for also in one.covers)]),
+            one.title,
+            f"`{one.command}`",
+            cost_of(costs.get(one.id)),
+        ]
+        for one in claims.figures()
+    ]
     open_ = [
         [", ".join(one.covers), one.title, paper(one), f"`measureflow explore {one.id}`"]
         for one in claims.explorations()

@@ -31,6 +31,8 @@ def test_a_figure_goes_by_its_id_and_is_written_with_its_recipe(tmp_path):
     one = define()
     assert one.id == "1111.22222/fig-3"
     assert find_figures("1111.22222") == [one]
+    also = define(id="1111.22222/in-two-papers", also=("3333.44444",))
+    assert find_figures("3333.44444") == [also]
     assert one.command == "measureflow figure 1111.22222/fig-3 --tier full"
     file = draw_figure(one.id, tmp_path / "line.svg", seed=7)
     text = file.read_text("utf-8")

@@ -28,6 +28,7 @@ class PublishedFigure:
 
     Main attributes:
         id: `paper/fig-3`; paper, item: arXiv id and the figure's name in it.
+        covers: papers that show it too, by which it is found.
         what: the parameters, and what one sees (the function's docstring).
         kind: `"svg"`, or `"png"` where points are many.
     """
@@ -40,11 +41,7 @@ class PublishedFigure:
     item: str
     kind: str
     draw: Draw
-
-    @property
-    def covers(self) -> tuple[str, ...]:
-        """A figure goes by its paper, its id and its name only."""
-        return ()
+    covers: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -59,7 +56,13 @@ SHELF: Shelf[PublishedFigure] = Shelf("figure", "figure")
 
 
 def figure(
-    paper: str, item: str, *, title: str | None = None, kind: str = "svg", id: str | None = None
+    paper: str,
+    item: str,
+    *,
+    title: str | None = None,
+    kind: str = "svg",
+    id: str | None = None,
+    also: tuple[str, ...] = (),
 ) -> Callable[[Draw], PublishedFigure]:
     """Turn a function `(case)` that returns a Matplotlib figure into a published figure that goes by its name.
 
@@ -74,6 +77,7 @@ def figure(
         title: default, the function's name in words.
         kind: `"png"` where points are many.
         id: default, `paper/fig-3`.
+        also: papers that show the same figure.
 
     Raises:
         BadInput: no docstring, or an id that another figure has.
@@ -93,6 +97,7 @@ def figure(
             item=item,
             kind=kind,
             draw=draw,
+            covers=also,
         )
         SHELF.add(made, draw)
         return made

@@ -20,7 +20,13 @@ __all__ = ["cosine_histograms"]
 LAYERS = (0, 1, 5, 24, 30, 48)
 
 
-@figure("2312.10794", "Fig. 1", title="Cosines of all pairs along the layers of an ALBERT", kind="png")
+@figure(
+    "2312.10794",
+    "Fig. 1",
+    title="Cosines of all pairs along the layers of an ALBERT",
+    kind="png",
+    also=("2512.01868",),
+)
 def cosines_along_the_layers_of_an_albert(case: Case) -> Any:
     """ALBERT xlarge v2 on a paragraph of more than 300 tokens, layers 0 to 24, and the same weights run to layer 48.
 

@@ -194,8 +194,8 @@ def phase_diagrams_of_random_matrices(case: Case) -> Any:
 
     Panels: (a) Q, K, V Ginibre; (b) Q^T K Wigner, V positive; (c) Q, K Ginibre, V = Q^T K; (d) V = Q^T K Wigner.
     Fronts and metastable zones persist.
-    Dotted: the published normalised steps of 0.1. The published code cannot draw panel (a) as captioned: its only
-    random V is G G^T / sqrt d.
+    Dotted: the published normalised steps of 0.1, of 32 clouds at every ninth beta. The published code cannot draw
+    panel (a) as captioned: its only random V is G G^T / sqrt d.
 
     All pairs of 64 to 1024 clouds count, as many as make no cell less exact than one pair of each of the 2^10 published
     draws. Between clouds the share deviates by up to 0.47 in (a), 0.25 in (b), 0.45 in (c) and 0.40 in (d), most where

@@ -84,7 +84,7 @@ def published(beta: float, step: float, until: float) -> tuple[np.ndarray, np.nd
     return np.array(times), np.array(energies)
 
 
-@figure("2410.06833", "Staircase", title="the energy as a staircase")
+@figure("2410.06833", "Staircase", title="the energy as a staircase", also=("2512.01868",))
 def rainbow(case: Case) -> Any:
     """USA* on the circle, n = 5, published start, beta from 500 to 4000: plateaus and jumps, sharper for larger beta.
 
