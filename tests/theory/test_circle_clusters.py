@@ -28,10 +28,28 @@ def test_three_unnormalised_clusters_have_one_double_eigenvalue():
     assert np.allclose(theory.eigenvalues_of_equal_clusters(3, beta=beta, model="unnormalised"), -g, rtol=1e-13)
 
 
+@pytest.mark.parametrize(
+    ("model", "beta", "value"),
+    [
+        ("unnormalised", -0.66, 0.0069548),
+        ("unnormalised", -0.67, -0.0034949),
+        ("softmax", -0.66, 0.0063249),
+        ("softmax", -0.67, -0.0031698),
+    ],
+)
+def test_three_clusters_switch_stability_at_minus_two_thirds(model, beta, value):
+    assert np.allclose(theory.eigenvalues_of_equal_clusters(3, beta=beta, model=model), value, atol=5.1e-8)
+
+
+def test_a_strongly_negative_beta_does_not_overflow():
+    # each of the two attends to the other alone: both leave the line at rate 1
+    assert np.allclose(theory.eigenvalues_of_equal_clusters(2, beta=-2000.0), 2.0)
+
+
+@pytest.mark.parametrize("beta", [2.5, -1.5])
 @pytest.mark.parametrize("model", ["softmax", "unnormalised"])
 @pytest.mark.parametrize("k", [2, 3, 5])
-def test_eigenvalues_are_those_of_the_jacobian(model, k):
-    beta = 2.5
+def test_eigenvalues_are_those_of_the_jacobian(model, k, beta):
 
     def speed(angles):
         difference = angles[:, None] - angles[None, :]
@@ -48,3 +66,8 @@ def test_eigenvalues_are_those_of_the_jacobian(model, k):
 def test_one_cluster_is_no_polygon():
     with pytest.raises(BadInput, match="k is 1"):
         theory.eigenvalues_of_equal_clusters(1, beta=1.0)
+
+
+def test_an_infinite_beta_is_refused():
+    with pytest.raises(BadInput, match="beta is inf"):
+        theory.eigenvalues_of_equal_clusters(3, beta=np.inf)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_model, in_interval
+from measureflow.theory.checks import as_model, in_interval
 
 __all__ = ["eigenvalues_of_equal_clusters", "escape_time"]
 
@@ -22,30 +22,34 @@ def eigenvalues_of_equal_clusters(k: int, *, beta: float, model: str = "softmax"
        \qquad g(x) = (\cos x-\beta\sin^2 x)\,e^{\beta\cos x} $$
 
     for SA; under USA the denominator is K. A positive `sigma` means decay: $1/\sigma$ is the lifetime scale
-    of the state, and the escape takes $\sigma^{-1}\log(1/\text{noise})$. Derived from
+    of the state, and the escape takes $\sigma^{-1}\log(1/\text{noise})$. Any sign of `beta`: a negative one is the
+    field with `query=-1`, under which three clusters are stable for $\beta < -2/3$. Derived from
     [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5; relative error below 1e-12 (of the
-    largest term). Under USA the result is infinite where $e^\beta$ overflows.
+    largest term). Under USA the result is infinite where $e^{|\beta|}$ overflows.
 
     Raises:
-        BadInput: fewer than 2 clusters, beta < 0.
+        BadInput: fewer than 2 clusters, beta is not finite.
 
     Example:
         >>> from measureflow import theory
         >>> theory.eigenvalues_of_equal_clusters(3, beta=4.0).round(8).tolist()
         [0.02589851, 0.02589851]
+        >>> theory.eigenvalues_of_equal_clusters(3, beta=-0.67, model="unnormalised").round(6).tolist()
+        [-0.003495, -0.003495]
     """
     if int(k) != k or k < 2:
         raise BadInput(f"theory: k is {k}; a polygon of clusters needs at least 2.")
-    beta, k = as_beta(beta), int(k)
+    beta, k = in_interval("beta", beta, -math.inf, math.inf), int(k)
     angles = 2.0 * np.pi * np.arange(k) / k
-    kernel = np.exp(-2.0 * beta * np.sin(angles / 2.0) ** 2)  # e^{beta (cos - 1)}
+    exponents = -2.0 * beta * np.sin(angles / 2.0) ** 2  # beta (cos - 1)
+    kernel = np.exp(exponents - exponents.max())
     g = (np.cos(angles) - beta * np.sin(angles) ** 2) * kernel
     modes = np.arange(1, k)
     bend = 2.0 * np.sin(np.outer(modes, angles) / 2.0) ** 2  # 1 - cos(2 pi j m / K)
     if as_model(model) == "softmax":
         return -(bend @ g) / kernel.sum()
     with np.errstate(over="ignore"):
-        return -(bend @ g) / k * np.exp(beta)
+        return -(bend @ g) / k * np.exp(beta + exponents.max())
 
 
 def escape_time(k: int, *, beta: float, noise: float, model: str = "softmax") -> float:
@@ -58,7 +62,7 @@ def escape_time(k: int, *, beta: float, noise: float, model: str = "softmax") ->
     [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5.
 
     Raises:
-        BadInput: fewer than 2 clusters, beta < 0, a noise outside `(0, 1)`.
+        BadInput: fewer than 2 clusters, beta is not finite, a noise outside `(0, 1)`.
 
     Example:
         >>> from measureflow import theory
