@@ -21,6 +21,7 @@ from measureflow.claims.p2312_10794 import (
     random_heads,
     repulsion,
     saddles,
+    six_hundred_cell,
     stability,
     thresholds,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "random_heads",
     "repulsion",
     "saddles",
+    "six_hundred_cell",
     "stability",
     "thresholds",
 ]
