@@ -6,9 +6,20 @@ from measureflow.claims.p2305_05465 import (
     figures,
     hulls,
     hyperplanes,
+    open_shapes,
     perceptrons,
     repulsive,
     well_posed,
 )
 
-__all__ = ["alberts", "boolean", "figures", "hulls", "hyperplanes", "perceptrons", "repulsive", "well_posed"]
+__all__ = [
+    "alberts",
+    "boolean",
+    "figures",
+    "hulls",
+    "hyperplanes",
+    "open_shapes",
+    "perceptrons",
+    "repulsive",
+    "well_posed",
+]

@@ -93,3 +93,97 @@ def innermost_tokens(x: np.ndarray) -> set[int]:
 def one_row_for_all() -> int:
     """All rows are alike: rank 1, as if all tokens looked at one."""
     return 1
+
+
+def started(case: Case, kind: str) -> np.ndarray:
+    """Return where tokens start: all positive, of both signs, or three of which the middle one is at 0."""
+    drawn = case.generator(f"tokens {kind}").uniform(0.5, 3.0, TOKENS)
+    if kind == "positive":
+        return drawn
+    if kind == "both signs":  # neither side is drawn over to the other
+        return np.concatenate([[1.5 + drawn[0] / 2, -1.5 - drawn[1] / 2], 2 * drawn[2:] - 3.5])
+    return np.concatenate([(1.0 + drawn[0] / 2) * np.array([-1.0, 0.0, 1.0]), drawn[3:]])
+
+
+def outermost(x: np.ndarray, kind: str) -> set[int]:
+    """Return the tokens that are looked at in the end."""
+    return {int(x.argmax())} if kind == "positive" else {int(x.argmin()), int(x.argmax())}
+
+
+@claim(
+    "2305.05465",
+    "Theorem 2.1, rank and exceptional row",
+    covers=["T2.1"],
+    status="derived",
+    states={
+        "rank": lambda kind: {"positive": 1, "both signs": 2, "tie": 3}[kind],
+        "undecided": lambda kind: int(kind == "tie"),
+        "seen": outermost,
+        "row": lambda: [1 / 3, 1 / 3, 1 / 3],
+    },
+    id="2305.05465/T2.1-rank",
+)
+def attention_on_the_line_ends_with_one_two_or_three_different_rows(case: Case) -> None:
+    """For d = 1, V > 0, QK > 0 attention ends of rank 1 where all tokens are positive, of rank 2 where they have both
+    signs, and no row is left out; from (-s, 0, s) the middle token stays at 0 with the row (1/3, 1/3, 1/3), of rank 3.
+
+    The third is exceptional: between the tokens drawn to either side there is one start from which a token never
+    decides. An error at this start grows like exp(c e^(2Vt)): it is looked at as soon as the others have decided, when
+    their logits are 60 apart; the random starts at Vt = 15.
+    """
+    v, b = case.draw("value", 1.4, 2.2), case.draw("form", 0.5, 2.0)
+    field = mf.RescaledAttention(value=v, query=b)
+    for kind in ("positive", "both signs", "tie"):
+        n = 3 if kind == "tie" else TOKENS  # those beyond have no mass, so that all instances are of one shape
+        masses, x = np.where(np.arange(TOKENS) < n, 1.0 / n, 0.0), started(case, kind)
+        start = mf.Tokens(mf.Euclidean(1), x[:, None], masses)
+        until = (15.0 if kind != "tie" else 0.5 * np.log(60.0 / (b * x[0] ** 2))) / v
+        last = follow(case, start, field, until * np.array([0.5, 1.0]), rtol=1e-11)[-1]
+        matrix = mf.observe.attention(mf.Tokens(mf.Euclidean(1), last, masses), field.at(until))
+        rows = np.asarray(matrix)[:n, :n]
+        boolean = rows.max(axis=1) > 1 - 1e-6
+        because = "a number of rows"
+        rank = int(mf.observe.numerical_rank(rows))
+        case.compare(rank, case.statement.rank(kind), within=0.05, because="a rank", name=f"rank, {kind}")
+        undecided = case.statement.undecided(kind)
+        case.compare((~boolean).sum(), undecided, within=0.05, because=because, name=f"undecided rows, {kind}")
+        seen = np.isin(np.arange(n), rows.argmax(axis=1)[boolean])
+        stated = np.isin(np.arange(n), list(case.statement.seen(x[:n], kind)))
+        case.compare(seen, stated, within=0.05, because="yes or no", name=f"who is looked at, {kind}")
+        if kind == "tie":
+            because = "rounding of 1e-16, which grows by e^20 at most by then"
+            case.compare(last[1], 0.0, within=1e-7, because=because, name="middle token")
+            case.compare(rows[1], case.statement.row(), within=1e-6, because=because, name="its row")
+
+
+ranks = attention_on_the_line_ends_with_one_two_or_three_different_rows
+
+
+@ranks.mutation("rank")
+def exceptional_row_not_counted(kind: str) -> int:
+    """Rank 2 from the tie too, as if the middle row were a mean of the others in the limit."""
+    return 1 if kind == "positive" else 2
+
+
+@ranks.mutation("rank")
+def two_leaders_always(kind: str) -> int:
+    """Rank 2 where all tokens are positive: the smallest leads as well."""
+    return 3 if kind == "tie" else 2
+
+
+@ranks.mutation("undecided")
+def every_row_boolean(_kind: str) -> int:
+    """The exceptional row is Boolean too."""
+    return 0
+
+
+@ranks.mutation("seen")
+def both_ends(x: np.ndarray, _kind: str) -> set[int]:
+    """The smallest token is looked at although it is positive."""
+    return {int(x.argmin()), int(x.argmax())}
+
+
+@ranks.mutation("row")
+def outermost_alone() -> list[float]:
+    """The middle token looks at the outermost ones only, not at itself."""
+    return [1 / 2, 0.0, 1 / 2]

@@ -11,28 +11,22 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import exploration
 from measureflow.claims.instances import MAX_STEPS, cloud
-from measureflow.claims.runge_kutta import classical_step
+from measureflow.claims.p2312_10794.hierarchy import evolved, moved, pull
 
 #: factor of each study by tier
 LARGER = {"smoke": 1, "standard": 6, "full": 30}
 
 
-def pull(x: Any, beta: float) -> np.ndarray:
-    """Return -h'(x)/beta = e^(beta cos x) sin x."""
-    return np.exp(beta * np.cos(x)) * np.sin(x)
+def kirkwood(modes: np.ndarray, beta: float, size: int = 256) -> np.ndarray:
+    """Return E[pull(theta_3) | theta_1 = 0, theta_2 = x] on a grid of x, under the superposition psi(y) psi(x - y).
 
-
-def moved(theta: np.ndarray, beta: float) -> np.ndarray:
-    """Return the USA velocity of each token of each replica on the circle."""
-    return -pull(theta[:, :, None] - theta[:, None, :], beta).mean(axis=2)
-
-
-def runge_kutta(theta: np.ndarray, beta: float, until: float, steps: int) -> np.ndarray:
-    """Follow all replicas by the classical pair of order 4."""
-    h = until / steps
-    for _ in range(steps):
-        theta = classical_step(lambda x: moved(x, beta), theta, h)
-    return theta
+    `modes` are E cos(kx), k = 1, 2, ..., of the law psi of one difference.
+    """
+    places = 2 * np.pi * np.arange(size) / size
+    waves = np.cos(np.outer(places, np.arange(1, len(modes) + 1)))
+    psi = np.maximum(1 + 2 * waves @ modes, 0)
+    joint = psi[None] * psi[(np.arange(size)[:, None] - np.arange(size)) % size]
+    return joint @ pull(places, beta) / joint.sum(axis=1)
 
 
 @exploration("2312.10794", "Problem 4", covers=["P4"])
@@ -47,7 +41,7 @@ def which_closure_reproduces_the_two_particle_law(case: Case) -> dict[str, Any]:
     n, beta = 6, case.draw("beta", 1.0, 3.0)
     replicas = 4000 * LARGER[case.tier]
     theta = case.generator("angles").uniform(0, 2 * np.pi, (replicas, n))
-    theta = runge_kutta(theta, beta, n / (2 * np.exp(beta)), 12)
+    theta = evolved(theta, beta, n / (2 * np.exp(beta)), 12)
     speeds = moved(theta, beta)
     one, two = theta[:, 0], theta[:, 1]
     x = two - one
@@ -58,17 +52,9 @@ def which_closure_reproduces_the_two_particle_law(case: Case) -> dict[str, Any]:
     near = -2.0 / n * pull(x, beta)
     third = pull(theta[:, 2:] - one[:, None], beta).mean(axis=1)
     measured = (waves * (near - 2.0 * (n - 2) / n * third)[:, None]).mean(axis=0)
-    size = 128
-    edges = 2 * np.pi * np.arange(size + 1) / size
-    places = edges[:-1] + np.pi / size
-    psi = np.histogram(np.concatenate([x, -x]) % (2 * np.pi), edges)[0] / (2 * replicas)
-    modes = np.fft.fft(psi)
-    modes[np.abs(np.fft.fftfreq(size, 1 / size)) > 12] = 0  # the sampling error of a histogram
-    smooth = np.maximum(np.fft.ifft(modes).real, 0)
-    shifted = np.stack([np.interp((x0 - places) % (2 * np.pi), places, smooth, period=2 * np.pi) for x0 in places])
-    joint = smooth[None] * shifted  # psi(y) psi(x - y), by rows of x
-    kirkwood = (joint * pull(places, beta)[None]).sum(axis=1) / joint.sum(axis=1)
-    guessed = np.interp(x % (2 * np.pi), places, kirkwood, period=2 * np.pi)
+    guess = kirkwood(np.cos(np.outer(x, np.arange(1, 13))).mean(axis=0), beta)
+    places = 2 * np.pi * np.arange(len(guess)) / len(guess)
+    guessed = np.interp(x % (2 * np.pi), places, guess, period=2 * np.pi)
     closed = (waves * (near - 2.0 * (n - 2) / n * guessed)[:, None]).mean(axis=0)
     alone = (waves * near[:, None]).mean(axis=0)
     scale = np.abs(exact).max()

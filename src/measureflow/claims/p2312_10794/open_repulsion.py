@@ -1,4 +1,4 @@
-"""Open problems on sharp attention and repulsion: limits of rescaled tokens, selection at a tie, and optimal codes."""
+"""Open problems on sharp attention and repulsion: selection at a tie, and optimal codes."""
 
 from __future__ import annotations
 
@@ -14,57 +14,6 @@ from measureflow.paths.style import ACCENT, THEORY, shades
 
 #: what a study draws at each tier
 DRAWS = {"smoke": 3, "standard": 12, "full": 60}
-N, D = 16, 3
-
-
-def family(case: Case, kind: str, draw: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return V and the query-key form of a kind of model."""
-    generator = case.generator(f"{kind} {draw}")
-    form = np.eye(D) if kind != "form" else generator.uniform(-1, 1, (D, D))
-    if kind == "form":
-        return 1.0 * np.eye(D), form
-    columns = np.eye(D) + 0.5 * generator.uniform(-1, 1, (D, D))
-    if kind == "complex":
-        block = np.array([[0.8, -1.0, 0.0], [1.0, 0.8, 0.0], [0.0, 0.0, 0.3]])
-    else:  # k growing directions of different rates
-        block = np.diag([1.0, 0.6, 0.4 if kind == "three" else -0.4])
-    return columns @ block @ np.linalg.inv(columns), form
-
-
-def limits(case: Case, kind: str, draw: int) -> dict[str, Any]:
-    """Return how many distinct limits the growing coordinates have, and whether the tokens still move."""
-    value, form = family(case, kind, draw)
-    start = mf.Tokens(mf.Euclidean(D), case.generator(f"tokens {draw}").uniform(-1, 1, (N, D)))
-    field = mf.RescaledAttention(value=value, query=form.T, bounded=True)
-    solver = mf.Adaptive(rtol=1e-7, atol=1e-9, max_steps=5000)
-    path = mf.flow(start, field, until=20.0, save=[16.0, 20.0], solver=solver)
-    z = np.asarray(path.points)
-    if kind in ("form", "complex"):
-        seen = z[..., None, :]
-    else:
-        roots, rows = mf.observe.eigenfunctionals(value)
-        seen = (z @ rows[roots > 0].T)[..., None, :]
-    places = seen[-1].reshape(N, -1)
-    near = np.linalg.norm(places[:, None] - places[None], axis=-1) < 0.02
-    count = len({tuple(row) for row in near.tolist()})
-    return {"limits": count, "moves": float(np.abs(seen[-1] - seen[0]).max()), "status": path.status}
-
-
-@exploration("2305.05465", "section 2, open cases", covers=["P5"])
-def limit_shapes_of_rescaled_tokens(case: Case) -> dict[str, Any]:
-    """Which limits have rescaled tokens outside the theorems: k growing directions, complex pairs, indefinite forms?
-
-    Conjectured: with k eigenvalues of positive real part at most 3^k parallel subspaces. Counted are the distinct
-    places, at t = 20 and a resolution of 0.02, of the growing coordinates of 16 tokens in R^3 (all coordinates for a
-    complex pair and for a form of U[-1, 1] entries with V = I), and how far they still move from t = 16 on.
-    """
-    found: dict[str, Any] = {"bound for two, three growing directions": [9, 27]}
-    for kind in ("two", "three", "complex", "form"):
-        runs = [limits(case, kind, draw) for draw in range(DRAWS[case.tier])]
-        found[f"{kind}: limits"] = [one["limits"] for one in runs]
-        found[f"{kind}: still moving"] = [one["moves"] for one in runs]
-        found[f"{kind}: resolved"] = sum(one["status"] == "reached" for one in runs)
-    return found
 
 
 def from_a_tie(beta: float, off: float) -> np.ndarray:

@@ -22,7 +22,7 @@ from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.published import normalised_steps
 from measureflow.claims.runge_kutta import classical_step
 
-__all__ = ["DELTA", "clouds", "share_met", "shares", "stepped"]
+__all__ = ["DELTA", "attention", "clouds", "drawn", "share_met", "shares", "stepped"]
 
 #: two tokens have met where their cosine is at least 1 - DELTA
 DELTA = 1e-3
@@ -237,55 +237,6 @@ def front_in_four_dimensions(case: Case, ax: Any) -> Any:
     ax.set(xlabel="time $t$", ylabel=r"$P(\rho \geq 1-\delta)$", title=rf"$n={n}$, $\beta={beta:.2f}$")
     ax.legend()
     return ax
-
-
-#: (d, beta): P(rho >= .999) at t = 6, 10, 30 by Runge-Kutta steps of 0.1, 256 clouds of 32 tokens, standard error 0.02
-TABLE = {
-    (2, 1): (0.277, 0.857, 1.0), (2, 4): (0.326, 0.458, 0.529), (2, 9): (0.256, 0.304, 0.351),
-    (8, 1): (0.792, 1.0, 1.0), (8, 4): (0.150, 0.613, 0.843), (8, 9): (0.030, 0.091, 0.206),
-    (32, 1): (0.999, 1.0, 1.0), (32, 6): (0.001, 0.081, 0.878),
-}  # fmt: skip
-
-
-@claim(
-    "2312.10794",
-    "figure 3, values of its cells",
-    covers=["3.6"],
-    status="numerical",
-    tier="standard",
-    states=lambda points, beta, times: stepped(points, beta, times, scheme="rk4"),
-)
-def cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps(case: Case) -> None:
-    """Probabilities of the phase diagram by flows with error control are those of Runge-Kutta steps on the same clouds,
-    and of the table of reference values; normalised Euler steps of 0.1, as published, shift the front."""
-    beta, times = 1.0, np.array([2.0, 6.0, 10.0])
-    replicas = 256 if case.tier == "full" else 64
-    points = case.measure(drawn, case.seed, replicas, 32, 8)
-    share = case.measure(shares, points, attention(beta), times)
-    # a pair counts otherwise only if its cosine is within an error of the steps of 1 - delta at that time
-    because = "steps of 0.1 are off by 1e-5 in time, and a pair near the threshold counts by a 500th of its cloud"
-    predicted = case.predict(points, beta, times).mean(axis=0)
-    case.compare(share.mean(axis=0), predicted, within=0.01, because=because, name="the same clouds")
-    d, beta = case.choose("cell", list(TABLE))
-    own = case.measure(drawn, case.seed + 1, replicas, 32, d)
-    share = case.measure(shares, own, attention(float(beta)), np.array([6.0, 10.0, 30.0]))
-    because = "six times the table's standard error of 0.02 and our own, at most as large"
-    case.compare(share.mean(axis=0), TABLE[d, beta], within=0.17, because=because, name="reference table")
-
-
-cells = cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps
-
-
-@cells.mutation
-def normalised_euler_steps(points: Any, beta: float, times: Any) -> Any:
-    """The published scheme, x <- N(x + 0.1 A x), whose clock is slow by 5 %."""
-    return stepped(points, beta, times, scheme="euler")
-
-
-@cells.mutation
-def without_a_denominator(points: Any, beta: float, times: Any) -> Any:
-    """USA in place of SA, on the same clock."""
-    return stepped(points, beta, times, scheme="rk4", weighting="unnormalised")
 
 
 @exploration("2312.10794", "section 6, critical exponents near the limit curve", covers=["P18"])

@@ -7,20 +7,21 @@ import numpy as np
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.instances import cloud, follow, gram
+from measureflow.claims.instances import cloud, follow, gram, normalised
 
-#: tokens of every instance: those beyond the first have no mass, so that all instances are of one shape
-TOKENS, D = 12, 3
+#: tokens of every instance: those beyond the first have no mass, and coordinates beyond the first are 0, so that all
+#: instances are of one shape
+TOKENS, D, FRAME = 12, 3, 5
 #: the golden ratio
 GOLDEN = (1 + 5**0.5) / 2
 
 
-def repelled(case: Case, n: int, beta: float, until: float, draw: int = 0) -> np.ndarray:
-    """Return where n tokens end that flee each other under SA with V = -I, from a uniform start."""
-    points = np.asarray(cloud(case, d=D, n=TOKENS * (draw + 1)).points)[TOKENS * draw :]
+def repelled(case: Case, n: int, beta: float, until: float, draw: int = 0, d: int = D) -> np.ndarray:
+    """Return where n tokens of the sphere of R^d end that flee each other under SA with V = -I, uniform at first."""
+    points = np.asarray(cloud(case, d=d, n=TOKENS * (draw + 1)).points)[TOKENS * draw :]
     masses = np.where(np.arange(TOKENS) < n, 1.0 / n, 0.0)
-    start = mf.Tokens(mf.Sphere(D), points, masses)
-    return follow(case, start, mf.SelfAttention(beta, value=-1.0), np.array([until]), rtol=1e-9)[0][:n]
+    start = mf.Tokens(mf.Sphere(FRAME), np.pad(points, ((0, 0), (0, FRAME - d))), masses)
+    return follow(case, start, mf.SelfAttention(beta, value=-1.0), np.array([until]), rtol=1e-9)[0][:n, :d]
 
 
 def energy(points: np.ndarray, beta: float) -> float:
@@ -28,18 +29,18 @@ def energy(points: np.ndarray, beta: float) -> float:
     return float(np.exp(beta * (gram(points) - 1.0)).mean())
 
 
-def sharp_configuration(n: int) -> np.ndarray:
-    """Return the simplex, the cross-polytope or the icosahedron on S²."""
-    if n <= D + 1:
+def sharp_configuration(n: int, d: int = D) -> np.ndarray:
+    """Return the simplex or the cross-polytope of R^d, or the icosahedron."""
+    if n <= d + 1:
         simplex = np.eye(n) - 1.0 / n
         basis = np.linalg.svd(simplex)[2][: n - 1]
-        points = np.pad(simplex @ basis.T, ((0, 0), (0, D - n + 1)))
-    elif n == 2 * D:
-        points = np.concatenate([np.eye(D), -np.eye(D)])
+        points = np.pad(simplex @ basis.T, ((0, 0), (0, d - n + 1)))
+    elif n == 2 * d:
+        points = np.concatenate([np.eye(d), -np.eye(d)])
     else:
         edges = np.array([[0.0, s, t * GOLDEN] for s in (-1, 1) for t in (-1, 1)])
         points = np.concatenate([np.roll(edges, k, axis=1) for k in range(3)])
-    return points / np.linalg.norm(points, axis=1, keepdims=True)
+    return normalised(points)
 
 
 def angles_of(points: np.ndarray) -> np.ndarray:
@@ -56,8 +57,9 @@ def angles_of(points: np.ndarray) -> np.ndarray:
 )
 def repelled_tokens_form_a_simplex(case: Case) -> None:
     """Under V = -I, n <= d + 1 tokens converge from a random start to a regular simplex, of cosine -1/(n - 1)."""
-    n, beta = case.choose("n", [2, 3, 4]), case.draw("beta", 0.5, 2.0)
-    ends = repelled(case, n, beta, until=60.0 * float(np.exp(beta * n / (n - 1))))
+    n, d = case.choose("n, d", [(2, 3), (3, 2), (6, 5), (3, 3), (4, 3), (4, 5)])
+    beta = case.draw("beta", 0.5, 2.0)
+    ends = repelled(case, n, beta, until=60.0 * float(np.exp(beta * n / (n - 1))), d=d)
     because = "rtol 1e-9 a step, and 60 times e^(beta (1 + 1/(n - 1))), the time scale of so small weights"
     case.compare(angles_of(ends), case.predict(n), within=1e-6, because=because)
 
@@ -74,14 +76,20 @@ def orthogonal_tokens(_n: int) -> float:
     return 0.0
 
 
+def zonal_means(cosines: np.ndarray, most: int, d: int) -> np.ndarray:
+    """Return the means over the last two axes of the zonal harmonics of degree 0 to most, which are 1 at cosine 1."""
+    from scipy.special import eval_gegenbauer
+
+    alpha = d / 2 - 1
+    harmonics = [eval_gegenbauer(k, alpha, cosines) / eval_gegenbauer(k, alpha, 1.0) for k in range(most + 1)]
+    return np.mean(harmonics, axis=(-2, -1))
+
+
 def design_defect(points: np.ndarray) -> float:
     """Return how far tokens are from sharp: with m inner products they must average degree 2m - 1 like the sphere."""
-    from scipy.special import eval_legendre
-
     m = len(mf.observe.levels(angles_of(points), within=1e-3))
-    cosines = gram(points)
     # sum over all pairs of a zonal harmonic is 0 exactly where all harmonics of that degree average to 0
-    return float(max(abs(eval_legendre(k, cosines).mean()) for k in range(1, 2 * m)))
+    return float(np.abs(zonal_means(gram(points), 2 * m - 1, points.shape[1])[1:]).max())
 
 
 @claim(
@@ -89,20 +97,20 @@ def design_defect(points: np.ndarray) -> float:
     "Theorem 9.2",
     covers=["E14"],
     status="erratum",
-    states={"least": lambda n, beta: energy(sharp_configuration(n), beta), "sharp": lambda n: float(n != 5)},
+    states={"least": lambda n, beta, d: energy(sharp_configuration(n, d), beta), "sharp": lambda n: float(n != 5)},
 )
 def sharp_configurations_are_minimisers_and_not_all_minimisers_are_sharp(case: Case) -> None:
     """A sharp configuration minimises the energy at every beta; of five tokens the minimiser is not sharp.
 
     Sharp: m inner products between different tokens, and a spherical design of strength 2m - 1. On S² the simplex,
-    the octahedron (n = 6) and the icosahedron (n = 12) are. A flow with V = -I from a random start stands for the
-    minimiser.
+    the octahedron (n = 6) and the icosahedron (n = 12) are, on S³ the cross-polytope (n = 8). A flow with V = -I from a
+    random start stands for the minimiser.
     """
     beta = case.draw("beta", 1.0, 2.0)
-    for n in (6, 12, 5):
-        found = repelled(case, n, beta, until=4000.0)
+    for n, d in ((6, 3), (12, 3), (8, 4), (5, 3)):
+        found = repelled(case, n, beta, until=4000.0, d=d)
         if n != 5:
-            least = case.statement.least(n, beta)
+            least = case.statement.least(n, beta, d)
             because = "energies are quadratic in the distance of 1e-6 from a minimum"
             case.compare(energy(found, beta), least, within=1e-9, because=because, name=f"energy, n = {n}")
         sharp = float(design_defect(found) < 1e-4)
@@ -117,8 +125,8 @@ def converse(_n: int) -> float:
 
 
 @sharp_configurations_are_minimisers_and_not_all_minimisers_are_sharp.mutation("least")
-def uniform_measure(_n: int, beta: float) -> float:
-    """The energy of the uniform measure is reached by so few tokens."""
+def uniform_measure(_n: int, beta: float, _d: int) -> float:
+    """The energy of the uniform measure on S² is reached by so few tokens."""
     return float((1 - np.exp(-2 * beta)) / (2 * beta))
 
 
