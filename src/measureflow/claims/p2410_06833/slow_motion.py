@@ -178,7 +178,7 @@ def least_inner_product_of_a_cap_rises(case: Case) -> None:
 
     Derived here: of the tokens of the cap none takes the two apart, and each of them pulls the other by 1 - rho^2 with
     a weight of e^(-beta (1 - rho))/n at least; all others have a weight of e^(-beta (1 - alpha)) at most. Between
-    separated caps the second term is at most a sixteenth of the first wherever the two are at the ends of a cap, and
+    separated caps the second term is a sixteenth of the first, or less, wherever the two are at the ends of a cap, and
     what the others do to tokens nearer to each other has their distance as a factor. So it is felt only where caps are
     not separated, which the inequality does not ask for: there the others do take the two apart.
     """
