@@ -139,8 +139,8 @@ def likely_size(n: int, *, d: int, noise: float, doubt: float) -> float:
 
 
 def seen_of_gaussians(n: int, d: int, noise: float, repetitions: int, seed: int) -> tuple[np.ndarray, float]:
-    """Return each draw's largest 1 - cosine with the own one of four centres, and the last one's largest inner product of
-    tokens of two centres."""
+    """Return each draw's largest 1 - cosine with a token's own of four centres, and the largest inner product of tokens
+    of two centres in the last."""
     generator, centres, group = np.random.default_rng(seed), np.eye(d)[:4], np.arange(n) % 4
     off, drawn = np.zeros(repetitions), np.zeros((n, d))
     for k in range(repetitions):
