@@ -12,4 +12,15 @@ from measureflow.claims.p2410_06833 import (
     steps,
 )
 
-__all__ = ["caps", "lemma", "pictures", "profiles", "questions", "separated", "slow_motion", "spectra", "steps"]
+__all__ = [
+    "caps",
+    "energy_clock",
+    "lemma",
+    "pictures",
+    "profiles",
+    "questions",
+    "separated",
+    "slow_motion",
+    "spectra",
+    "steps",
+]

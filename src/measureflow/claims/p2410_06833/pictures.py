@@ -89,8 +89,8 @@ def rainbow(case: Case) -> Any:
     """USA* on the circle, n = 5, published start, beta from 500 to 4000: plateaus and jumps, sharper for larger beta.
 
     Left: modified USA* in the clock of the nearest pair, with the predicted energy of the largest beta and its levels.
-    Right: unmodified USA* in the clock log beta/|grad E| of the published script, error-controlled, and the script's own
-    steps of fixed length 1e-5, dashed: of its 1e6 steps the first 14,000, at whose end all is one cluster.
+    Right: unmodified USA* in the clock log beta/|grad E| of the published script, error-controlled, and the script's
+    own steps of fixed length 1e-5, dashed: of its 1e6 steps the first 14,000, at whose end all is one cluster.
     """
     betas = {"smoke": (2000.0,)}.get(case.tier, (500.0, 1000.0, 1500.0, 2000.0, 3000.0, 4000.0))
     step = 1e-5
