@@ -2,6 +2,8 @@
 
 from measureflow.claims.p2410_06833 import (
     caps,
+    counts,
+    energy_clock,
     lemma,
     pictures,
     profiles,
@@ -14,6 +16,7 @@ from measureflow.claims.p2410_06833 import (
 
 __all__ = [
     "caps",
+    "counts",
     "energy_clock",
     "lemma",
     "pictures",
