@@ -116,7 +116,7 @@ def rise_within_a_step(times: Any, *, beta: float, start: float, masses: Any) ->
     Example:
         >>> from measureflow import theory
         >>> theory.rise_within_a_step([0.0, 0.6, 1.2, 1.8], beta=1e3, start=1.0, masses=(0.2, 0.2)).round(5).tolist()
-        [0.0, 0.0, 0.03714, 0.07952]
+        [0.0, 0.0, 0.03643, 0.07775]
     """
     beta = in_interval("beta", as_beta(beta), 1.0, math.inf)
     start = in_interval("start", start, 0.0, math.pi)

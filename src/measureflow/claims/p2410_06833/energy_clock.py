@@ -81,6 +81,7 @@ def step_lengths(path: mf.Path) -> np.ndarray:
     "section 5, clock of the energy",
     covers=["4.5"],
     status="derived",
+    tier="standard",
     states=length_under_usa,
     id="2410.06833/clock-of-the-energy",
 )

@@ -79,7 +79,7 @@ def caps_are_convex_and_their_manifold_is_flat(case: Case) -> None:
     tilts = case.generator("states of the manifold").uniform(-0.5, 0.5, (20, 2, N))
     tilts[0] = 0.5 * np.array([1.0, 1.0, -1.0, -1.0] * 2)
     tilts[0, 1] *= 0.99
-    changes = [abs(drop(*(there + width * tilt for tilt in pair), beta)) for pair in tilts]
+    changes = [abs(drop(there + width * one, there + width * other, beta)) for one, other in tilts]
     slopes = np.array(changes) / (width**2 * np.linalg.norm(tilts[:, 0] - tilts[:, 1], axis=1))
     own, far = case.statement.own(HALF, N), case.statement.flatness(N, float(np.cos(apart - width)), beta) / width
     because = "the share 3 beta w^2/2 of the kernel, and half of the hundredth by which the second state is narrower"
