@@ -13,7 +13,7 @@ from measureflow.claims.p2410_06833.steps import tokens_at
 TIMES = np.array([5.0, 10.0])
 #: merges are decided by the order of the tokens: three digits are plenty
 SOLVER = mf.Adaptive(rtol=1e-4, atol=1e-6, coarsen=False)
-TOKENS, CLOUDS = 100, 8
+TOKENS, CLOUDS = 100, 6
 
 
 def growth(factor: float, beta: float) -> float:
