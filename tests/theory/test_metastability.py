@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 from measureflow import BadInput, theory
 
@@ -75,6 +76,28 @@ def test_a_step_length_is_the_crossing_time_up_to_the_square_of_the_radius():
         exact = theory.crossing_time(0.4, beta=beta, start=0.7)
         near = theory.length_of_a_step(beta=beta, start=0.7, masses=(0.2, 0.2))
         assert near == pytest.approx(exact, rel=theory.collision_radius(beta) ** 2)
+
+
+def test_the_rise_within_a_step_is_that_of_an_integrated_pair():
+    beta, start, pair = 1e3, 1.0, (0.2, 0.3)
+    times = np.linspace(0.0, theory.crossing_time(0.5, beta=beta, start=start), 30)
+    way = solve_ivp(lambda s, u: -0.5 * np.log(beta) * np.sin(u), times[[0, -1]], [start], t_eval=times, rtol=1e-12,
+                    atol=1e-14)  # fmt: skip
+    integrated = 0.12 * np.exp(-2 * beta * np.sin(way.y[0] / 2) ** 2)
+    found = theory.rise_within_a_step(times, beta=beta, start=start, masses=pair)
+    np.testing.assert_allclose(0.5 + found, 0.5 + integrated, rtol=1e-6)
+    assert found[-1] == pytest.approx(0.12, rel=0.5 / np.log(beta))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1])
+def test_a_step_is_sharp_up_to_a_small_power_of_beta(share):
+    for beta in (1e3, 1e6, 1e12):
+        times = np.linspace(0.0, 2.0, 200_001)
+        climbed = theory.rise_within_a_step(times, beta=beta, start=1.0, masses=(0.25, 0.25)) / 0.125
+        half = times[np.argmax(climbed > 0.5)]
+        outside = np.abs(times - half) > share
+        far = np.abs(climbed - (times > half))[outside].max()
+        assert far == pytest.approx(1 - 2 ** -(beta**-share), rel=1e-2)
 
 
 def test_a_staircase_does_not_depend_on_where_the_circle_is_cut():

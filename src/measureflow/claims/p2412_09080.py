@@ -218,26 +218,35 @@ def logarithm_without_its_root(n: float, beta: float) -> float:
 
 @exploration("2412.09080", "number of metastable clusters", covers=["P10"])
 def how_many_clusters_stand_at_the_first_plateau(case: Case) -> dict[str, Any]:
-    """How does the number of clusters at t = 10 grow with beta, on the circle and on the sphere?
+    """How does the number of clusters at t = 10 grow with beta, on the circle and on the sphere, and how does it fall?
 
     Candidates: peaks of the kernel density, sqrt(3 beta/2) on the circle and beta/sqrt(3) on S^2 (the maxima of the
     plane's Gaussian field with spectrum e^(-k^2/beta), times 4 pi); the dominant mode, sqrt(2 beta). The study counts
-    components of SA tokens (gap 0.5/sqrt(beta)) and gives ratios to the first. The constants stay open.
+    components of SA tokens (gap 0.5/sqrt(beta)) and gives ratios to the first, standard errors, and on the circle how
+    many of these the number is from either law, and the numbers at later times. On the circle it is c(t) sqrt(beta)
+    for a falling c (claim 2410.06833/number-of-clusters), so that which law fits is a question of when one looks.
     """
-    betas, n = [16.0, 36.0, 64.0], 160
-    draws, solver = {"smoke": 1, "standard": 6, "full": 40}[case.tier], mf.Adaptive(coarsen=False)
-    found: dict[str, Any] = {"beta": betas}
+    betas, n = {"smoke": ([16.0, 36.0, 64.0], 160)}.get(case.tier, ([25.0, 50.0, 100.0], 400))
+    draws, times = {"smoke": 1, "standard": 24, "full": 60}[case.tier], np.array([5.0, 10.0, 20.0, 40.0, 100.0])
+    solver = mf.Adaptive(rtol=1e-4, atol=1e-6, coarsen=False)
+    found: dict[str, Any] = {"beta": betas, "t": times.tolist()}
     for d, law in ((2, lambda beta: np.sqrt(1.5 * beta)), (3, lambda beta: beta / np.sqrt(3))):
-        counts = []
+        stated, means, errors = np.array([law(beta) for beta in betas]), [], []
         for beta in betas:
-            row = []
+            rows = []
             for draw in range(draws):
                 points = normalised(case.generator(f"start {d} {draw}").normal(size=(n, d)))
-                path = mf.flow(
-                    mf.Tokens(mf.Sphere(d), points), mf.SelfAttention(beta), until=10.0, save=[10.0], solver=solver
-                )
-                row.append(mf.observe.clusters(path[-1], delta=1 - np.cos(0.5 / np.sqrt(beta))).count)
-            counts.append(float(np.mean(row)))
-        found[f"clusters, d = {d}"] = counts
-        found[f"over the peaks, d = {d}"] = [count / law(beta) for count, beta in zip(counts, betas, strict=True)]
+                tokens = mf.Tokens(mf.Sphere(d), points)
+                path = mf.flow(tokens, mf.SelfAttention(beta), until=times[-1], save=times, solver=solver)
+                rows.append(np.asarray(mf.observe.clusters(path, delta=1 - np.cos(0.5 / np.sqrt(beta))).count))
+            means.append(np.mean(rows, axis=0))
+            errors.append(np.std(rows, axis=0) / np.sqrt(max(draws - 1, 1)))
+        counts, error = np.array(means), np.array(errors)
+        found[f"clusters over t, d = {d}"] = counts.tolist()
+        found[f"over the peaks at t = 10, d = {d}"] = (counts[:, 1] / stated).tolist()
+        if draws > 1:
+            found[f"standard errors at t = 10, d = {d}"] = error[:, 1].tolist()
+        if draws > 1 and d == 2:
+            for name, other in (("sqrt(3 beta/2)", stated), ("sqrt(2 beta)", np.sqrt(2.0 * np.array(betas)))):
+                found[f"standard errors from {name}"] = ((counts[:, 1] - other) / error[:, 1]).tolist()
     return found

@@ -162,7 +162,14 @@ from measureflow.theory.rings import RingRates, rates_of_ring
 from measureflow.theory.sampling import mean_square_distance_of_samples
 from measureflow.theory.separated import are_separated_on_circle, chance_of_separation
 from measureflow.theory.stability import distance_to_no_temperature, dobrushin_constant, growth_of_twins
-from measureflow.theory.staircase import Stair, collision_radius, crossing_time, length_of_a_step, staircase
+from measureflow.theory.staircase import (
+    Stair,
+    collision_radius,
+    crossing_time,
+    length_of_a_step,
+    rise_within_a_step,
+    staircase,
+)
 from measureflow.theory.stationary_states import (
     Branch,
     StationaryState,
@@ -323,6 +330,7 @@ __all__ = [
     "rates_of_ring",
     "rates_of_two_clusters",
     "rectangle_of_four_tokens",
+    "rise_within_a_step",
     "rotation_of_polygon",
     "rotation_of_ring",
     "selected_peaks",

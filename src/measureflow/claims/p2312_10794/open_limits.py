@@ -103,25 +103,34 @@ def where_does_noise_win_over_softmax_attention(case: Case) -> dict[str, Any]:
 
 @exploration("2312.10794", "rates for almost every start", covers=["P11"])
 def how_long_until_one_cluster_on_the_sphere(case: Case) -> dict[str, Any]:
-    """How is the time to consensus of independent uniform tokens on S^2 distributed, and how does it grow with beta?
+    """How is the time to consensus of independent uniform tokens distributed, and how does it depend on n, d and beta?
 
-    Only rates of order e^(-2 beta)/n are proved. This follows 8 tokens to consensus and gives quantiles of log T, and
-    the slope of its median in beta: 1 - u for a last merge that starts from the cosine u.
+    Only rates of order e^(-2 beta)/n are proved, for d >= 3. This follows tokens to consensus (8 on S^2, and from the
+    standard tier on other spheres and in other numbers too) and gives quantiles of log T, and the slope of its median
+    in beta: 1 - u for a last merge that starts from the cosine u. For d well beyond n tokens are nearly orthogonal and
+    u is nearly 0; on the circle the last two clusters may be anywhere.
     """
     betas, draws = [4.0, 8.0, 16.0], 4 * LARGER[case.tier]
+    sizes = {
+        "smoke": ((8, 3),),
+        "standard": ((4, 3), (8, 3), (16, 3), (8, 2), (8, 16)),
+    }.get(case.tier, ((4, 3), (8, 3), (16, 3), (32, 3), (64, 3), (8, 2), (8, 4), (8, 16), (8, 64), (32, 2), (32, 16)))
     solver = mf.Adaptive(rtol=1e-6, atol=1e-8, max_steps=MAX_STEPS)
-    quartiles = []
-    for beta in betas:
-        logs = []
-        for draw in range(draws):
-            tokens = cloud(Case(f"{case.name} {draw}", {}, seed=case.seed))
-            path = mf.flow(
-                tokens, mf.SelfAttention(beta), until=mf.Consensus(1e-6, cap=1e200), save=[0.0], solver=solver
-            )
-            logs.append(np.log(float(path.times[-1])))
-        quartiles.append(np.quantile(logs, [0.25, 0.5, 0.75]).tolist())
-    slope = (quartiles[-1][1] - quartiles[1][1]) / (betas[-1] - betas[1])
-    return {"beta": betas, "quartiles of log T": quartiles, "slope of the median in beta": slope}
+    found: dict[str, Any] = {"beta": betas, "draws": draws}
+    for n, d in sizes:
+        quartiles = []
+        for beta in betas:
+            logs = []
+            for draw in range(draws):
+                tokens = cloud(Case(f"{case.name} {draw}", {}, seed=case.seed), d=d, n=n)
+                path = mf.flow(
+                    tokens, mf.SelfAttention(beta), until=mf.Consensus(1e-6, cap=1e200), save=[0.0], solver=solver
+                )
+                logs.append(np.log(float(path.times[-1])))
+            quartiles.append(np.quantile(logs, [0.25, 0.5, 0.75]).tolist())
+        slope = (quartiles[-1][1] - quartiles[1][1]) / (betas[-1] - betas[1])
+        found[f"n = {n}, d = {d}"] = {"quartiles of log T": quartiles, "slope of the median in beta": slope}
+    return found
 
 
 @exploration("2312.10794", "section 4, stability", covers=["P19"])

@@ -11,7 +11,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.figures import figure
 from measureflow.claims.instances import normalised
-from measureflow.claims.p2410_06833.steps import SOLVER, tokens_at
+from measureflow.claims.p2410_06833.steps import SOLVER, climbed, tokens_at
 from measureflow.claims.published import normalised_steps, overlay, rings
 from measureflow.fields import Paced, SpeedOfEnergy, Unnormalised
 from measureflow.paths.style import ACCENT, FAINT, MUTED, THEORY, caption, shades
@@ -88,9 +88,9 @@ def published(beta: float, step: float, until: float) -> tuple[np.ndarray, np.nd
 def rainbow(case: Case) -> Any:
     """USA* on the circle, n = 5, published start, beta from 500 to 4000: plateaus and jumps, sharper for larger beta.
 
-    Left: modified USA* in the clock of the nearest pair, with the predicted step function of the largest beta. Right:
-    unmodified USA* in the clock log beta/|grad E| of the published script, error-controlled, and the script's own
-    steps of fixed length 1e-5, dashed: of its 1e6 steps the first 14,000, at whose end all is one cluster.
+    Left: modified USA* in the clock of the nearest pair, with the predicted energy of the largest beta and its levels.
+    Right: unmodified USA* in the clock log beta/|grad E| of the published script, error-controlled, and the script's
+    own steps of fixed length 1e-5, dashed: of its 1e6 steps the first 14,000, at whose end all is one cluster.
     """
     betas = {"smoke": (2000.0,)}.get(case.tier, (500.0, 1000.0, 1500.0, 2000.0, 3000.0, 4000.0))
     step = 1e-5
@@ -109,7 +109,9 @@ def rainbow(case: Case) -> Any:
     levels = theory.staircase(START, beta=betas[-1])
     ends = 5.0 * np.cumsum([0.0, *(stair.length for stair in levels)])
     heights = 0.2 + np.cumsum([0.0, *(stair.jump for stair in levels)])
-    left.step(ends, heights, "--", where="post", color=THEORY, lw=1.4, label=rf"predicted, $\beta={betas[-1]:g}$")
+    times, energies = climbed(START, np.full(5, 0.2), betas[-1])
+    left.plot(5.0 * times, energies, "--", color=THEORY, lw=1.4, label=rf"predicted, $\beta={betas[-1]:g}$")
+    left.step(ends, heights, ":", where="post", color=MUTED, lw=1.2, label="levels at the meetings")
     left.set(xlabel=r"rescaled time $s$ (nearest pair)", ylabel=r"energy $\bar E$")
     right.set(xlabel=r"rescaled time $s$ (clock $\log\beta/|\nabla E|$)")
     left.legend(loc="upper left")

@@ -11,7 +11,15 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import exploration
 from measureflow.claims.instances import normalised
-from measureflow.fields import Paced, SpeedOfEnergy, Unnormalised
+from measureflow.claims.p2410_06833.energy_clock import (
+    Meeting,
+    four_tokens,
+    length_under_sa,
+    length_under_usa,
+    meetings,
+    run,
+    step_lengths,
+)
 
 
 def uniform(case: Case, n: int, d: int, draw: int) -> mf.Tokens:
@@ -52,36 +60,56 @@ def lifetimes_of_plateaus_from_uniform_tokens(case: Case) -> dict[str, Any]:
 
 @exploration("2410.06833", "section 5, unmodified dynamics", covers=["P8"], id="2410.06833/P8")
 def staircase_of_the_unmodified_flow(case: Case) -> dict[str, Any]:
-    """Does the energy of unmodified SA and USA, in any d, become a staircase in the clock log beta / |grad E|?
+    r"""Does the energy of unmodified SA and USA, in any d, become a staircase in the clock log beta / |grad E|?
 
     Stated for modified USA on the circle with the clock of the nearest pair (claim 2410.06833/V16); for others the
-    clock log beta / |grad E| is proposed. In it the speed is log beta, and a jump, over distances of about beta^(-1/2),
-    takes a time of about beta^(-1/2)/log beta. Measured is the share of the time to one cluster in which the energy is
-    not within 0.01 of a sum of squares of masses: it falls to 0 for a staircase.
+    clock log beta / |grad E| is proposed. In it the speed is log beta. Derived: a pair alone, of masses a and b, meets
+    after $u\sqrt{ab/(a+b)}/\log\beta$ under USA* (claim 2410.06833/clock-of-the-energy), after
+    $u\sqrt{ab(a^3+b^3)}/((a^2+b^2)\log\beta)$ under SA as beta grows; and its jump, from a tenth to nine tenths of the
+    height, has the share $1.687\,\beta^{-1/2}/u$ of this: not O(1). Measured for four tokens, and for the first three
+    of them, are the lengths of the steps and (but for the smoke tier) of the jumps over these laws, and the share of
+    the time to one cluster in which the energy is not within 0.01 of a sum of squares of masses: 0 for a staircase.
     """
     small = case.tier == "smoke"
-    betas = {"smoke": (20.0, 80.0), "standard": (20.0, 80.0, 320.0)}.get(case.tier, (20.0, 80.0, 320.0, 1280.0))
+    betas = {"smoke": (20.0, 80.0), "standard": (20.0, 80.0, 320.0)}.get(case.tier, (20.0, 80.0, 160.0, 320.0, 640.0))
     found: dict[str, Any] = {}
-    models = (("SA", "softmax"), ("USA*", Unnormalised(shifted=True)))
-    for d, (name, weighting) in [(3, models[0]), (2, models[1]), (2, models[0]), (3, models[1])][: 1 if small else 4]:
-        for beta in betas:
-            field = Paced(mf.SelfAttention(beta, weighting=weighting), SpeedOfEnergy(beta))
-            tokens, save = mf.Tokens(mf.Sphere(d), spread(d)), np.linspace(0.0, 0.6, 61 if small else 301)
-            path = mf.flow(tokens, field, until=30.0, save=save)
+    for d, model in [(3, "SA"), (2, "USA*"), (2, "SA"), (3, "USA*")][: 2 if small else 4]:
+        for beta, n in [(beta, n) for beta in betas for n in (3, 4)]:
+            masses = (np.arange(4) < n) / n
+            tokens = mf.Tokens(mf.Sphere(d), four_tokens(d), masses, present=masses > 0)
+            path = run(tokens, beta, model, 61 if small else 301)
             energy, times = np.asarray(mf.observe.energy(path, beta=beta)), np.asarray(path.times)
             end = float(times[np.argmax(energy > 0.999)]) if energy.max() > 0.999 else float("inf")
-            between = np.abs(energy[:, None] - levels(tokens.n)).min(axis=1) > 0.01
-            inside = float(between[times <= end].mean())
-            found[f"d = {d}, {name}, beta = {beta:g}"] = {"one cluster at": end, "share between levels": inside}
+            between = np.abs(energy[:, None] - levels(n)).min(axis=1) > 0.01
+            law = length_under_sa if model == "SA" else length_under_usa
+            stairs = meetings(four_tokens(d)[:n], masses[:n], model)
+            seen = step_lengths(path)
+            laws = np.array([law(stair, beta) for stair in stairs[: len(seen)]])
+            findings = {
+                "one cluster at": end,
+                "share between levels": float(between[times <= end].mean()),
+                "steps over the law": (seen / laws).tolist(),
+            }
+            if not small:
+                findings["jumps over the law"] = jumps(times, energy, stairs[: len(seen)], laws, beta)
+            found[f"d = {d}, {model}, n = {n}, beta = {beta:g}"] = findings
     return found
 
 
-def spread(d: int) -> np.ndarray:
-    """Return four tokens at unequal distances, on a curve that turns out of the plane where there is room."""
-    angles = np.array([0.0, 0.5, 1.3, 2.5])
-    height = 0.3 * np.sin(2.0 * angles)
-    points = [np.cos(angles), np.sin(angles), *([height] if d == 3 else [])]
-    return normalised(np.stack(points, axis=1))
+def jumps(times: np.ndarray, energy: np.ndarray, stairs: list[Meeting], laws: np.ndarray, beta: float) -> list[float]:
+    """Return how long the energy takes from a tenth to nine tenths of each jump, over what a pair alone takes."""
+    climbed, level, found = (
+        np.maximum.accumulate(energy),
+        1.0 - sum(2.0 * stair.one * stair.two for stair in stairs),
+        [],
+    )
+    for stair, law in zip(stairs, laws, strict=True):
+        height = 2.0 * stair.one * stair.two
+        begin, end = np.interp([level + 0.1 * height, level + 0.9 * height], climbed, times)
+        share = (np.sqrt(2 * np.log(10.0)) - np.sqrt(2 * np.log(10.0 / 9.0))) / np.sqrt(beta) / stair.angle
+        found.append(float((end - begin) / (share * law)))
+        level += height
+    return found
 
 
 def levels(n: int) -> np.ndarray:

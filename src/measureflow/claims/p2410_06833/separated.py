@@ -132,6 +132,74 @@ def dimension_lost(n: int, *, d: int, noise: float) -> float:
     return noise**2 * np.log(n)
 
 
+def likely_size(n: int, *, d: int, noise: float, doubt: float) -> float:
+    r"""Return $\tfrac12(\delta R/(1-\delta r))^2$, $R = \sqrt{d-1} + r$, $r = \sqrt{2(\log n+s)}$, s the doubt."""
+    shrunk = np.sqrt(2.0 * (np.log(n) + doubt))
+    return 0.5 * (noise * (np.sqrt(d - 1.0) + shrunk) / (1.0 - noise * shrunk)) ** 2
+
+
+def seen_of_gaussians(n: int, d: int, noise: float, repetitions: int, seed: int) -> tuple[np.ndarray, float]:
+    """Return each draw's largest 1 - cosine with a token's own of four centres, and the largest inner product of tokens
+    of two centres in the last."""
+    generator, centres, group = np.random.default_rng(seed), np.eye(d)[:4], np.arange(n) % 4
+    off, drawn = np.zeros(repetitions), np.zeros((n, d))
+    for k in range(repetitions):
+        drawn = normalised(centres[group] + noise * generator.normal(size=(n, d)))
+        off[k] = 0.5 * ((drawn - centres[group]) ** 2).sum(axis=-1).max()  # from differences
+    apart = float(np.where(group[:, None] == group[None, :], -1.0, drawn @ drawn.T).max())
+    return off, apart
+
+
+@claim(
+    "2410.06833",
+    "Gaussian mixtures, size of the caps",
+    covers=["4.4"],
+    status="derived",
+    states={"size": likely_size, "overlap": theory.largest_overlap_of_caps},
+    id="2410.06833/mixture-size",
+)
+def projected_gaussians_are_separated_in_caps_of_their_squared_noise(case: Case) -> None:
+    r"""n projected Gaussian tokens lie, with probability at least $1-2e^{-s}$, in caps of size
+    $\tfrac12(\delta R/(1-\delta r))^2$, $R = \sqrt{d-1}+r$, $r = \sqrt{2(\log n+s)}$: quadratic in the noise.
+
+    Derived here: $1-\cos \le \tfrac12\tan^2$, the tangent is $\delta|g'|/(1+\delta g_1)$ with $g'$ the $d-1$ other
+    coordinates, and $|g'| \le \sqrt{d-1}+r$ and $g_1 \ge -r$ fail with probability $e^{-r^2/2}$ each for one token.
+    With so small a size $\gamma > 0$ from moderate beta on, and the tokens are separated.
+    """
+    d, n, noise = 16, case.draw("tokens", 1000, 1400, integer=True), case.draw("noise", 1e-3, 3e-3, log=True)
+    doubt, beta, repetitions = case.draw("s", 1.6, 2.0), case.draw("beta", 60.0, 80.0), 150
+    case.require("delta r < 1", noise * np.sqrt(2 * (np.log(n) + doubt)) < 1)
+    off, apart = case.measure(seen_of_gaussians, n, d, noise, repetitions, case.seed)
+    size = case.statement.size(n, d=d, noise=noise, doubt=doubt)
+    measured = float((off <= size).mean())
+    because = f"a standard error of a fraction of {repetitions} draws is at most 0.04, and hardly any of them fails"
+    case.at_least(measured, 1.0 - 2.0 * np.exp(-doubt), within=0.04, because=because)
+    own = likely_size(n, d=d, noise=noise, doubt=doubt)
+    overlap = case.statement.overlap(np.eye(d)[:4], own)
+    margin = theory.margin_of_separation(n, beta=beta, epsilon=own, overlap=overlap)
+    case.require("the tokens are separated", margin > 0)
+    because = "rounding; the caps of the overlap have twice the size"
+    case.at_most(apart, overlap, within=1e-4, because=because, name="largest inner product of two caps")
+
+
+@projected_gaussians_are_separated_in_caps_of_their_squared_noise.mutation("size")
+def one_token_for_all(n: int, *, d: int, noise: float, doubt: float) -> float:
+    """The logarithm of n is dropped."""
+    return likely_size(1, d=d, noise=noise, doubt=doubt)
+
+
+@projected_gaussians_are_separated_in_caps_of_their_squared_noise.mutation("size")
+def one_dimension(n: int, *, d: int, noise: float, doubt: float) -> float:
+    """The root of the dimension is dropped."""
+    return likely_size(n, d=1, noise=noise, doubt=doubt)
+
+
+@projected_gaussians_are_separated_in_caps_of_their_squared_noise.mutation("overlap")
+def overlap_of_their_size(centres: np.ndarray, epsilon: float) -> float:
+    """The overlap is of the order of the size, as printed in the proof on frames, where it is of its root."""
+    return 2.0 * epsilon + epsilon**2
+
+
 @claim(
     "2410.06833",
     "Gaussian mixtures, density",

@@ -14,6 +14,7 @@ from measureflow.claims.claim import claim
 from measureflow.claims.instances import MAX_STEPS, speeds
 from measureflow.fields import NearestPair, Paced, Unnormalised
 from measureflow.flows import Meeting
+from measureflow.paths.style import MUTED, THEORY
 
 #: angles whose pairs meet one after the other, each long before the next
 ANGLES = np.array([0.0, 0.3, 1.1, 1.6, 2.9])
@@ -77,6 +78,18 @@ def double_logarithm_lost(angles: np.ndarray, masses: np.ndarray, beta: float) -
     return np.array([step.length - step.limit * np.log(np.log(beta)) / np.log(beta) for step in steps])
 
 
+def climbed(angles: np.ndarray, masses: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the predicted times and energies of all steps, with what rises within them."""
+    times, energies, begin, level = [], [], 0.0, float((masses**2).sum())
+    for step in theory.staircase(angles, beta=beta, masses=masses):
+        within = np.linspace(0.0, step.length, 60)
+        rise = theory.rise_within_a_step(within, beta=beta, start=step.angle, masses=step.masses)
+        times.append(begin + within)
+        energies.append(level + rise)
+        begin, level = begin + step.length, level + step.jump
+    return np.concatenate(times), np.concatenate(energies)
+
+
 @steps_have_the_lengths_of_their_pairs.figure
 def climbing(case: Case, ax: Any) -> Any:
     """Draw the energy along the rescaled time over the predicted staircase."""
@@ -84,11 +97,12 @@ def climbing(case: Case, ax: Any) -> Any:
     for beta, shade in ((50.0, "0.7"), (200.0, "0.4"), (400.0, "0.0")):
         found = mf.flows.stairs(tokens_at(angles, masses), beta, save=40)
         ax.plot(found.times, found.energy, color=shade, label=rf"$\beta={beta:g}$")
+    ax.plot(*climbed(angles, masses, 400.0), "--", color=THEORY, lw=1.4, label=r"predicted, $\beta=400$")
     limits = theory.staircase(angles, beta=400.0, masses=masses)
     ends = np.cumsum([0.0, *(step.length for step in limits)])
     levels = (masses**2).sum() + np.cumsum([0.0, *(step.jump for step in limits)])
-    ax.step(np.append(ends, ends[-1] + 0.3), np.append(levels, levels[-1]), "--", where="post", color="0.5",
-            label=r"predicted, $\beta=400$")  # fmt: skip
+    ax.step(np.append(ends, ends[-1] + 0.3), np.append(levels, levels[-1]), ":", where="post", color=MUTED,
+            label="levels at the meetings")  # fmt: skip
     ax.set(xlabel="rescaled time $s$", ylabel=r"energy $\bar E$")
     ax.legend()
     return ax
