@@ -14,7 +14,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.runge_kutta import classical_step
 
-__all__ = ["N", "SAVED", "angles_along"]
+__all__ = ["SAVED", "N", "angles_along"]
 
 #: particles of every flow on the circle, and times at which one is seen: one shape, so that the program is shared
 N, SAVED = 2400, 9
@@ -151,8 +151,8 @@ def all_modes_alike(grown: float, rates: np.ndarray) -> float:
 
 
 def largest_when_shown(seed: int, repetitions: int, n: int, beta: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return which mode is the largest when the fastest has grown to 0.1 in the root mean square, by its motion and by the
-    linear law from the same start.
+    """Return which mode is the largest when the fastest has grown to 0.1 in the root mean square, by the motion of
+    particles and by the linear law from the same start.
 
     Steps of order 4, a fifth of an e-folding each: both are read at one time.
     """
@@ -198,7 +198,7 @@ def largest_when_shown(seed: int, repetitions: int, n: int, beta: float) -> tupl
     states=odds_of_the_fastest,
 )
 def fastest_mode_of_particles_is_the_largest_at_these_odds(case: Case) -> None:
-    """When the fastest mode of n independent particles has grown to 0.1, it is the largest with a probability well below 1.
+    """When the fastest mode of n independent particles has grown to 0.1, it is the largest at odds well below 1.
 
     Counted on particles that moved under USA. What the linear law says of the same starts is known from many more,
     so that only the difference of the two is left to chance.
