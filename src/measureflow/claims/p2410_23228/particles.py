@@ -17,7 +17,9 @@ from measureflow.claims.runge_kutta import classical_step
 __all__ = ["SAVED", "N", "angles_along"]
 
 #: particles of every flow on the circle, and times at which one is seen: one shape, so that the program is shared
-N, SAVED = 2400, 9
+N, SAVED = 960, 9
+#: particles and repetitions of what is followed by steps of order 4, so many to an e-folding
+MANY, RUNS, FINE = 2400, 16, 5
 #: modes of a start, of which one is the fastest, and those that the kernel still pulls with
 FIRST, PULLING = np.arange(1, 8), np.arange(1, 13)
 #: amplitudes at which a mode shows, and at which modes are compared: up to there each grows almost on its own
@@ -45,6 +47,33 @@ def rates_on_the_circle(degrees: np.ndarray, beta: float) -> np.ndarray:
 def time_to_show(size: float, rate: float) -> float:
     """Return when a mode that begins at `size` and grows at `rate` shows."""
     return float(np.log(SHOWN / size) / rate)
+
+
+def modes_along(angles: np.ndarray, beta: float, foldings: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first modes, in absolute value, of particles `(r, n)` after every step, and their last angles."""
+    rates, pull = rates_on_the_circle(FIRST, beta), 2 / beta * PULLING * iv(PULLING, beta)
+
+    def turns_and_modes(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        turns = np.exp(1j * theta)
+        power, modes = np.ones_like(turns), []
+        for _ in PULLING:
+            power *= turns
+            modes.append(power.mean(axis=1).conj())
+        return turns, np.array(modes)
+
+    def velocity(theta: np.ndarray) -> np.ndarray:
+        turns, modes = turns_and_modes(theta)
+        total = np.zeros_like(turns)
+        for weight, mode in zip(pull[::-1], modes[::-1], strict=True):  # Horner's rule
+            total = (total + 1j * weight * mode[:, None]) * turns
+        return total.real
+
+    steps = int(np.ceil(FINE * foldings))
+    found = [np.abs(turns_and_modes(angles)[1][: len(FIRST)])]
+    for _ in range(steps):
+        angles = classical_step(velocity, angles, foldings / rates.max() / steps)
+        found.append(np.abs(turns_and_modes(angles)[1][: len(FIRST)]))
+    return np.array(found), angles
 
 
 def when_shown(times: np.ndarray, sizes: np.ndarray) -> float:
@@ -96,28 +125,34 @@ def independent_particles_show_their_fastest_mode_at_its_time(case: Case) -> Non
     mode k has grown by g at the odds of e^(-x g^(1 - lambda_j/lambda_k)). "Mode k_max is selected" is the limit of n to
     infinity, which is slow: 0.68 at n = 2,000 and 0.75 at 20,000 for beta = 5, were growth linear up to amplitude 1.
     """
-    beta, few = case.draw("beta", 4.5, 5.5), 500
+    beta, few = case.draw("beta", 4.5, 5.5), 250
     degree, rates = theory.dominant_degree(beta=beta, d=2), rates_on_the_circle(FIRST, beta)
     sizes = case.measure(modes_of_independent, case.seed, 20_000, few)
     root = np.sqrt((sizes**2).mean())
     because = "six standard errors of 140,000 exponential variables"
     case.compare(root, case.statement.amplitude(few), within=0.016, relative=True, because=because, name="amplitude")
-    grown = COMPARED**2 * N
+    grown = COMPARED**2 * MANY
     largest = (sizes * grown ** (rates / rates.max() / 2)).argmax(axis=1) == degree - 1
-    because = "eight standard errors of 20,000 trials; sums of 500 turns are normal to 1/500"
+    because = "eight standard errors of 20,000 trials; sums of 250 turns are normal to 1/250"
     odds = case.statement.odds(grown, rates)
     case.compare(largest.mean(), odds, within=0.027, because=because, name="odds of the fastest")
-    rate, late = float(rates[degree - 1]), []
-    end = (np.log(SHOWN * N**0.5) + 1.2) / rate
-    for number in range(16):
-        start = case.generator(f"particles {number}").uniform(0, 2 * np.pi, N)
-        times, angles, status = case.measure(angles_along, start, None, beta, end, 1e-6)
-        case.require("the flow ran to its end", status == "reached")
-        size = np.abs(np.exp(-1j * degree * angles).mean(axis=1))
-        if size[0] < SHOWN:  # else it shows at once
-            late.append(rate * (when_shown(times, size) - case.statement.time(size[0], rate)))
+    start = case.generator("particles").uniform(0, 2 * np.pi, (RUNS, MANY))
+    foldings, rate = np.log(SHOWN * MANY**0.5) + 1.2, float(rates[degree - 1])
+    modes, _ = case.measure(modes_along, start, beta, foldings)
+    times = np.linspace(0.0, foldings / rate, len(modes))
+    late = [
+        rate * (when_shown(times, size) - case.statement.time(size[0], rate))
+        for size in modes[:, degree - 1].T
+        if size[0] < SHOWN  # else it shows at once
+    ]
     because = "e-foldings, the median of 16: products of two modes below 0.05 add up to 0.1 in a single one"
-    case.compare(np.median(late), 0.0, within=0.12, because=because, name="time to show")
+    case.compare(np.median(late), 0.0, within=0.14, because=because, name="time to show")
+    _, ends = case.measure(modes_along, start[:1, :N], beta, foldings)
+    times, angles, status = case.measure(angles_along, start[0, :N], None, beta, foldings / rate, 1e-8)
+    case.require("the flow ran to its end", status == "reached")
+    apart = np.abs(np.exp(1j * angles[-1]) - np.exp(1j * ends[0])).max()
+    because = "steps of a fifth of an e-folding, to the fourth power, and modes beyond 12"
+    case.compare(apart, 0.0, within=5e-3, because=because, name="steps against the library's flow")
 
 
 @independent_particles_show_their_fastest_mode_at_its_time.mutation("amplitude")
@@ -150,41 +185,16 @@ def all_modes_alike(grown: float, rates: np.ndarray) -> float:
     return 1.0 / len(rates)
 
 
-def largest_when_shown(seed: int, repetitions: int, n: int, beta: float) -> tuple[np.ndarray, np.ndarray]:
+def largest_when_grown(seed: int, repetitions: int, n: int, beta: float) -> tuple[np.ndarray, np.ndarray]:
     """Return which mode is the largest when the fastest has grown to 0.1 in the root mean square, by the motion of
     particles and by the linear law from the same start.
-
-    Steps of order 4, a fifth of an e-folding each: both are read at one time.
     """
-    rates = rates_on_the_circle(FIRST, beta)
-    pull = 2 / beta * PULLING * iv(PULLING, beta)
-
-    def turns_and_modes(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        turns = np.exp(1j * theta)
-        power, modes = np.ones_like(turns), []
-        for _ in PULLING:
-            power *= turns
-            modes.append(power.mean(axis=1).conj())
-        return turns, np.array(modes)
-
-    def velocity(theta: np.ndarray) -> np.ndarray:
-        turns, modes = turns_and_modes(theta)
-        total = np.zeros_like(turns)
-        for weight, mode in zip(pull[::-1], modes[::-1], strict=True):  # Horner's rule
-            total = (total + 1j * weight * mode[:, None]) * turns
-        return total.real
-
-    foldings = np.log(COMPARED * n**0.5)
-    steps = int(np.ceil(5 * foldings))
-    moved, linear = [], []
-    generator = np.random.default_rng(seed)
+    foldings, rates = np.log(COMPARED * n**0.5), rates_on_the_circle(FIRST, beta)
+    moved, linear, generator = [], [], np.random.default_rng(seed)
     for _ in range(0, repetitions, 50):
-        theta = generator.uniform(0, 2 * np.pi, (50, n))
-        first = np.abs(turns_and_modes(theta)[1][: len(FIRST)]).T
-        linear.append((first * np.exp(foldings * rates / rates.max())).argmax(axis=1))
-        for _ in range(steps):
-            theta = classical_step(velocity, theta, foldings / rates.max() / steps)
-        moved.append(np.abs(turns_and_modes(theta)[1][: len(FIRST)]).argmax(axis=0))
+        modes, _ = modes_along(generator.uniform(0, 2 * np.pi, (50, n)), beta, foldings)
+        linear.append((modes[0].T * np.exp(foldings * rates / rates.max())).argmax(axis=1))
+        moved.append(modes[-1].argmax(axis=0))
     return np.concatenate(moved) + 1, np.concatenate(linear) + 1
 
 
@@ -206,7 +216,7 @@ def fastest_mode_of_particles_is_the_largest_at_these_odds(case: Case) -> None:
     beta, n, repetitions = case.draw("beta", 4.5, 5.5), 1000, 2400
     degree, rates = theory.dominant_degree(beta=beta, d=2), rates_on_the_circle(FIRST, beta)
     grown = COMPARED**2 * n
-    moved, linear = case.measure(largest_when_shown, case.seed, repetitions, n, beta)
+    moved, linear = case.measure(largest_when_grown, case.seed, repetitions, n, beta)
     change = (moved == degree).astype(float) - (linear == degree)
     sizes = case.measure(modes_of_independent, case.seed, 30_000, n)
     expected = ((sizes * grown ** (rates / rates.max() / 2)).argmax(axis=1) == degree - 1).mean()

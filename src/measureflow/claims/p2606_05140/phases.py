@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,12 @@ def polarisation(beta: float, kappa: float, d: int, border: float) -> float:
     """Return the order parameter that a narrow start keeps: none up to the border, the branch's last beyond it."""
     if beta <= border:
         return 0.0
+    return last_order_parameter(beta, kappa, d)
+
+
+@functools.lru_cache(maxsize=32)
+def last_order_parameter(beta: float, kappa: float, d: int) -> float:
+    """Return the order parameter of the most polarised state; where there is none, that of a state to be rejected."""
     states = theory.stationary_states(beta=beta, kappa=kappa, d=d)
     return float(states[-1].order_parameter) if len(states) > 1 else 0.5
 
