@@ -10,10 +10,10 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.p2410_23228.particles import N, angles_along
 
-#: the first cell of a density beside a gap begins at e^-24: what is left there at the end came from e^-18
+#: the first cell of a density beside a gap begins at e^-24: what is left there at the end came from e^-16
 DEPTH = 24.0
 #: foldings of the way out of a gap between which the distance is measured
-WINDOW = 18.0
+WINDOW = 16.0
 
 
 def periodic_start(k: int, phase: float, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -69,20 +69,20 @@ def periodic_densities_end_in_equally_spaced_clusters(case: Case) -> None:
     case.require("mode k is the fastest", theory.dominant_degree(beta=beta, d=2) == k)
     phase, share = case.draw("phase", 0.0, 6.0), case.draw("epsilon", 0.2, 0.6)
     angles, weights = periodic_start(k, phase, share)
-    # until e^-18 of the mass is left between the clusters
+    # until e^-16 of the mass is left between the clusters
     end = WINDOW / (2 * rate_of_clustering(k, beta))
-    times, found, status = case.measure(angles_along, angles, weights, beta, end, 1e-9)
+    times, found, status = case.measure(angles_along, angles, weights, beta, end, 1e-7)
     case.require("the flow ran to its end", status == "reached")
     case.require("tokens leave the gaps", rate_of_clustering(k, beta) > 0)
     peaks = equally_spaced(k, phase)
     turned = (found[..., None] - peaks + np.pi) % (2 * np.pi) - np.pi
     distances = np.sqrt((4 * np.sin(np.abs(turned).min(axis=-1) / 2) ** 2) @ weights)
     rate = np.log(distances[-4] / distances[-1]) / (times[-1] - times[-4])
-    because = "corrections of relative order e^-12 from what is still on its way, and cells of a tenth of a folding"
+    because = "corrections of relative order e^-10 from what is still on its way, and cells of up to a folding"
     case.compare(rate, case.statement.rate(k, beta), within=1e-3, relative=True, because=because, name="rate")
     centres = np.asarray(case.statement.centres(k, phase))
     near = np.abs((found[-1] - centres[:, None] + np.pi) % (2 * np.pi) - np.pi) < 0.05
-    because = "the mass still between clusters, e^-18 times a few"
+    because = "the mass still between clusters, e^-16 times a few"
     case.compare(near @ weights, 1 / len(centres), within=1e-5, because=because, name="mass of each cluster")
 
 

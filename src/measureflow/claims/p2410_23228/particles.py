@@ -17,7 +17,7 @@ from measureflow.claims.runge_kutta import classical_step
 __all__ = ["SAVED", "N", "angles_along"]
 
 #: particles of every flow on the circle, and times at which one is seen: one shape, so that the program is shared
-N, SAVED = 960, 9
+N, SAVED = 240, 9
 #: particles and repetitions of what is followed by steps of order 4, so many to an e-folding
 MANY, RUNS, FINE = 2400, 16, 5
 #: modes of a start, of which one is the fastest, and those that the kernel still pulls with
@@ -31,7 +31,7 @@ def angles_along(
 ) -> tuple[Any, Any, Any]:
     """Return the times, angles and status of a flow of N particles under USA, seen SAVED times up to its end."""
     tokens = mf.Tokens(mf.Sphere(2), np.stack([np.cos(angles), np.sin(angles)], axis=1), weights)
-    field = mf.SelfAttention(beta, weighting="unnormalised", sum=mf.sums.Harmonic(degree=40))
+    field = mf.SelfAttention(beta, weighting="unnormalised")
     solver = mf.Adaptive(rtol=rtol, atol=rtol / 100, coarsen=False, max_steps=5000)
     times = np.linspace(0.0, end, SAVED)
     path = mf.flow(tokens, field, until=end, save=times, solver=solver)
