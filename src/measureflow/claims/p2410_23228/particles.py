@@ -66,7 +66,7 @@ def modes_along(angles: np.ndarray, beta: float, foldings: float) -> tuple[np.nd
         total = np.zeros_like(turns)
         for weight, mode in zip(pull[::-1], modes[::-1], strict=True):  # Horner's rule
             total = (total + 1j * weight * mode[:, None]) * turns
-        return total.real
+        return np.real(total)
 
     steps = int(np.ceil(FINE * foldings))
     found = [np.abs(turns_and_modes(angles)[1][: len(FIRST)])]
