@@ -10,6 +10,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import speeds
+from measureflow.claims.p2606_05140.states import at_rest
 
 #: a grid of the circle that resolves the states at hand to rounding
 GRID = 2 * np.pi * np.arange(64) / 64
@@ -167,3 +168,88 @@ def weights_held_fixed(k: int, beta: float) -> np.ndarray:
 def turning_is_resisted() -> float:
     """Turning all humps together costs energy: they would come back at the rate 1."""
     return -1.0
+
+
+#: moments that are compared, the highest order of the sum, where I_j(beta) m_j is below rounding, and a grid for both
+ORDERS, HIGHEST = np.arange(1, 7), 40
+FINE = 2 * np.pi * np.arange(128) / 128
+
+
+def what_attention_moves(moments: np.ndarray, beta: float, kappa: float) -> np.ndarray:
+    r"""Return the right side of the system of stationary states, for as many moments as the largest order leaves."""
+    orders = np.arange(-HIGHEST, HIGHEST + 1)
+    full = np.concatenate([moments[::-1], [1.0], moments])
+    shifted = full[np.subtract.outer(ORDERS, orders) + len(moments)]
+    return kappa / beta * shifted @ (orders * iv(orders, beta) * full[orders + len(moments)])
+
+
+def moments_of_branch(k: int, beta: float) -> tuple[float, np.ndarray]:
+    """Return kappa and the moments of a state of k humps, up to the order that the system needs."""
+    state = theory.branch_of_stationary_states(beta=beta, d=2, degree=k, top=0.6).states[-1]
+    orders = np.arange(1, len(state.moments) + 1)
+    field = np.cos(np.outer(FINE, orders)) @ (2 * state.kappa * iv(orders, beta) / beta * state.moments)
+    return state.kappa, moments_on_a_grid(np.exp(field - field.max()))
+
+
+def moments_on_a_grid(density: np.ndarray) -> np.ndarray:
+    """Return the moments of an even density on a grid, up to the order that the system needs."""
+    modes = np.fft.rfft(density).real
+    return modes[1 : HIGHEST + ORDERS[-1] + 1] / modes[0]
+
+
+@claim(
+    "2510.20094",
+    "system of Fourier coefficients",
+    covers=["5.5"],
+    id="2510.20094/coefficients",
+    states={"left": lambda k, moments: k * moments, "right": what_attention_moves},
+)
+def moments_of_stationary_states_solve_a_quadratic_system(case: Case) -> None:
+    r"""On the circle the moments of a stationary state solve k m_k = (kappa/beta) sum_j j I_j(beta) m_j m_(k-j), j over
+    all integers and m_0 = 1.
+
+    It is the balance of attention and noise in each mode: the noisy flow at rest obeys it, and states of many humps.
+    """
+    beta, share = case.draw("beta", 1.3, 1.9), case.draw("kappa over kappa_#", 1.3, 2.0)
+    kappa = share * theory.critical_kappa(beta=beta, d=2)
+    moments = moments_on_a_grid(at_rest(case, beta, kappa, 3.0)[0])
+    stated = case.statement.right(moments, beta, kappa)
+    because = "the noisy flow is within 1e-5 of rest after 60 kappa, times orders up to 6 and kappa/beta"
+    left = case.statement.left(ORDERS, moments[ORDERS - 1])
+    case.compare(left, stated, within=1e-3, because=because, name="noisy flow at rest")
+    k = case.choose("humps", [1, 2, 3])
+    beta = case.draw("beta / k^2", 1.5, 2.2) * k**2
+    kappa, moments = case.measure(moments_of_branch, k, beta)
+    left = case.statement.left(ORDERS, moments[ORDERS - 1])
+    stated = case.statement.right(moments, beta, kappa)
+    because = "fixed points to 1e-10 in the moments"
+    case.compare(left, stated, within=1e-7, because=because, name="humps")
+
+
+@moments_of_stationary_states_solve_a_quadratic_system.mutation("left")
+def laplacian_kept_whole(k: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """k^2 stands on the left: the velocity is not differentiated with the density."""
+    return k**2 * moments
+
+
+@moments_of_stationary_states_solve_a_quadratic_system.mutation("right")
+def positive_orders_alone(moments: np.ndarray, beta: float, kappa: float) -> np.ndarray:
+    """The sum runs over j >= 1."""
+    full = np.concatenate([moments[::-1], [1.0], moments])
+    j = np.arange(1, HIGHEST + 1)
+    return kappa / beta * full[np.subtract.outer(ORDERS, j) + len(moments)] @ (j * iv(j, beta) * moments[j - 1])
+
+
+@moments_of_stationary_states_solve_a_quadratic_system.mutation("right")
+def noise_halved(moments: np.ndarray, beta: float, kappa: float) -> np.ndarray:
+    """sqrt(2/kappa) dW is read as sqrt(1/kappa) dW."""
+    return 2 * what_attention_moves(moments, beta, kappa)
+
+
+@moments_of_stationary_states_solve_a_quadratic_system.mutation("right")
+def kernel_of_the_other_moment(moments: np.ndarray, beta: float, kappa: float) -> np.ndarray:
+    """I_(k-j) stands for I_j: the kernel acts on the density that is moved."""
+    orders = np.arange(-HIGHEST, HIGHEST + 1)
+    full = np.concatenate([moments[::-1], [1.0], moments])
+    apart = np.subtract.outer(ORDERS, orders)
+    return kappa / beta * (iv(apart, beta) * full[apart + len(moments)]) @ (orders * full[orders + len(moments)])

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import iv
 
+import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
@@ -98,3 +99,91 @@ def rates_of_bessel_functions_alone(j: int, k: int, beta: float) -> float:
 def period_of_the_next_mode(k: int) -> np.ndarray:
     """The period is 2 pi/(k + 1)."""
     return np.arange(1, MODES + 1) % (k + 1) == 0
+
+
+#: angles or heights of a density that is followed by the library's flow: as in the linear phase
+PLACES = {2: 64, 3: 24}
+#: the moment that the fastest mode would have at the end by the linear law
+END = 0.03
+
+
+def zonal_moments(values: np.ndarray, d: int) -> np.ndarray:
+    """Return the means of the first zonal harmonics, 1 to 8, of a density on the circle or on S^2."""
+    if d == 2:
+        return np.fft.rfft(values)[1:9].real / len(values)
+    heights, weights = np.polynomial.legendre.leggauss(len(values))
+    return np.polynomial.legendre.legvander(heights, 8)[:, 1:].T @ (weights * values) / 2
+
+
+def zonal_when_grown(d: int, beta: float, seed: float, odd: int, trace: float) -> tuple[np.ndarray, str]:
+    """Return moments of a density under USA that began with the second at `seed` and an odd one at `trace`.
+
+    It ends when the second would be END if it grew at its rate: at one stage of its growth for all seeds.
+    """
+    if d == 2:
+        harmonics = 2 * np.cos(np.outer(2 * np.pi * np.arange(PLACES[2]) / PLACES[2], np.arange(4)))
+    else:
+        heights = np.polynomial.legendre.leggauss(PLACES[3])[0]
+        harmonics = np.polynomial.legendre.legvander(heights, 3) * (2 * np.arange(4) + 1)
+    density = mf.Density(mf.Sphere(d), 1 + seed * harmonics[:, 2] + trace * harmonics[:, odd])
+    rate = theory.growth_rates_around_uniform([2], beta=beta, d=d, model="unnormalised")[0]
+    end = float(np.log(END / seed) / rate)
+    solver = mf.Adaptive(rtol=1e-8, atol=1e-11, max_steps=5000)
+    path = mf.flow(density, mf.SelfAttention(beta, weighting="unnormalised"), until=end, save=[0.0, end], solver=solver)
+    return zonal_moments(np.asarray(path.values)[-1], d), path.status
+
+
+def share_of_the_second(j: int, beta: float, d: int) -> float:
+    """Return the rate of degree j around the uniform law over that of degree 2."""
+    one, second = theory.growth_rates_around_uniform([j, 2], beta=beta, d=d, model="unnormalised")
+    return float(one / second)
+
+
+@claim(
+    "2410.23228",
+    "quasi-linear phase, d = 3",
+    covers=["6.1"],
+    status="derived",
+    id="2410.23228/quasi-linear-sphere",
+    states={"exponent": share_of_the_second, "even": lambda: np.arange(1, 9) % 2 == 0},
+)
+def zonal_densities_are_nearly_even_once_degree_two_has_grown(case: Case) -> None:
+    """Where degree 2 is the fastest, on S^2 (beta from 1.82 to 4.42) and on the circle, even densities stay even under
+    USA; and when degree 2 has grown from delta, an odd degree j has grown by delta^(-lambda_j/lambda_2) only.
+
+    Derived here, as on the circle: while all is small each degree grows at its rate, and what comes after takes as
+    long for every delta. The library's flow of a density is followed.
+    """
+    d, j = case.choose("d", [3, 2, 3]), case.choose("j", [1, 3])
+    low, high = theory.switching_betas(2, d=d)
+    beta = low + case.draw("place between the switching values", 0.3, 0.8) * (high - low)
+    case.require("degree 2 is the fastest", theory.dominant_degree(beta=beta, d=d) == 2)
+    trace, seeds = 1e-6, (1e-4, 1e-5)
+    runs = [case.measure(zonal_when_grown, d, beta, seed, j, trace) for seed in seeds]
+    runs.append(case.measure(zonal_when_grown, d, beta, seeds[0], j, 0.0))
+    case.require("the flow ran to its end", all(status == "reached" for _, status in runs))
+    one, two, alone = (moments for moments, _ in runs)
+    astray = np.abs(alone[~case.statement.even()]).max()
+    because = "rounding, which grows by 300"
+    case.compare(astray, 0.0, within=1e-10, because=because, name="odd moments of an even density")
+    exponent = np.log(two[j - 1] / one[j - 1]) / np.log(seeds[0] / seeds[1])
+    because = "terms of relative order delta while moments are small, and squares of what the trace has grown to"
+    case.compare(exponent, case.statement.exponent(j, beta, d), within=2e-3, because=because, name="exponent")
+
+
+@zonal_densities_are_nearly_even_once_degree_two_has_grown.mutation("exponent")
+def rates_of_the_next_dimension(j: int, beta: float, d: int) -> float:
+    """The rates of the circle stand for those of S^2, and of S^2 for those of the circle."""
+    return share_of_the_second(j, beta, 5 - d)
+
+
+@zonal_densities_are_nearly_even_once_degree_two_has_grown.mutation("exponent")
+def all_degrees_keep_pace(j: int, beta: float, d: int) -> float:
+    """All degrees grow as the second does: nothing makes a density even."""
+    return 1.0
+
+
+@zonal_densities_are_nearly_even_once_degree_two_has_grown.mutation("even")
+def odd_densities_stay_odd() -> np.ndarray:
+    """What is kept is that the density less 1 is odd."""
+    return np.arange(1, 9) % 2 == 1

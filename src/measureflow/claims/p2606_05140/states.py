@@ -1,4 +1,4 @@
-"""Claims of arXiv:2606.05140, phase transitions of the noisy transformer model in arbitrary dimension."""
+"""Where the uniform law gives way, the states that there are instead, and on which side their branch leaves it."""
 
 from __future__ import annotations
 
