@@ -27,7 +27,8 @@ def tokens_apart_rest_on_saddles_only(case: Case) -> None:
     # at the border itself, and above it
     for beta in (least, least + (2.0 - least) * case.draw("share of the way from the border to 2", 0.0, 1.0)):
         for n in (3, case.choose("n", [4, 5, 6])):
-            options = {"beta": beta, "starts": 120, "seed": case.seed}
+            # of three tokens few starts find what a border too low has just made stable
+            options = {"beta": beta, "starts": 480 if n == 3 and beta == least else 60, "seed": case.seed}
             others = apart(case.measure(theory.critical_points_on_circle, n, **options))
             case.require("Newton's method finds critical points apart", len(others) > 0)
             steepest = min(point.largest for point in others)
@@ -36,9 +37,9 @@ def tokens_apart_rest_on_saddles_only(case: Case) -> None:
 
 
 @tokens_apart_rest_on_saddles_only.mutation
-def down_to_minus_three_quarters() -> float:
-    """All beta >= -3/4 synchronise: three equal clusters are stable below -2/3."""
-    return -0.75
+def a_little_below_two_thirds() -> float:
+    """All beta >= -0.85 synchronise: three equal clusters are stable below -2/3."""
+    return -0.85
 
 
 @tokens_apart_rest_on_saddles_only.mutation
