@@ -30,7 +30,7 @@ def test_blocks_have_the_limits_of_two_outputs_written_out(size):
     assert (first < second) == (size == 0.6)
     for gamma in (0.8 * first, first, (first + second) / 2, second, 1.2 * second):
         logs = np.array([0.0, size - gamma * (1 - inside), 1 - gamma * (1 - between)]) * np.log(n)
-        own, block, rest = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
+        own, block, _ = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
         square = own**2 + (2 * own * block + block**2) * inside + (1 - (own + block) ** 2) * between
         cosine = (own + block) ** 2 * inside + (1 - (own + block) ** 2) * between
         assert theory.limits_of_cosines_of_blocks(**overlaps, gamma=gamma) == pytest.approx(

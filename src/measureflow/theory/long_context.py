@@ -118,7 +118,7 @@ def limit_of_cosine_after_attention(*, cosine: float, gamma: float) -> float:
 def critical_gammas_of_blocks(*, between: float, inside: float, size: float) -> tuple[float, float]:
     r"""Return the two $\gamma$ at which tokens in blocks cease to average over all, and over their block.
 
-    Blocks of $n^\alpha$ tokens have the cosine $\rho_2$ inside a block and $\rho_1 < \rho_2$ between blocks. A token gives
+    Blocks of $n^\alpha$ tokens have the cosine $\rho_2$ inside and $\rho_1 < \rho_2$ between them. A token gives
     itself, its block and all others weights in the ratio $1 : n^{\alpha-\gamma(1-\rho_2)} : n^{1-\gamma(1-\rho_1)}$, so
 
     $$ \gamma_1 = \frac{1-\alpha}{\rho_2-\rho_1}, \qquad \gamma_2 = \frac{\alpha}{1-\rho_2} $$
