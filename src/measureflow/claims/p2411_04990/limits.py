@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -98,16 +97,25 @@ def unit(case: Case, name: str, d: int) -> np.ndarray:
     states=lambda point, top: top @ point / np.linalg.norm(top @ point),
 )
 def causal_tokens_gather_at_the_first_ones_shadow_in_the_top_space(case: Case) -> None:
-    """With V = 1 on a plane L and less beyond, causal tokens gather at the direction of x_1's projection on L."""
-    tokens = cloud(case)
+    """With V = 1 on a plane L of R^4 and <Vz,z> < |z|^2 on its complement, which V preserves, causal tokens gather at
+    the direction of x_1's projection on L, whatever Q and K."""
+    tokens = cloud(case, d=4)
     first = np.asarray(tokens.points)[0]
-    beside = normalised(np.cross(first, case.generator("axis").normal(size=3)))
-    axis = normalised(beside + case.draw("tilt of L", -1.0, 1.0) * first)
-    top = np.eye(3) - np.outer(axis, axis)
-    value = top + case.draw("lower value", -0.5, 0.3) * np.outer(axis, axis)
-    case.require("the first token is not near the axis of L", float(np.linalg.norm(top @ first)) > 0.2)
-    beta = case.draw("beta", 0.2, 1.0)
-    points = follow(case, tokens, mf.SelfAttention(beta, value=value, mask="causal"), np.array([400.0]), rtol=1e-10)[-1]
+    columns = case.generator("axes").normal(size=(4, 4))
+    # the first axis of L is a tilt away from the first token
+    beside = columns[:, 0] - (columns[:, 0] @ first) * first
+    tilt = case.draw("tilt of L", 0.3, 1.2)
+    columns[:, 0] = np.cos(tilt) * first + np.sin(tilt) * beside / np.linalg.norm(beside)
+    axes, _ = np.linalg.qr(columns)
+    top = axes[:, :2] @ axes[:, :2].T
+    low, turn = case.generator("lower values").uniform(-0.5, 0.3, 2), case.draw("turn", 0.5, 1.5)
+    lower = np.diag(low) + turn * np.array([[0.0, 1.0], [-1.0, 0.0]])
+    case.require("<Vz,z> < |z|^2 on the complement", bool(np.linalg.eigvalsh(lower + lower.T).max() < 2.0))
+    value = top + axes[:, 2:] @ lower @ axes[:, 2:].T
+    case.require("the first token is not near the complement of L", float(np.linalg.norm(top @ first)) > 0.2)
+    query, key = (case.draw(f"norm of {name}", 0.3, 1.0) * unit(case, name, 4) for name in ("Q", "K"))
+    field = mf.SelfAttention(case.draw("beta", 0.2, 1.0), query=query, key=key, value=value, mask="causal")
+    points = follow(case, tokens, field, np.array([400.0]), rtol=1e-10)[-1]
     because = "deviations fall like e^(-t/2) or faster, after a wait that depends on the draw; a conjecture"
     case.compare(points, case.predict(first, top), within=1e-6, because=because)
 
@@ -181,13 +189,15 @@ def the_first_token_follows_its_value_alone(case: Case) -> None:
     value = case.generator("value").normal(size=(3, 3))
     axes, _ = np.linalg.qr(case.generator("axes").normal(size=(3, 3)))
     until = case.draw("t", 0.5, 1.0)
-    field = mf.SelfAttention(case.draw("beta", 0.2, 1.0), value=value, mask="causal")
+    beta = case.draw("beta", 0.2, 1.0)
+    field = mf.SelfAttention(beta, value=value, mask="causal")
     found = follow(case, tokens, field, np.array([until]), rtol=1e-10)[-1, 0]
     ahead = case.predict(first, value, until)
     case.compare(found, ahead / np.linalg.norm(ahead), within=1e-7, because="rtol 1e-10 over t = 1, speeds up to 3")
     # symmetric and with its values apart, so that the end is reached by then
     value, late = axes @ np.diag([1.0, -0.5, -0.8]) @ axes.T, 40.0
-    found = follow(case, tokens, dataclasses.replace(field, value=value), np.array([late]), rtol=1e-10)[-1, 0]
+    field = mf.SelfAttention(beta, value=value, mask="causal")
+    found = follow(case, tokens, field, np.array([late]), rtol=1e-10)[-1, 0]
     ahead = case.predict(first, value, late)
     because = "e^-60; rtol 1e-10 of a flow that contracts"
     case.compare(found, ahead / np.linalg.norm(ahead), within=1e-7, because=because, name="t = 40")
