@@ -56,8 +56,8 @@ def the_first_tokens_and_the_last_one_stand_out_of_what_the_last_one_holds(case:
     L = log(n/j), and itself besides: a U with a high and broad left arm, least just before the end.
 
     Derived here for V = I in R^d, where x' = Cx with C the matrix of Cesàro means, of which e^(tC) is a Hausdorff mean:
-    at finite n the weight is the mean of the profile over L = -log u, u of the Beta law of j and n-j+1, and at j = n one
-    more. The paper's own profile is that of correlations of uniform tokens on a sphere, with a minimum inside.
+    at finite n the weight is the mean of the profile over L = -log u, u of the Beta law of j and n-j+1, and one more at
+    j = n. The paper's own profile is that of correlations of uniform tokens on a sphere, with a minimum inside.
     """
     n, t = TOKENS, case.draw("t", 1.0, 4.0)
     # every coordinate is followed by itself: the derivative by the start is the flow of the identity
