@@ -141,7 +141,9 @@ def critical_gammas_of_blocks(*, between: float, inside: float, size: float) -> 
     between = in_interval("between", between, 0.0, 1.0)
     inside, size = in_interval("inside", inside, between, 1.0), in_interval("size", size, 0.0, 1.0)
     first, second = (1.0 - size) / (inside - between), size / (1.0 - inside)
-    return (first, second) if first < second else (1.0 / (1.0 - between),) * 2
+    if first >= second:
+        first = second = 1.0 / (1.0 - between)
+    return first, second
 
 
 def limits_of_cosines_of_blocks(*, between: float, inside: float, size: float, gamma: float) -> tuple[float, float]:

@@ -101,7 +101,7 @@ def cosines_over_gamma(case: Case, ax: Any) -> Any:
 
     overlaps = {"between": case.instance["cosine between"], "inside": case.instance["cosine inside"]}
     size = case.instance["alpha"]
-    tokens = blocks(LENGTH, *overlaps.values(), size)
+    tokens = blocks(LENGTH, size=size, **overlaps)
     borders = theory.critical_gammas_of_blocks(size=size, **overlaps)
     gammas = np.linspace(0.5 * borders[0], 1.4 * borders[1], 121)
     found = np.array([cosines(case, tokens, float(gamma)) for gamma in gammas])
