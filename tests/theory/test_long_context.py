@@ -22,6 +22,24 @@ def test_cosines_are_the_printed_ones(share, cosines):
         assert found == pytest.approx(cosine, abs=6e-6)
 
 
+@pytest.mark.parametrize("size", [0.2, 0.6])
+def test_blocks_have_the_limits_of_two_outputs_written_out(size):
+    between, inside, n = 0.3, 0.7, 1e200
+    overlaps = {"between": between, "inside": inside, "size": size}
+    first, second = theory.critical_gammas_of_blocks(**overlaps)
+    assert (first < second) == (size == 0.6)
+    for gamma in (0.8 * first, first, (first + second) / 2, second, 1.2 * second):
+        logs = np.array([0.0, size - gamma * (1 - inside), 1 - gamma * (1 - between)]) * np.log(n)
+        own, block, _ = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
+        square = own**2 + (2 * own * block + block**2) * inside + (1 - (own + block) ** 2) * between
+        cosine = (own + block) ** 2 * inside + (1 - (own + block) ** 2) * between
+        assert theory.limits_of_cosines_of_blocks(**overlaps, gamma=gamma) == pytest.approx(
+            (cosine / square, between / square), abs=1e-8
+        )
+    with pytest.raises(BadInput, match="inside"):
+        theory.critical_gammas_of_blocks(between=0.7, inside=0.3, size=0.5)
+
+
 @pytest.mark.parametrize(("n", "rho", "beta"), [(2, -0.5, 1.0), (7, 0.3, 4.0), (50, 0.9, 0.0)])
 def test_cosine_is_that_of_the_sums_written_out(n, rho, beta):
     gram = np.where(np.eye(n, dtype=bool), 1.0, rho)

@@ -80,3 +80,55 @@ def looked_at_by_another(z: np.ndarray, form: np.ndarray) -> np.ndarray:
 def uniform_attention(z: np.ndarray, form: np.ndarray) -> Any:
     """The mean over all tokens stands in the place of the maximum."""
     return (z @ form @ z.T).mean(axis=1)
+
+
+def projection_of_the_origin(one: np.ndarray, two: np.ndarray, form: np.ndarray) -> np.ndarray:
+    """Return the point of least <A z, z> on the segment between two corners."""
+    along = two - one
+    share = -(one @ form @ along) / (along @ form @ along)
+    return one + np.clip(share, 0.0, 1.0) * along
+
+
+@claim(
+    "2407.01602",
+    "who ends at no leader",
+    covers=["7.2-leaders"],
+    status="derived",
+    states={"end": projection_of_the_origin, "left": lambda alpha, layers: (1 + alpha) ** -layers},
+    id="2407.01602/edges",
+)
+def who_looks_at_two_leaders_ends_at_the_projection_on_their_edge(case: Case) -> None:
+    """A token that looks at both ends of an edge alike goes to the point of the edge next to 0 in the metric of A, by
+    1/(1 + alpha) a layer.
+
+    Derived for the leaders (x, y) and (-x, y), a diagonal A and tokens (0, z), 0 < z < y: each sees <A z, z_j> equal at
+    both, and less at any other token. The tie is exact in floating point as well, until they are there to rounding.
+    """
+    side, height, alpha = case.draw("x", 0.5, 1.5), case.draw("y", 0.5, 1.5), case.draw("alpha", 0.8, 3.0)
+    form = np.diag([case.draw("A_11", 0.3, 3.0), case.draw("A_22", 0.3, 3.0)])
+    corners = np.array([[side, height], [-side, height]])
+    inside = np.outer(height * case.generator("inside").uniform(0.1, 0.9, TOKENS - 2), [0.0, 1.0])
+    z = hard_layers(case, mf.Tokens(mf.Euclidean(D), np.concatenate([corners, inside])), form, alpha)
+    end = case.statement.end(*corners, form)
+    for layers in (1, 3, 9, 15):
+        expected = end + case.statement.left(alpha, layers) * (inside - end)
+        case.compare(z[layers, 2:], expected, within=1e-11, because="rounding", name=f"layer {layers}")
+    case.compare(z[15, :2], corners, within=1e-11, because="rounding", name="leaders")
+
+
+@who_looks_at_two_leaders_ends_at_the_projection_on_their_edge.mutation("end")
+def one_of_the_leaders(one: np.ndarray, _two: np.ndarray, _form: np.ndarray) -> np.ndarray:
+    """Ties are broken: everyone ends at a leader."""
+    return one
+
+
+@who_looks_at_two_leaders_ends_at_the_projection_on_their_edge.mutation("end")
+def the_origin_itself(one: np.ndarray, _two: np.ndarray, _form: np.ndarray) -> np.ndarray:
+    """The origin, in place of its projection."""
+    return np.zeros_like(one)
+
+
+@who_looks_at_two_leaders_ends_at_the_projection_on_their_edge.mutation("left")
+def exponential_in_alpha(alpha: float, layers: int) -> float:
+    """What is left after k layers is e^(-alpha k), as in continuous depth."""
+    return float(np.exp(-alpha * layers))

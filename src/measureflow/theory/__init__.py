@@ -92,8 +92,10 @@ from measureflow.theory.long_context import (
     cosine_after_attention,
     critical_beta_of_nearest_key,
     critical_gamma,
+    critical_gammas_of_blocks,
     gap_after_attention,
     limit_of_cosine_after_attention,
+    limits_of_cosines_of_blocks,
     participation_of_keys,
 )
 from measureflow.theory.markov import (
@@ -244,6 +246,7 @@ __all__ = [
     "covariance_of_small_form",
     "critical_beta_of_nearest_key",
     "critical_gamma",
+    "critical_gammas_of_blocks",
     "critical_kappa",
     "critical_points_on_circle",
     "cross_ratios",
@@ -298,6 +301,7 @@ __all__ = [
     "limit_of_cosine_after_attention",
     "limit_of_gaussian",
     "limit_rank_of_gaussian",
+    "limits_of_cosines_of_blocks",
     "lipschitz_at_large_radius",
     "lipschitz_of_adversarial_tokens",
     "lipschitz_of_attention",

@@ -17,8 +17,10 @@ __all__ = [
     "cosine_after_attention",
     "critical_beta_of_nearest_key",
     "critical_gamma",
+    "critical_gammas_of_blocks",
     "gap_after_attention",
     "limit_of_cosine_after_attention",
+    "limits_of_cosines_of_blocks",
     "participation_of_keys",
 ]
 
@@ -111,6 +113,71 @@ def limit_of_cosine_after_attention(*, cosine: float, gamma: float) -> float:
     if math.isclose(gamma, critical, rel_tol=1e-12):
         return 4.0 * cosine / (1.0 + 3.0 * cosine)
     return 1.0 if gamma < critical else float(cosine)
+
+
+def critical_gammas_of_blocks(*, between: float, inside: float, size: float) -> tuple[float, float]:
+    r"""Return the two $\gamma$ at which tokens in blocks cease to average over all, and over their block.
+
+    Blocks of $n^\alpha$ tokens have the cosine $\rho_2$ inside and $\rho_1 < \rho_2$ between them. A token gives
+    itself, its block and all others weights in the ratio $1 : n^{\alpha-\gamma(1-\rho_2)} : n^{1-\gamma(1-\rho_1)}$, so
+
+    $$ \gamma_1 = \frac{1-\alpha}{\rho_2-\rho_1}, \qquad \gamma_2 = \frac{\alpha}{1-\rho_2} $$
+
+    if $\gamma_1 < \gamma_2$; else a token goes from all to itself, and both are $1/(1-\rho_1)$. Derived, as an exact
+    instance of the phase in between that [arXiv:2510.05554](https://arxiv.org/abs/2510.05554) finds for nearly equal
+    overlaps.
+
+    Main arguments:
+        between, inside: $0 < \rho_1 < \rho_2 < 1$. size: $\alpha$ in (0, 1).
+
+    Raises:
+        BadInput: a cosine or a size outside its interval.
+
+    Example:
+        >>> from measureflow import theory
+        >>> [round(g, 6) for g in theory.critical_gammas_of_blocks(between=0.3, inside=0.7, size=0.6)]
+        [1.0, 2.0]
+    """
+    between = in_interval("between", between, 0.0, 1.0)
+    inside, size = in_interval("inside", inside, between, 1.0), in_interval("size", size, 0.0, 1.0)
+    first, second = (1.0 - size) / (inside - between), size / (1.0 - inside)
+    if first >= second:
+        first = second = 1.0 / (1.0 - between)
+    return first, second
+
+
+def limits_of_cosines_of_blocks(*, between: float, inside: float, size: float, gamma: float) -> tuple[float, float]:
+    r"""Return the cosines of two outputs of one block, and of two blocks, as n grows with $\beta_n = \gamma\log n$.
+
+    $$ (1, 1)\;(\gamma<\gamma_1), \quad \Bigl(1, \tfrac{4\rho_1}{\rho_2+3\rho_1}\Bigr)\;(\gamma_1), \quad
+       \Bigl(1, \tfrac{\rho_1}{\rho_2}\Bigr), \quad
+       \Bigl(\tfrac{4\rho_2}{1+3\rho_2}, \tfrac{4\rho_1}{1+3\rho_2}\Bigr)\;(\gamma_2), \quad
+       (\rho_2, \rho_1)\;(\gamma>\gamma_2) $$
+
+    with the $\gamma_1 < \gamma_2$ of `critical_gammas_of_blocks`; without a phase in between, the first and the last of
+    them, and $(\rho_2+3\rho_1, 4\rho_1)/(1+3\rho_1)$ at $\gamma_c = 1/(1-\rho_1)$. Derived, for
+    [arXiv:2510.05554](https://arxiv.org/abs/2510.05554): the output is the mean of all tokens, or of the block, or the
+    token, and at a border half of each. Arguments and errors as there.
+
+    Example:
+        >>> from measureflow import theory
+        >>> blocks = {"between": 0.3, "inside": 0.7, "size": 0.6}
+        >>> [round(cosine, 6) for cosine in theory.limits_of_cosines_of_blocks(**blocks, gamma=1.5)]
+        [1.0, 0.428571]
+    """
+    first, second = critical_gammas_of_blocks(between=between, inside=inside, size=size)
+    gamma = as_beta(gamma)
+    at_first, at_second = (math.isclose(gamma, border, rel_tol=1e-12) for border in (first, second))
+    if at_first and at_second:
+        square = (1.0 + 3.0 * between) / 4.0  # half the token and half the mean of all
+        return (inside + 3.0 * between) / 4.0 / square, between / square
+    if at_first:
+        return 1.0, 4.0 * between / (inside + 3.0 * between)
+    if at_second:
+        return 4.0 * inside / (1.0 + 3.0 * inside), 4.0 * between / (1.0 + 3.0 * inside)
+    if gamma < first:
+        return 1.0, 1.0
+    return (1.0, between / inside) if gamma < second else (inside, between)
 
 
 def cap_constant(d: int) -> float:

@@ -90,8 +90,9 @@ def opposite_points_stay_where_they_are(case: Case) -> None:
     weights = np.where(signs > 0, share, 1 - share) / (N // 2)
     tokens = mf.Tokens(mf.Sphere(3), signs[:, None] * axis, weights)
     beta = case.draw("beta", 0.0, 20.0)
-    moved = speeds(case, mf.SelfAttention(beta), tokens)
-    case.compare(moved, 0.0, within=1e-14, because="rounding of the coordinates", name="speed")
+    for model, size in (("softmax", 1.0), ("unnormalised", np.exp(beta))):
+        moved = speeds(case, mf.SelfAttention(beta, weighting=model), tokens) / size
+        case.compare(moved, 0.0, within=1e-14, because="rounding of the coordinates", name=f"speed, {model}")
     points = follow(case, tokens, mf.SelfAttention(beta), np.array([4.0]), rtol=1e-9)[-1]
     measured = float(((weights @ points) ** 2).sum())
     because = "rounding, grown at most e^8-fold"

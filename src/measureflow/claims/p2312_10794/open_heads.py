@@ -31,6 +31,7 @@ def layers_of(case: Case, replica: int) -> dict[str, mf.Field]:
         "four heads, V = I": mf.MultiHead(heads),
         "four heads, random V": mf.MultiHead(mixed),
         "one head and a perceptron": one + perceptron,
+        "one head, doubly stochastic": mf.SelfAttention(BETA, weighting="sinkhorn"),
     }
 
 
@@ -47,7 +48,7 @@ def do_heads_perceptrons_and_masses_keep_the_clusters(case: Case) -> dict[str, A
     For one head and V = I they do (a theorem). With several heads of V = I the tokens of a hemisphere still do; for
     random V, with a perceptron, or with doubly stochastic attention no theory is known. Uniform tokens on S² are
     followed to a time; what is reported is how many clusters (cosine above 0.999) there are, the mean cosine, and
-    whether what is left still moves. Doubly stochastic attention is not part of this study.
+    whether what is left still moves. Masses stay what they are: unbalanced flows are not part of this study.
     """
     n, replicas, until = SIZE[case.tier]
     rows: dict[str, list[tuple[int, float, float]]] = {}

@@ -28,9 +28,20 @@ def at_radius(name: str, tokens: mf.Tokens, radius: float = 1.0) -> mf.Tokens:
     return mf.Tokens(mf.Euclidean(tokens.d), radius * np.asarray(tokens.points))
 
 
-def run(case: Case, name: str, alpha: float, tokens: mf.Tokens, beta: float, times: Any) -> tuple[Any, Any]:
-    """Return directions and radii of a flow under a scheme."""
-    field, scheme = mf.SelfAttention(beta), scheme_of(name, alpha)
+def run(
+    case: Case,
+    name: str,
+    alpha: float,
+    tokens: mf.Tokens,
+    beta: float,
+    times: Any,
+    *,
+    query: Any = None,
+    key: Any = None,
+) -> tuple[Any, Any]:
+    """Return directions and radii of a flow under a scheme, with Q = K = 1 unless given: one program for both."""
+    query, key = (np.eye(tokens.d) if matrix is None else matrix for matrix in (query, key))
+    field, scheme = mf.SelfAttention(beta, query=query, key=key), scheme_of(name, alpha)
     states = follow(case, at_radius(name, tokens), field, np.asarray(times, float), normalisation=scheme)
     return normalised(states), np.linalg.norm(states, axis=-1)
 

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 
 import measureflow as mf
@@ -258,8 +259,28 @@ def scale_of_the_depth(times: Any, *, scheme: str, **options: Any) -> Any:
     return rate / np.sqrt(1.0 + times) if scheme == "sqrt" else rate
 
 
+head = eqx.filter_jit(lambda field, mu: field.output(mu.points, mu))
+
 #: tokens and dimension of the claim on first velocities: d <= n log n <= e^sqrt(d)
 MANY, WIDE = 1024, 512
+
+
+def outputs_of_uniform_tokens(seed: int, beta: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return uniform tokens and what heads put out: with Q^T K = V = 1, and with random matrices of norm 1.
+
+    These shrink most directions and turn half of them round, in axes of their own.
+    """
+    generator = np.random.default_rng(seed)
+    points = normalised(generator.normal(size=(MANY, WIDE)))
+    turned, _ = np.linalg.qr(generator.normal(size=(WIDE, WIDE)))
+    one, axes = np.eye(WIDE), generator.uniform(-1.0, 1.0, (2, WIDE))
+    axes[:, 0] = 1.0
+    forms = {"Q = K = V = 1": (one, one), "random Q, K, V": (turned * axes[0], turned.T * axes[1])}
+    outputs = {}
+    for name, (form, value) in forms.items():
+        field = mf.SelfAttention(beta, query=form, value=value)
+        outputs[name] = np.asarray(head(field, mf.Tokens(mf.Sphere(WIDE), points)))
+    return points, outputs
 
 
 @claim(
@@ -274,14 +295,15 @@ def uniform_tokens_start_slowly_unless_outputs_are_normalised(case: Case) -> Non
     order 1/sqrt n, Peri-LN and nGPT at a speed near their own."""
     beta, alpha = 1.0, case.draw("alpha", 0.3, 3.0)
     case.require("d <= n log n <= e^sqrt d", WIDE <= MANY * np.log(MANY) <= np.exp(np.sqrt(WIDE)))
-    points = normalised(case.rng.normal(size=(MANY, WIDE)))
-    weights = np.exp(beta * points @ points.T)
-    output = weights @ points / weights.sum(axis=1, keepdims=True)
+    points, outputs = case.measure(outputs_of_uniform_tokens, case.seed, beta)
+    bound = case.statement.bound(MANY, WIDE, constant=0.5)
+    for name, those in outputs.items():
+        because = "the printed constant is 128; 1/2 holds here with room for a fifth, and what is left is rounding"
+        sizes = np.linalg.norm(those, axis=1)
+        case.at_most(sizes, bound, within=1e-2 * bound, because=because, name=f"outputs, {name}")
+    output = outputs["Q = K = V = 1"]
     size = np.linalg.norm(output, axis=1)
     across = np.sqrt(np.maximum(size**2 - (output * points).sum(axis=1) ** 2, 0))
-    bound = case.statement.bound(MANY, WIDE, constant=0.5)
-    because = "the printed constant is 128; 1/2 holds here with room for a fifth, and what is left is rounding"
-    case.at_most(size, bound, within=1e-2 * bound, because=because, name="outputs")
     for name in ("post", "pre", "peri", "ngpt"):
         measured = np.sqrt(np.mean((across / theory.speed_factor(name, size=size, alpha=alpha)) ** 2))
         predicted = case.statement.speed(scheme=name, n=MANY, d=WIDE, beta=beta, alpha=alpha)
@@ -357,12 +379,13 @@ def root_itself(times: Any, *, scheme: str, alpha: float) -> Any:
     states=lambda scheme: 1.0,
 )
 def every_scheme_ends_in_one_cluster(case: Case) -> None:
-    """From almost every start, under every scheme, all directions meet."""
+    """From almost every start, under every scheme, all directions meet, whatever Q and K (of norm 1 here)."""
     beta, alpha = case.draw("beta", 0.3, 1.5), case.draw("alpha", 0.5, 2.0)
+    query, key = (scaled(case, name) for name in ("query", "key"))
     tokens = cloud(case, d=N)
     for name in theory.SCHEMES:
         end = {"sqrt": 600.0, "ngpt": 45.0 / alpha}.get(name, 1e7 if name in RADIAL else 45.0)
-        points, _ = run(case, name, alpha, tokens, beta, np.array([end]))
+        points, _ = run(case, name, alpha, tokens, beta, np.array([end]), query=query, key=key)
         because = "1 - rho is e^(-2 tau) with tau = 45, or 1e-14 times a factor that the wait before sets (1e6 at most)"
         case.compare((points[-1] @ points[-1].T).min(), case.predict(name), within=1e-3, because=because, name=name)
 

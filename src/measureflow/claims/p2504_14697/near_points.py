@@ -1,18 +1,13 @@
-"""Claims of arXiv:2504.14697, quantitative clustering in mean-field transformer models."""
+"""Near one point and near two opposite ones: a gradient inequality, and rates at which tokens part."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 import measureflow as mf
-from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.exploration import exploration
 from measureflow.claims.instances import N, cloud, masses, speeds
-from measureflow.claims.runge_kutta import classical_step
 
 
 @claim(
@@ -146,124 +141,3 @@ def rate_of_softmax(beta: float) -> float:
 def half_of_it(beta: float) -> float:
     """The 2 of 2c is counted twice: the energy would be missing at half the rate of squared distances."""
     return float(np.exp(beta)) / 2
-
-
-#: cells of an even density on the circle or of a zonal one on S^2: half of them ever smaller towards the antipode, and
-#: the degree at which the kernel's expansion ends
-CELLS, DEGREE = 240, 14
-
-
-def zonal_run(mean: float, beta: float, d: int, times: tuple[float, ...]) -> np.ndarray:
-    """Return W_2 of the density 1 + d R cos(theta) from the point it gathers at, under USA at some times.
-
-    The mass of a cell moves with its middle. Near the antipode cells are as small as e^-14, so that what has not left
-    it by then is told.
-    """
-    away = np.concatenate([np.exp(np.linspace(-14.0, -1.0, CELLS // 2)), np.linspace(np.exp(-1.0), np.pi, CELLS // 2)])
-    edges = np.unique(np.append(0.0, away))
-    middle = np.pi - 0.5 * (edges[1:] + edges[:-1])
-    size = np.diff(edges) * (np.sin(middle) if d == 3 else 1.0)
-    shares = size * (1 + d * mean * np.cos(middle))
-    shares /= shares.sum()
-    k = np.arange(1, DEGREE + 1)
-    count = 2.0 * np.ones(DEGREE) if d == 2 else 2.0 * k + 1
-    strength = count * theory.funk_hecke_coefficients(k, beta=beta, d=d) / beta
-
-    def harmonics(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return P_k(cos theta) and its derivative by theta."""
-        if d == 2:
-            turns = np.outer(k, theta)
-            return np.cos(turns), -k[:, None] * np.sin(turns)
-        heights, values, slopes = np.cos(theta), [np.ones_like(theta)], [np.zeros_like(theta)]
-        values.append(heights)
-        slopes.append(np.ones_like(theta))
-        for j in range(1, DEGREE):
-            values.append(((2 * j + 1) * heights * values[j] - j * values[j - 1]) / (j + 1))
-            slopes.append(slopes[j - 1] + (2 * j + 1) * values[j])
-        return np.stack(values[1:]), -np.sin(theta) * np.stack(slopes[1:])
-
-    def velocity(theta: np.ndarray) -> np.ndarray:
-        values, slopes = harmonics(theta)
-        return (strength * (values @ shares)) @ slopes
-
-    found, theta, now, step = [], middle, 0.0, 0.05
-    for time in times:
-        while now < time - 1e-9:
-            theta = classical_step(velocity, theta, step)
-            now += step
-        found.append(np.sqrt(shares @ (2 * np.sin(theta / 2)) ** 2))
-    return np.array(found)
-
-
-@claim(
-    "2504.14697",
-    "main theorem",
-    covers=["5.1"],
-    status="derived",
-    id="2504.14697/rate",
-    states={
-        "bound": lambda: 1 / 100,
-        "rate": lambda beta, d: min((d - 1) * np.exp(-beta) / 2, np.exp(beta)),
-    },
-)
-def densities_gather_at_a_point_as_fast_as_they_leave_its_antipode(case: Case) -> None:
-    """For a density with a mean and a small beta W_2(mu_t, delta) <= C e^(-t/100) under USA.
-
-    How fast it is really is derived here: tokens leave the antipode at the rate e^(-beta), so that of a density there
-    a mass e^(-(d-1) e^(-beta) t) has not left, and W_2 is the root of it: slower than finitely many tokens, e^(beta).
-    """
-    beta, d, mean = case.draw("beta", 0.3, 0.5), case.choose("d", [2, 3]), case.draw("R", 0.15, 0.3)
-    case.require("the density is positive", d * mean < 1)
-    times = (9.0, 12.0)
-    distances = case.measure(zonal_run, mean, beta, d, times)
-    case.require("it gathers at one point", bool(distances[-1] < 0.3))
-    rate = float(np.log(distances[0] / distances[1]) / (times[1] - times[0]))
-    because = "the mean is 1 to 1e-3 by then, and cells are 11 % of their distance from the antipode"
-    case.at_least(rate, case.statement.bound(), within=0.02, because=because, name="bound")
-    case.compare(rate, case.statement.rate(beta, d), within=0.02, because=because, name="rate")
-
-
-@densities_gather_at_a_point_as_fast_as_they_leave_its_antipode.mutation("bound")
-def rate_of_finitely_many_tokens() -> float:
-    """1, which finitely many tokens near consensus exceed."""
-    return 1.0
-
-
-@densities_gather_at_a_point_as_fast_as_they_leave_its_antipode.mutation("rate")
-def nothing_waits_at_the_antipode(beta: float, d: int) -> float:
-    """e^beta, as of finitely many tokens, of which none starts at the antipode."""
-    return float(np.exp(beta))
-
-
-@densities_gather_at_a_point_as_fast_as_they_leave_its_antipode.mutation("rate")
-def rate_of_the_mass(beta: float, d: int) -> float:
-    """The mass that has not left is given for its root."""
-    return float((d - 1) * np.exp(-beta))
-
-
-@exploration("2504.14697", "large beta", covers=["P12"])
-def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[str, Any]:
-    """Up to which beta does a density on the circle with a mean converge to one point, before any plateau?
-
-    For |beta| < beta_0(mu_0) it does (USA), and for a large beta a circle has several clusters. The study takes
-    quantiles of 1 + 2R cos(theta), follows SA to t = 20 and finds the least beta with more than one cluster there:
-    an upper estimate of a beta_0 that has no closed form, and one time in place of all.
-    """
-    n, until, found = 64, 20.0, []
-    means = [0.1, 0.4] if case.tier == "smoke" else [0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49]
-    shares = (np.arange(n) + 0.5) / n
-    grid = np.linspace(-np.pi, np.pi, 20_001)
-    for mean in means:
-        angles = np.interp(shares, (grid + np.pi) / (2 * np.pi) + mean * np.sin(grid) / np.pi, grid)
-        start = mf.Tokens(mf.Sphere(2), np.stack([np.cos(angles), np.sin(angles)], axis=1))
-
-        def several(beta: float, start: mf.Tokens = start) -> bool:
-            path = mf.flow(start, mf.SelfAttention(beta), until=until, save=[until], solver=mf.Adaptive(coarsen=False))
-            return int(mf.observe.clusters(path[-1], delta=1 - np.cos(0.3)).count) > 1
-
-        low, high = 0.5, 40.0
-        for _ in range(6 if case.tier == "smoke" else 12):
-            middle = float(np.sqrt(low * high))
-            low, high = (low, middle) if several(middle) else (middle, high)
-        found.append(high)
-    return {"R": means, "least beta with several clusters at t = 20": found}

@@ -1,4 +1,4 @@
-"""Claims of arXiv:2508.09628: attention's forward pass as Frank-Wolfe steps over the tokens' own hull."""
+"""Hardmax layers as Frank-Wolfe steps over the tokens' own hull: cells, energies, contraction."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.integrate import quad
 
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.instances import follow
 from measureflow.claims.p2407_01602 import DEPTH, TOKENS, D, hard_layers, metric, plane
 
 
@@ -206,65 +204,3 @@ def square_of_the_step_left_out(eta: float) -> float:
 def everyone_looks_at_its_opposite(eta: float) -> float:
     """(1 - 2 eta)^2, as for one pair alone."""
     return (1 - 2 * eta) ** 2
-
-
-#: corners of a regular polygon, one token on each
-CORNERS = 2 * np.pi * np.arange(5) / 5
-
-
-def mean_cosine(logit: Any) -> Any:
-    """Return the mean of cos under the weights e^(logit cos) of the corners."""
-    weights = np.exp(np.multiply.outer(logit, np.cos(CORNERS) - 1.0))
-    return (weights @ np.cos(CORNERS)) / weights.sum(axis=-1)
-
-
-def waiting_time(beta: float) -> float:
-    """Return the time in which the radius falls from 1 to 1/2."""
-    return float(quad(lambda r: 1.0 / (r * (1.0 - mean_cosine(beta * r**2))), 0.5, 1.0, epsabs=0, epsrel=1e-10)[0])
-
-
-@claim(
-    "2508.09628",
-    "metastability at finite beta",
-    covers=["7.2-metastable"],
-    status="derived",
-    states={"time": waiting_time, "end": lambda: 0.0},
-    id="2508.09628/metastable",
-)
-def corners_are_left_after_an_exponential_time_for_the_origin(case: Case) -> None:
-    """At finite beta tokens on the corners of a regular pentagon wait there for some e^(beta (1-cos 72°)), and then all
-    fall to the origin.
-
-    Derived here for x' = A(x) - x, whose symmetric solution has the radius r' = -r (1 - m(beta r^2)) with m the mean of
-    the cosine under the weights of the corners.
-    """
-    beta, turn = case.draw("beta", 6.0, 9.0), case.draw("turn", 0.0, 1.0)
-    points = np.stack([np.cos(CORNERS + turn), np.sin(CORNERS + turn)], axis=1)
-    field = mf.SelfAttention(beta) + mf.Perceptron(np.eye(D), -np.eye(D), activation="identity")
-    half = waiting_time(beta)
-    x = follow(case, mf.Tokens(mf.Euclidean(D), points), field, np.array([half, half + 40.0]), rtol=1e-9)
-    radius = np.linalg.norm(x, axis=-1)
-    because = "rtol 1e-9 over some hundred units of time in which the radius itself speeds up"
-    logarithm = np.log(half) + (radius[0] - 0.5) / (0.5 * half * (1.0 - mean_cosine(beta / 4)))
-    stated = np.log(case.statement.time(beta))
-    case.compare(logarithm, stated, within=1e-3, because=because, name="logarithm of the time to half the radius")
-    because = "e^-40 and what is left of the wait"
-    case.compare(radius[1], case.statement.end(), within=1e-2, because=because, name="radius in the end")
-
-
-@corners_are_left_after_an_exponential_time_for_the_origin.mutation("time")
-def rate_of_the_beginning(beta: float) -> float:
-    """The first speed is kept: logits fall with the square of the radius, which is forgotten."""
-    return float(np.log(2.0) / (1.0 - mean_cosine(beta)))
-
-
-@corners_are_left_after_an_exponential_time_for_the_origin.mutation("time")
-def distance_in_place_of_the_gap(beta: float) -> float:
-    """The exponent is beta |v - w|^2, twice the gap of the logits."""
-    return waiting_time(2 * beta)
-
-
-@corners_are_left_after_an_exponential_time_for_the_origin.mutation("end")
-def corners_for_ever() -> float:
-    """The corners are never left, as under hardmax."""
-    return 1.0
