@@ -132,7 +132,7 @@ def test_modes_on_the_sphere_are_counted_by_a_simulated_density():
         (lambda: theory.metastable_window(3, beta=1.0, epsilon=0.01, overlap=0.0, rate=1.0), "beta is 1.0"),
         (lambda: theory.largest_overlap_of_caps([[1.0, 1.0]], 0.1), "unit vectors"),
         (lambda: theory.staircase([0.0], beta=9.0), "at least two"),
-        (lambda: theory.staircase([0.0, 0.0, 1.0], beta=9.0), "same angle"),
+        (lambda: theory.staircase([0.0, 0.0, 1.0], beta=9.0), "count as one"),
         (lambda: theory.critical_points_on_circle(1, beta=1.0), "n is 1"),
         (lambda: theory.escape_time(3, beta=9.0, noise=2.0), "noise is 2.0"),
         (lambda: theory.crossing_time(1.0, beta=9.0, start=0.01), "start is 0.01"),

@@ -7,8 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_model, in_interval
+from measureflow.theory.checks import as_beta, as_count, as_model, in_interval
 
 __all__ = ["eigenvalues_of_equal_clusters", "escape_time"]
 
@@ -24,7 +23,7 @@ def eigenvalues_of_equal_clusters(k: int, *, beta: float, model: str = "softmax"
     for SA; under USA the denominator is K. A positive `sigma` means decay: $1/\sigma$ is the lifetime scale
     of the state, and the escape takes $\sigma^{-1}\log(1/\text{noise})$. Derived from
     [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5; relative error below 1e-12 (of the
-    largest term). Under USA the result is infinite where $e^\beta$ overflows.
+    largest term). Under USA the result is infinite where a rate overflows.
 
     Raises:
         BadInput: fewer than 2 clusters, beta < 0.
@@ -34,18 +33,18 @@ def eigenvalues_of_equal_clusters(k: int, *, beta: float, model: str = "softmax"
         >>> theory.eigenvalues_of_equal_clusters(3, beta=4.0).round(8).tolist()
         [0.02589851, 0.02589851]
     """
-    if int(k) != k or k < 2:
-        raise BadInput(f"theory: k is {k}; a polygon of clusters needs at least 2.")
-    beta, k = as_beta(beta), int(k)
+    beta, k = as_beta(beta), as_count("k", k, 2)
     angles = 2.0 * np.pi * np.arange(k) / k
-    kernel = np.exp(-2.0 * beta * np.sin(angles / 2.0) ** 2)  # e^{beta (cos - 1)}
-    g = (np.cos(angles) - beta * np.sin(angles) ** 2) * kernel
-    modes = np.arange(1, k)
-    bend = 2.0 * np.sin(np.outer(modes, angles) / 2.0) ** 2  # 1 - cos(2 pi j m / K)
+    exponents, slopes = beta * np.cos(angles), np.cos(angles) - beta * np.sin(angles) ** 2
+    bend = 2.0 * np.sin(np.outer(np.arange(1, k), angles[1:]) / 2.0) ** 2  # 1 - cos(2 pi j m / K)
+    # the largest weight between clusters is taken out: that of a cluster on itself may overflow, or leave them nothing
+    top = float(exponents[1:].max())
+    shares = -(bend @ (slopes[1:] * np.exp(exponents[1:] - top))) / k
     if as_model(model) == "softmax":
-        return -(bend @ g) / kernel.sum()
+        highest = float(exponents.max())
+        return shares * np.exp(top - highest) / np.exp(exponents - highest).mean()
     with np.errstate(over="ignore"):
-        return -(bend @ g) / k * np.exp(beta)
+        return shares * np.exp(top)
 
 
 def escape_time(k: int, *, beta: float, noise: float, model: str = "softmax") -> float:
@@ -54,8 +53,8 @@ def escape_time(k: int, *, beta: float, noise: float, model: str = "softmax") ->
     $$ t \approx \frac{1}{\max_j\sigma_j}\,\log\frac{1}{\text{noise}} $$
 
     with the rates of `eigenvalues_of_equal_clusters`; `noise` is the amplitude along the fastest mode, and the time is
-    right up to a constant over the rate. Infinite where the clusters are stable. Derived from
-    [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5.
+    right up to a constant over the rate. Infinite where the clusters are stable, or the time is beyond a double. Derived
+    from [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5.
 
     Raises:
         BadInput: fewer than 2 clusters, beta < 0, a noise outside `(0, 1)`.
@@ -67,4 +66,5 @@ def escape_time(k: int, *, beta: float, noise: float, model: str = "softmax") ->
     """
     noise = in_interval("noise", noise, 0.0, 1.0)
     fastest = float(np.max(eigenvalues_of_equal_clusters(k, beta=beta, model=model)))
-    return math.log(1.0 / noise) / fastest if fastest > 0 else math.inf
+    with np.errstate(over="ignore"):
+        return float(np.divide(-math.log(noise), fastest)) if fastest > 0 else math.inf

@@ -23,8 +23,8 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, in_interval
-from measureflow.theory.equiangular import as_count, speed_of_equiangular_tokens
+from measureflow.theory.checks import as_beta, as_count, in_interval
+from measureflow.theory.equiangular import speed_of_equiangular_tokens
 
 __all__ = ["error_of_phase_front", "rates_of_overlap_fluctuations", "width_of_phase_front"]
 
@@ -47,7 +47,7 @@ def rates_of_overlap_fluctuations(gamma: Any, *, n: int, beta: float) -> Float[n
         >>> theory.rates_of_overlap_fluctuations(1.0, n=5, beta=3.0).tolist()  # at consensus all decay at rate 2
         [-2.0, -2.0, -2.0]
     """
-    gamma, n, beta = np.asarray(gamma, float), as_count(n), as_beta(beta)
+    gamma, n, beta = np.asarray(gamma, float), as_count("n", n, 2), as_beta(beta)
     gap = 1.0 - gamma
     own = np.exp(beta * gap)
     weight = 1.0 / (own + n - 1)
@@ -77,7 +77,7 @@ def width_of_phase_front(*, n: int, beta: float, delta: float = 1e-3) -> float:
         >>> round(theory.width_of_phase_front(n=2, beta=0.0), 6)  # artanh(rho) moves at speed 1: the width is 1
         1.0
     """
-    n, beta = as_count(n), as_beta(beta)
+    n, beta = as_count("n", n, 2), as_beta(beta)
     delta = in_interval("delta", delta, 0.0, 1.0)
     if beta > 300.0:
         raise BadInput(f"theory: beta is {beta}; the width of a front is beyond a double there. Take at most 300.")

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import in_interval
-from measureflow.theory.metastability import as_count, positive
+from measureflow.theory.checks import as_count, in_interval
+from measureflow.theory.metastability import positive
 
 __all__ = ["are_separated_on_circle", "chance_of_separation"]
 
@@ -78,7 +78,7 @@ def chance_of_separation(n: int, *, beta: float, epsilon: float) -> float:
         >>> round(theory.chance_of_separation(10, beta=100.0, epsilon=0.01), 3)
         0.31
     """
-    n, radius, apart = as_count(n), half_width(epsilon), least_angle(2, beta, epsilon)
+    n, radius, apart = as_count("n", n), half_width(epsilon), least_angle(2, beta, epsilon)
     if math.isinf(apart):
         return float(n == 1)
     forbidden = (min(apart - 2 * radius, math.pi) - 2 * radius) / math.pi

@@ -23,7 +23,7 @@ from scipy.optimize import root_scalar
 from scipy.special import gammaln, logsumexp, roots_gegenbauer
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_dimension, in_interval
+from measureflow.theory.checks import as_beta, as_count, as_dimension, in_interval
 from measureflow.theory.noise import critical_kappa, tricritical_beta
 from measureflow.theory.uniform_measure import funk_hecke_coefficients
 
@@ -249,10 +249,11 @@ def branch_of_stationary_states(*, beta: float, d: int, degree: int = 1, top: fl
         True
     """
     gibbs = gibbs_map(beta, d, top, size)
-    if int(degree) != degree or not 1 <= degree <= len(gibbs.strength):
+    degree = as_count("degree", degree)
+    if degree > len(gibbs.strength):
         raise BadInput(f"theory: degree is {degree}; give one of 1..{len(gibbs.strength)}.")
-    points = follow(gibbs, int(degree) - 1, top)
-    return Branch(float(beta), int(d), int(degree), tuple(gibbs.state(u) for u in points))
+    points = follow(gibbs, degree - 1, top)
+    return Branch(float(beta), int(d), degree, tuple(gibbs.state(u) for u in points))
 
 
 def gibbs_map(beta: float, d: int, top: float, size: int = 0) -> GibbsMap:
