@@ -68,7 +68,9 @@ def hessian_on_circle(angles: Any, beta: float) -> Float[np.ndarray, "n n"]:
         raise BadInput(f"theory: angles have shape {angles.shape}; give (n,).")
     exponents = beta * np.cos(angles[:, None] - angles[None, :])[~np.eye(len(angles), dtype=bool)]
     if exponents.max(initial=0.0) > 690.0:
-        raise BadInput(f"theory: beta is {beta:g}; the Hessian has an entry of some e^{exponents.max():.0f}, no double.")
+        raise BadInput(
+            f"theory: beta is {beta:g}; the Hessian has an entry of some e^{exponents.max():.0f}, no double."
+        )
     bend, top = between(angles[None], np.ones((1, len(angles))), beta)
     return bend[0] * np.exp(top[0])
 
@@ -245,9 +247,7 @@ def complements(roots: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b k k-1"]
     return (np.eye(roots.shape[1]) - 2.0 * mirror[:, :, None] * mirror[:, None, :])[:, :, 1:]
 
 
-def described(
-    places: Float[np.ndarray, "k"], masses: Float[np.ndarray, "k"], beta: float
-) -> CriticalPoint | None:
+def described(places: Float[np.ndarray, "k"], masses: Float[np.ndarray, "k"], beta: float) -> CriticalPoint | None:
     """Return a critical point in its normal form, or `None` where an eigenvalue cannot be told from 0."""
     apart = places[:, None] - places[None, :]
     exponents = beta * np.cos(apart)

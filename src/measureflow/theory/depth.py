@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_count
+from measureflow.theory.checks import as_count, as_finite, as_numbers, in_interval
 
 __all__ = [
     "LinearNet",
@@ -46,6 +46,7 @@ def error_of_euler_layers(*, lipschitz: float, bend: float, step: float, until: 
         >>> round(theory.error_of_euler_layers(lipschitz=0.0, bend=math.pi * 64, step=1 / 64), 6)  # pi/2, for any N
         1.570796
     """
+    step, bend = as_finite("step", step, 0.0), as_finite("bend", bend, 0.0)
     return 0.5 * step * bend * _growth(lipschitz, until)
 
 
@@ -64,7 +65,8 @@ def error_of_reconstruction(*, lipschitz: float, speed: float, step: float, unti
         >>> round(theory.error_of_reconstruction(lipschitz=1.0, speed=2.0, step=1 / 64), 4)
         0.0537
     """
-    return step * speed * lipschitz * _growth(lipschitz, until)
+    step, speed, growth = as_finite("step", step, 0.0), as_finite("speed", speed, 0.0), _growth(lipschitz, until)
+    return step * speed * lipschitz * growth if lipschitz else 0.0
 
 
 def error_of_rough_layers(*, lipschitz: float, speed: float, step: float, until: float = 1.0) -> float:
@@ -88,7 +90,7 @@ def error_of_rough_layers(*, lipschitz: float, speed: float, step: float, until:
         >>> theory.error_of_rough_layers(lipschitz=0.0, speed=1.0, step=1 / 64)  # (f_N - f_0)/2N is attained
         0.015625
     """
-    _growth(lipschitz, until)
+    step, speed, _ = as_finite("step", step, 0.0), as_finite("speed", speed, 0.0), _growth(lipschitz, until)
     return step * speed * (2.0 * math.exp(min(lipschitz * until, 709.0)) - 1.0)
 
 
@@ -122,7 +124,7 @@ def train_linear_net(
         keep: steps at which the weights are kept.
 
     Raises:
-        BadInput: a target that is not square, a rate that is not positive or too large to descend.
+        BadInput: a target that is not square, a rate that is not positive or too large to descend, a negative tolerance.
 
     Example:
         >>> import numpy as np
@@ -131,11 +133,10 @@ def train_linear_net(
         >>> bool(np.ptp(net.weights, axis=0).max() < 1e-12)  # a symmetric positive target: equal in depth
         True
     """
-    target, depth = np.asarray(target, float), as_count("depth", depth)
+    target, depth, most = as_numbers("target", target), as_count("depth", depth), as_count("most", most, 0)
+    rate, tolerance = in_interval("rate", rate, 0.0, math.inf), as_finite("tolerance", tolerance, 0.0)
     if target.ndim != 2 or target.shape[0] != target.shape[1]:
         raise BadInput(f"theory: the target has shape {target.shape}; give a square matrix.")
-    if not rate > 0:
-        raise BadInput(f"theory: rate is {rate}; it must be > 0.")
     d, wanted, kept, loss, step = len(target), {int(k) for k in keep}, {}, math.inf, 0
     weights = np.zeros((depth, d, d))
     for step in range(most + 1):
@@ -236,8 +237,7 @@ def _products(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _growth(lipschitz: float, until: float) -> float:
     """Return `(e^{LT} - 1)/L`, which is T for L = 0."""
-    if not (math.isfinite(lipschitz) and lipschitz >= 0 and math.isfinite(until) and until > 0):
-        raise BadInput(f"theory: lipschitz is {lipschitz} and until {until}; give finite numbers >= 0 and > 0.")
+    lipschitz, until = as_finite("lipschitz", lipschitz, 0.0), in_interval("until", until, 0.0, math.inf)
     if lipschitz * until > 709.0:
         return math.inf
     return math.expm1(lipschitz * until) / lipschitz if lipschitz > 0 else until

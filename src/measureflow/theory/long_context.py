@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_dimension, in_interval
+from measureflow.theory.checks import as_beta, as_dimension, as_finite, in_interval
 from measureflow.theory.nearest_keys import KeyProcess
 
 __all__ = [
@@ -84,12 +84,11 @@ def gap_after_attention(*, n: float, cosine: float, beta: float | None = None, g
         >>> float(f"{theory.gap_after_attention(n=1e9, cosine=0.4, gamma=4 / 3):.3e}")
         0.000365
     """
-    if not (math.isfinite(n) and n >= 2):
-        raise BadInput(f"theory: n is {n}; give a number of tokens, at least 2.")
+    n = as_finite("n", n, 2.0)
     rho = in_interval("cosine", cosine, -1.0 / (n - 1), 1.0, closed=True)
     if (beta is None) == (gamma is None):
         raise BadInput("theory: give one of beta= and gamma= (beta = gamma log n).")
-    beta = as_beta(beta if gamma is None else gamma * math.log(n))
+    beta = as_beta(beta) if gamma is None else as_finite("gamma", gamma, 0.0) * math.log(n)
     others = (n - 1) * math.exp(-beta * (1.0 - rho))
     own, each = 1.0 / (1.0 + others), others / (1.0 + others) / (n - 1)
     # |y|^2 - <y, y'> = (1 - rho)(a - c)^2, and |y|^2 = (1 - rho)(a^2 + (n-1) c^2) + rho

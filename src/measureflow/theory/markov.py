@@ -10,7 +10,7 @@ from jaxtyping import Float
 from scipy.special import lambertw
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_count
+from measureflow.theory.checks import as_count, as_finite, as_number, as_numbers
 
 __all__ = [
     "KernelConstants",
@@ -166,7 +166,7 @@ def lipschitz_of_l2_attention(n: int, *, norm: str = "token", d: int = 1, inner:
         >>> round(theory.lipschitz_of_l2_attention(2), 5)
         2.11386
     """
-    reach, stretch = largest_mean_square_of_l2_attention(n), _spectral(inner) * _spectral(outer)
+    reach, stretch = largest_mean_square_of_l2_attention(n), _spectral("inner", inner) * _spectral("outer", outer)
     if norm == "token":
         return stretch * (4.0 * reach + 1.0)
     if norm == "frobenius":
@@ -188,12 +188,10 @@ def _masses(masses: Any) -> np.ndarray:
 
 def _positive(name: str, value: Any) -> float:
     """Return a number that is not negative."""
-    if not (math.isfinite(value) and value >= 0):
-        raise BadInput(f"theory: {name} is {value}; it must be finite and >= 0.")
-    return float(value)
+    return as_finite(name, value, 0.0)
 
 
-def _spectral(matrix: Any) -> float:
+def _spectral(name: str, matrix: Any) -> float:
     """Return the spectral norm of a matrix, or the size of a number."""
-    matrix = np.asarray(matrix, float)
-    return float(np.linalg.norm(matrix, 2)) if matrix.ndim == 2 else abs(float(matrix))
+    matrix = as_numbers(name, matrix)
+    return float(np.linalg.norm(matrix, 2)) if matrix.ndim == 2 else abs(as_number(name, matrix))

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_count, in_interval
+from measureflow.theory.checks import as_beta, as_count, as_numbers, in_interval
 from measureflow.theory.equiangular import speed_of_equiangular_tokens
 
 __all__ = ["error_of_phase_front", "rates_of_overlap_fluctuations", "width_of_phase_front"]
@@ -47,12 +47,13 @@ def rates_of_overlap_fluctuations(gamma: Any, *, n: int, beta: float) -> Float[n
         >>> theory.rates_of_overlap_fluctuations(1.0, n=5, beta=3.0).tolist()  # at consensus all decay at rate 2
         [-2.0, -2.0, -2.0]
     """
-    gamma, n, beta = np.asarray(gamma, float), as_count("n", n, 2), as_beta(beta)
+    gamma, n, beta = as_numbers("gamma", gamma), as_count("n", n, 2), as_beta(beta)
     gap = 1.0 - gamma
-    own = np.exp(beta * gap)
-    weight = 1.0 / (own + n - 1)
+    # the weights of another token and of the own one, beside e^beta: nothing overflows
+    share = np.exp(-beta * gap)
+    weight, own = share / (1.0 + (n - 1) * share), 1.0 / (1.0 + (n - 1) * share)
     alone = weight * (gap * beta - 1.0 - (n - 1) * gamma)
-    shared = weight * gap * (1.0 - beta * weight * (1.0 - gamma * own))
+    shared = weight * gap * (1.0 - beta * (weight - gamma * own))
     return np.stack([2 * alone + 2 * (n - 1) * shared, 2 * alone + (n - 2) * shared, 2 * alone])
 
 

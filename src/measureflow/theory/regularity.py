@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_count
+from measureflow.theory.checks import as_count, as_finite, as_number, as_numbers
 
 __all__ = [
     "adversarial_tokens",
@@ -87,6 +87,7 @@ def lipschitz_of_measures(*, form: Any, value: Any = 1.0, radius: float, n: int 
         28.63
     """
     size, alpha = _norm("value", value), _norm("form", form) * _radius(radius) ** 2
+    p = as_number("p", p)
     if not (math.isfinite(p) and p >= 1):
         raise BadInput(f"theory: p is {p}; transport distances have p >= 1.")
     if p != 2:
@@ -234,6 +235,7 @@ def lipschitz_of_causal_attention(*, form: Any, value: Any = 1.0, radius: float,
         >>> theory.lipschitz_of_causal_attention(form=0.0, radius=1.0)  # prefix means
         2.0
     """
+    p = as_number("p", p)
     if not (math.isfinite(p) and p > 1):
         raise BadInput(f"theory: p is {p}; prefix means are bounded for p > 1 only.")
     alpha = _norm("form", form) * _radius(radius) ** 2
@@ -280,18 +282,16 @@ def _worst(form: Any) -> tuple[float, np.ndarray, bool]:
 
 def _norm(name: str, matrix: Any) -> float:
     """Return the spectral norm of a matrix; a number is one already."""
-    matrix = np.asarray(matrix, float)
-    size = float(np.linalg.norm(matrix, 2)) if matrix.ndim == 2 else float(matrix)
-    if not (math.isfinite(size) and size >= 0):
+    matrix = as_numbers(name, matrix)
+    size = float(np.linalg.norm(matrix, 2)) if matrix.ndim == 2 else as_number(name, matrix)
+    if not size >= 0:
         raise BadInput(f"theory: {name} is {size}; give a matrix, or its spectral norm, finite and >= 0.")
     return size
 
 
 def _radius(radius: Any) -> float:
     """Return a radius."""
-    if not (math.isfinite(radius) and radius >= 0):
-        raise BadInput(f"theory: radius is {radius}; the ball has a finite radius >= 0.")
-    return float(radius)
+    return as_finite("radius", radius, 0.0)
 
 
 def _exp(x: float) -> float:

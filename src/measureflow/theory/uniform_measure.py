@@ -98,6 +98,7 @@ def dominant_degree(*, beta: float, d: int) -> int:
         >>> theory.dominant_degree(beta=5.0, d=2), theory.dominant_degree(beta=7.0, d=2)
         (3, 4)
     """
+    beta, d = as_beta(beta), as_dimension(d)
     reach = int(3 * np.sqrt(2.0 * beta + d * d) + 10)
     degrees = np.arange(1, reach)
     return int(degrees[np.argmax(growth_rates_around_uniform(degrees, beta=beta, d=d))])
@@ -125,7 +126,7 @@ def switching_betas(count: int, *, d: int) -> Float[np.ndarray, "k"]:
     low, high = np.zeros(len(k)), 2.0 * wanted * (order + 1.0) / (1.0 - wanted**2)
     for _ in range(60):
         middle = 0.5 * (low + high)
-        below = ive(order + 1.0, middle) < wanted * ive(order, middle)
+        below = bessel_ratio(order, middle) < wanted
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return 0.5 * (low + high)
 
@@ -146,6 +147,23 @@ def mean_field_exponent(*, d: int) -> float:
         -0.5
     """
     return -1.0 / max(2, as_dimension(d) - 1)
+
+
+def bessel_ratio(order: Any, x: Any) -> Float[np.ndarray, "..."]:
+    r"""Return $I_{\nu+1}(x)/I_\nu(x)$ for x > 0, also where the two underflow: there by its continued fraction.
+
+    It starts far out from the bound of Amos, whose relative error falls like $\nu^{-2}$, and each step shrinks what is
+    left; it would take many where x is much larger than the order, but there nothing underflows.
+    """
+    order, x = np.asarray(order, float), np.asarray(x, float)
+    upper, lower = ive(order + 1.0, x), ive(order, x)
+    if (upper > 1e-250).all():
+        return upper / lower
+    last = order + 200.0
+    ratio = x / (last + 1.0 + np.hypot(last + 1.0, x))
+    for k in range(199, -1, -1):
+        ratio = x / (2.0 * (order + k + 1.0) + x * ratio)
+    return np.where(upper > 1e-250, upper / np.maximum(lower, 1e-250), ratio)
 
 
 def as_degrees(degrees: Any) -> Float[np.ndarray, "..."]:
