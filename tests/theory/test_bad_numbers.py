@@ -1,4 +1,4 @@
-"""Every prediction answers a number that it cannot use with `BadInput`: no other error, no warning and no silent NaN."""
+"""Every prediction answers a number that it cannot use with `BadInput`: no other error, no warning, no silent NaN."""
 
 from __future__ import annotations
 
@@ -56,17 +56,22 @@ CALLS["train_linear_net"]["most"] = 100  # with a tolerance of 0 it would go on 
 
 
 def changed(name):
-    """The call with one number changed at a time, and how to say it."""
+    """The call with one number or array changed at a time, and how to say it."""
     for key, value in CALLS[name].items():
         says = str(inspect.signature(PUBLIC[name]).parameters[key].annotation)
-        optional = value is None and "None" in says
-        if isinstance(value, bool) or not (
-            isinstance(value, numbers.Real) or (optional and ("int" in says or "float" in says))
-        ):
+        optional = value is None
+        if isinstance(value, bool | str) or (optional and not any(word in says for word in ("int", "float", "Any"))):
             continue
-        for wrong in WRONG:
-            if not (wrong is None and optional):
-                yield {**CALLS[name], key: wrong}, f"{key}={wrong!r}"
+        if optional or isinstance(value, numbers.Real):
+            changes = {repr(wrong): wrong for wrong in WRONG if not (optional and wrong is None)}
+        elif isinstance(value, list | tuple | np.ndarray) and key != "measure":
+            broken = [np.array(value, float) for _ in range(2)]
+            broken[0].flat[:1], broken[1].flat[:1] = np.nan, np.inf
+            changes = {"'x'": "x", "None": None, "1.5": 1.5, "[]": [], "nan in it": broken[0], "inf in it": broken[1]}
+        else:
+            continue
+        for how, wrong in changes.items():
+            yield {**CALLS[name], key: wrong}, f"{key}={how}"
 
 
 def has_nan(result):

@@ -16,6 +16,7 @@ __all__ = [
     "as_dimension",
     "as_finite",
     "as_masses",
+    "as_matrix",
     "as_model",
     "as_number",
     "as_numbers",
@@ -52,6 +53,19 @@ def as_numbers(name: str, values: Any) -> Float[np.ndarray, "..."]:
     if not np.isfinite(numbers).all():
         raise BadInput(f"theory: {name} has the entry {numbers[~np.isfinite(numbers)].flat[0]}; all must be finite.")
     return numbers
+
+
+def as_matrix(
+    name: str, values: Any, *, rows: int | None = None, columns: int | None = None, square: bool = False
+) -> Float[np.ndarray, "m k"]:
+    """Return a matrix of finite numbers, of a size where one is asked for."""
+    matrix = as_numbers(name, values)
+    sizes = matrix.shape
+    if len(sizes) != 2 or not matrix.size or (square and sizes[0] != sizes[1]):
+        raise BadInput(f"theory: {name} has shape {sizes}; it must be a {'square ' if square else ''}matrix.")
+    if rows not in (None, sizes[0]) or columns not in (None, sizes[1]):
+        raise BadInput(f"theory: {name} has shape {sizes}; it must be ({rows or 'm'}, {columns or 'k'}).")
+    return matrix
 
 
 def as_times(times: Any) -> Float[np.ndarray, "s"]:

@@ -53,8 +53,8 @@ def escape_time(k: int, *, beta: float, noise: float, model: str = "softmax") ->
     $$ t \approx \frac{1}{\max_j\sigma_j}\,\log\frac{1}{\text{noise}} $$
 
     with the rates of `eigenvalues_of_equal_clusters`; `noise` is the amplitude along the fastest mode, and the time is
-    right up to a constant over the rate. Infinite where the clusters are stable, or the time is beyond a double. Derived
-    from [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5.
+    right up to a constant over the rate. Infinite where the clusters are stable, or the time is beyond a double.
+    Derived from [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5.
 
     Raises:
         BadInput: fewer than 2 clusters, beta < 0, a noise outside `(0, 1)`.

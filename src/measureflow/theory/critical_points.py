@@ -64,7 +64,7 @@ def hessian_on_circle(angles: Any, beta: float) -> Float[np.ndarray, "n n"]:
         [True, False]
     """
     angles, beta = as_numbers("angles", angles), as_finite("beta", beta)
-    if angles.ndim != 1:
+    if angles.ndim != 1 or not angles.size:
         raise BadInput(f"theory: angles have shape {angles.shape}; give (n,).")
     exponents = beta * np.cos(angles[:, None] - angles[None, :])[~np.eye(len(angles), dtype=bool)]
     if exponents.max(initial=0.0) > 690.0:

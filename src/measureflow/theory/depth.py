@@ -124,7 +124,8 @@ def train_linear_net(
         keep: steps at which the weights are kept.
 
     Raises:
-        BadInput: a target that is not square, a rate that is not positive or too large to descend, a negative tolerance.
+        BadInput: a target that is not square, a rate that is not positive or too large to descend, a negative
+            tolerance.
 
     Example:
         >>> import numpy as np
@@ -137,7 +138,13 @@ def train_linear_net(
     rate, tolerance = in_interval("rate", rate, 0.0, math.inf), as_finite("tolerance", tolerance, 0.0)
     if target.ndim != 2 or target.shape[0] != target.shape[1]:
         raise BadInput(f"theory: the target has shape {target.shape}; give a square matrix.")
-    d, wanted, kept, loss, step = len(target), {int(k) for k in keep}, {}, math.inf, 0
+    d, wanted, kept, loss, step = (
+        len(target),
+        {as_count("keep", k, 0) for k in as_numbers("keep", keep).ravel()},
+        {},
+        math.inf,
+        0,
+    )
     weights = np.zeros((depth, d, d))
     for step in range(most + 1):
         with np.errstate(over="ignore", invalid="ignore"):  # an explosion is said in words, below
@@ -179,7 +186,7 @@ def least_loss_of_linear_net(target: Any) -> float:
         >>> theory.least_loss_of_linear_net([[1.0, 0.0], [0.0, -0.5]]), theory.least_loss_of_linear_net([[2.0]])
         (0.25, 0.0)
     """
-    target = np.asarray(target, float)
+    target = as_numbers("target", target)
     if target.ndim != 2 or target.shape[0] != target.shape[1]:
         raise BadInput(f"theory: the target has shape {target.shape}; give a square matrix.")
     return float(np.linalg.svd(target, compute_uv=False)[-1] ** 2) if np.linalg.det(target) < 0 else 0.0
@@ -200,7 +207,7 @@ def conserved_matrices(weights: Any) -> Float[np.ndarray, "m d d"]:
         >>> float(np.abs(theory.conserved_matrices(np.zeros((4, 2, 2)))).max())
         0.0
     """
-    weights = np.asarray(weights, float)
+    weights = as_layers(weights)
     factors = np.eye(weights.shape[-1]) + weights / len(weights)
     turned = np.swapaxes(factors, 1, 2)
     return turned[1:] @ factors[1:] - factors[:-1] @ turned[:-1]
@@ -219,8 +226,16 @@ def symmetric_eigenvalues_along_depth(weights: Any) -> Float[np.ndarray, "N d"]:
         >>> theory.symmetric_eigenvalues_along_depth(np.array([[[0.0, 2.0], [0.0, 0.0]]])).tolist()
         [[-1.0, 1.0]]
     """
-    weights = np.asarray(weights, float)
+    weights = as_layers(weights)
     return np.linalg.eigvalsh(0.5 * (weights + np.swapaxes(weights, 1, 2)))
+
+
+def as_layers(weights: Any) -> Float[np.ndarray, "N d d"]:
+    """Return the weights of a net, a square matrix for each layer."""
+    weights = as_numbers("weights", weights)
+    if weights.ndim != 3 or weights.shape[1] != weights.shape[2] or not weights.size:
+        raise BadInput(f"theory: weights have shape {weights.shape}; give (N, d, d).")
+    return weights
 
 
 def _products(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

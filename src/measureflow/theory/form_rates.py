@@ -124,7 +124,7 @@ def rates_of_null_pair(eigenvalues: Any, *, sign: int = -1) -> FormRates:
         >>> theory.rates_of_null_pair([-1.4, 0.5]).stable
         False
     """
-    mu = np.asarray(eigenvalues, float)
+    mu = as_numbers("eigenvalues", eigenvalues)
     if mu.shape != (2,) or not (np.isfinite(mu).all() and mu[0] * mu[1] < 0):
         raise BadInput(f"theory: eigenvalues are {mu.tolist()}; a null pair needs two of opposite sign.")
     square, trace = -mu[0] * mu[1], mu.sum()
@@ -221,7 +221,7 @@ def rates_around_uniform_of_form(degrees: Any, *, kappa: float, d: int, sign: in
         >>> theory.rates_around_uniform_of_form([1, 2, 3, 4], kappa=1.0, d=2).round(6).tolist()
         [0.44639, 0.42888, 0.157587, 0.034591]
     """
-    degrees = np.asarray(degrees, float)
+    degrees = as_numbers("degrees", degrees)
     ratio = funk_hecke_coefficients(degrees, beta=kappa, d=as_dimension(d), shifted=True)
     ratio = ratio / funk_hecke_coefficients(0, beta=kappa, d=d, shifted=True)
     return as_sign(sign) * degrees * (degrees + d - 2) * ratio
@@ -341,7 +341,7 @@ def rotation_of_ring(twist: float) -> float:
 
 def split(eigenvalues: Any, at: int) -> tuple[Float[np.ndarray, "d"], float, Float[np.ndarray, "k"]]:
     """Return the eigenvalues, the one at the index, and the others."""
-    mu = np.asarray(eigenvalues, float)
+    mu = as_numbers("eigenvalues", eigenvalues)
     if mu.ndim != 1 or len(mu) < 2 or not np.isfinite(mu).all():
         raise BadInput(f"theory: eigenvalues are {mu.tolist()}; give at least two finite numbers.")
     at = as_index(at, len(mu))

@@ -10,7 +10,7 @@ from scipy.linalg import expm
 from scipy.special import wrightomega
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_finite, as_model, as_numbers, as_times, in_interval
+from measureflow.theory.checks import as_finite, as_matrix, as_model, as_numbers, as_times, in_interval
 
 __all__ = [
     "growth_bound_of_gaussian",
@@ -114,7 +114,7 @@ def sinkhorn_coupling_of_gaussian(cov: Any, form: Any) -> Float[np.ndarray, "d d
         >>> theory.sinkhorn_coupling_of_gaussian([[2.0]], [[0.375]]).round(12).tolist()  # 2 gamma(0.75)
         [[1.070367516976]]
     """
-    cov, form = np.asarray(cov, float), np.asarray(form, float)
+    cov, form = as_numbers("cov", cov), as_numbers("form", form)
     if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or form.shape != cov.shape:
         raise BadInput(f"theory: cov has shape {cov.shape} and form {form.shape}; give two (d, d) matrices.")
     values, vectors = np.linalg.eigh(cov)
@@ -144,8 +144,10 @@ def slope_of_gaussian(
         >>> theory.slope_of_gaussian([[2.0]], query=[[1.0]], key=[[0.5]], value=[[1.0]], attention="l2").tolist()
         [[1.0]]
     """
-    given = {"cov": cov, "query": query, "key": key, "value": value}
-    cov, query, key, value = (as_numbers(name, one) for name, one in given.items())
+    cov = as_matrix("cov", cov, square=True)
+    d = len(cov)
+    query = as_matrix("query", query, columns=d)
+    key, value = as_matrix("key", key, rows=len(query), columns=d), as_matrix("value", value, columns=d)
     beta = as_finite("beta", beta)
     form, attention = beta * key.T @ query, as_model(attention, LAWS)
     if attention == "softmax":
@@ -175,7 +177,7 @@ def mean_under_sinkhorn_attention(times: Any, mean: Any, value: Any) -> Float[np
         >>> theory.mean_under_sinkhorn_attention(1.0, [1.0], [[np.log(2.0)]]).round(12).tolist()
         [2.0]
     """
-    times, mean, value = as_times(times), np.asarray(mean, float), np.asarray(value, float)
+    times, mean, value = as_times(times), as_numbers("mean", mean), as_numbers("value", value)
     if mean.ndim != 1 or value.shape != mean.shape * 2:
         raise BadInput(f"theory: mean has shape {mean.shape} and value {value.shape}; give (d,) and (d, d).")
     return expm(times[..., None, None] * value) @ mean
@@ -197,10 +199,10 @@ def growth_bound_of_gaussian(*, value: Any, attention: str, query: Any = None, k
         >>> theory.growth_bound_of_gaussian(value=[[1.5]], attention="sinkhorn")
         3.0
     """
-    size = 2.0 * float(np.linalg.norm(np.asarray(value, float), 2))
+    size = 2.0 * float(np.linalg.norm(as_matrix("value", value), 2))
     if as_model(attention, LAWS[1:]) == "sinkhorn":
         return size
-    key = np.asarray(key, float)
+    key = as_numbers("key", key)
     if key.ndim != 2 or key.shape[0] != key.shape[1] or not np.linalg.svd(key, compute_uv=False)[-1] > 1e-14:
         raise BadInput("theory: key is not an invertible (d, d) matrix; under L2 attention the bound needs one.")
-    return size * float(np.linalg.norm(np.linalg.inv(key), 2) * np.linalg.norm(np.asarray(query, float), 2))
+    return size * float(np.linalg.norm(np.linalg.inv(key), 2) * np.linalg.norm(as_matrix("query", query), 2))

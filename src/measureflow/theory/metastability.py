@@ -79,8 +79,8 @@ def bounds_of_collapse(n: int, *, beta: float, epsilon: float, overlap: float) -
        \lambda < 1-\alpha-8\varepsilon-\frac1\beta\log\frac{2n^2}{1-8\varepsilon} $$
 
     The first is printed with the reciprocal of its middle factor, which lets $T_1$ pass $T_2$; in this form
-    `lambda` equal to it makes both times the same. It is infinite where it overflows. [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), main theorem,
-    corrected.
+    `lambda` equal to it makes both times the same. It is infinite where it overflows.
+    [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), main theorem, corrected.
 
     Raises:
         BadInput: `beta <= 1`, no tokens, epsilon outside `(0, 1/16)`, an overlap that is no cosine.
@@ -107,7 +107,8 @@ def metastable_window(n: int, *, beta: float, epsilon: float, overlap: float, ra
 
     Up to $T_2$ a token that starts in $\mathcal S_q(\varepsilon)$ stays in $\mathcal S_q(2\varepsilon)$. The times are
     those of USA* (kernel $e^{\beta(\langle x,y\rangle-1)}$), and hold for SA too. `rate` is $\lambda$, below both of
-    `bounds_of_collapse`; a time that overflows is infinite. [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), main theorem: bounds, and loose ones.
+    `bounds_of_collapse`; a time that overflows is infinite. [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), main
+    theorem: bounds, and loose ones.
 
     Raises:
         BadInput: `beta <= 1`, no tokens, epsilon outside `(0, 1/16)`, an overlap that is no cosine, a rate that is not

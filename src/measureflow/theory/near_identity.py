@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from measureflow.theory.checks import as_count, as_dimension, as_numbers, in_interval
+from measureflow.theory.checks import as_count, as_dimension, as_matrix, as_numbers, in_interval
 from measureflow.theory.forms import as_form, as_positive_form
 from measureflow.theory.uniform_measure import funk_hecke_coefficients
 
@@ -64,7 +64,8 @@ def first_order_density(form: Any, points: Any) -> Float[np.ndarray, "m"]:
         [1.199, 0.801]
     """
     as_positive_form(form)
-    matrix, points = as_form(form), np.asarray(points, float)
+    matrix = as_form(form)
+    points = as_matrix("points", points, columns=len(matrix))
     kappa = float(np.trace(matrix)) / len(matrix)
     slope = slope_of_minimiser_at_identity(kappa=kappa, d=len(matrix))
     return 1.0 + slope * (np.einsum("mi,ij,mj->m", points, matrix, points) / kappa - 1.0)

@@ -55,7 +55,7 @@ class KeyProcess:
         total = 0.0
         for edge, width in zip(edges, widths, strict=False):
             sums = self.sums(edge + 0.5 * width * (nodes + 1.0))
-            total += 0.5 * width * float(weights @ (sums["twice"] * np.exp(-sums["never"])))
+            total += float(0.5 * width * (weights @ (sums["twice"] * np.exp(-sums["never"]))))
         return total
 
     def where(self, level: float, *, of: str) -> float:

@@ -86,7 +86,8 @@ def output_of_equiangular_tokens(
 def along_and_size(exponent: Any, lift: Any, n: int) -> tuple[Any, Any]:
     r"""Return $\langle\theta, A\rangle$ and $|A|$ from $\beta(1-\rho)$ and $1 + (n-1)\rho$.
 
-    With the sum S of the tokens, $A \propto (1-q)\theta + qS$ for $q = e^{-\beta(1-\rho)}$: nothing overflows or cancels.
+    With the sum S of the tokens, $A \propto (1-q)\theta + qS$ for $q = e^{-\beta(1-\rho)}$: nothing overflows, and
+    nothing cancels.
     """
     share, rest = np.exp(-exponent), -np.expm1(-exponent)
     total = 1.0 + (n - 1) * share

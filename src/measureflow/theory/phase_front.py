@@ -117,4 +117,4 @@ def error_of_phase_front(d: Any, *, n: int, beta: float, delta: float = 1e-3) ->
         [0.0798, 0.0399]
     """
     width = width_of_phase_front(n=n, beta=beta, delta=delta)
-    return math.sqrt(2 / math.pi) * width / np.sqrt(np.asarray(d, float))
+    return math.sqrt(2 / math.pi) * width / np.sqrt(as_numbers("d", d))

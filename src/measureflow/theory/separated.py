@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_count, in_interval
+from measureflow.theory.checks import as_count, as_numbers, in_interval
 from measureflow.theory.metastability import positive
 
 __all__ = ["are_separated_on_circle", "chance_of_separation"]
@@ -31,7 +31,7 @@ def are_separated_on_circle(angles: Any, *, beta: float, epsilon: float) -> Bool
         >>> theory.are_separated_on_circle([[0.0, 0.1, 2.0], [0.0, 0.4, 2.0]], beta=100.0, epsilon=0.01).tolist()
         [True, False]
     """
-    angles = np.asarray(angles, float)
+    angles = as_numbers("angles", angles)
     if angles.ndim < 1 or angles.shape[-1] < 1:
         raise BadInput(f"theory: angles have shape {angles.shape}; they must be (*b, n).")
     batch, n = angles.shape[:-1], angles.shape[-1]

@@ -107,8 +107,8 @@ def staircase(angles: Any, *, beta: float, masses: Any = None) -> list[Stair]:
     [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), section 5, with heights and lengths derived.
 
     Raises:
-        BadInput: `beta <= 1`, fewer than two tokens, two of them within the collision radius (they have met already, and
-            merging only widens gaps, so that no later pair does), masses that do not sum to 1.
+        BadInput: `beta <= 1`, fewer than two tokens, two of them within the collision radius (they have met already; no
+            later pair does, since merging only widens gaps), masses that do not sum to 1.
 
     Example:
         >>> from measureflow import theory
@@ -119,9 +119,9 @@ def staircase(angles: Any, *, beta: float, masses: Any = None) -> list[Stair]:
         [0.08, 0.16, 0.08, 0.48]
     """
     angles = as_numbers("angles", angles)
+    if angles.ndim != 1 or angles.size < 2:
+        raise BadInput(f"theory: angles have shape {angles.shape}; give at least two of them, (n,).")
     places = np.sort(np.mod(angles, 2 * np.pi))
-    if places.ndim != 1 or places.size < 2:
-        raise BadInput(f"theory: angles have shape {places.shape}; give at least two of them, (n,).")
     shares = np.full(places.size, 1.0 / places.size)
     if masses is not None:
         shares = as_masses(masses, places.size)[np.argsort(np.mod(angles, 2 * np.pi))]
