@@ -58,7 +58,8 @@ def free_energy(law: Any, scores: Any, masses: Any) -> Float[np.ndarray, "*m"]:
         >>> float(theory.free_energy([0.5, 0.5], [1.0, 3.0], [0.5, 0.5]))  # the law is mu itself: no entropy
         -2.0
     """
-    law, scores, masses = _masses(law), _scores(scores, len(np.atleast_1d(masses))), _masses(masses)
+    law, masses = _masses(law), _masses(masses)
+    scores = _scores(scores, masses.shape[-1])
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(law > 0, law * (np.log(law / masses) - scores), 0.0)
     return terms.sum(axis=-1)

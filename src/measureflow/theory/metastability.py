@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_count, as_dimension, as_numbers, in_interval
+from measureflow.theory.checks import as_beta, as_count, as_dimension, as_number, as_numbers, in_interval
 
 __all__ = [
     "bounds_of_collapse",
@@ -68,7 +68,7 @@ def margin_of_separation(n: int, *, beta: float, epsilon: float, overlap: float)
     """
     beta, n = positive(beta), as_count("n", n)
     epsilon = in_interval("epsilon", epsilon, 0.0, 0.5)
-    overlap = in_interval("overlap", overlap, -1.0, 1.0, closed=True)
+    overlap = as_overlap(overlap)
     return 1.0 - overlap - 8.0 * epsilon - math.log(2.0 * n * n / epsilon) / beta
 
 
@@ -122,7 +122,7 @@ def metastable_window(n: int, *, beta: float, epsilon: float, overlap: float, ra
     """
     beta, n, epsilon = theorem_arguments(beta, n, epsilon)
     rate = in_interval("rate", rate, 0.0, math.inf)
-    overlap = in_interval("overlap", overlap, -1.0, 1.0, closed=True)
+    overlap = as_overlap(overlap)
     collapsed = exponential(8.0 * epsilon * beta + math.log(2.0 * n)) + math.e * n * rate * beta * (beta / (beta - 1.0))
     return collapsed, exponential((1.0 - overlap) * beta + math.log(epsilon / n))
 
@@ -154,6 +154,13 @@ def theorem_arguments(beta: float, n: int, epsilon: float) -> tuple[float, int, 
     """Return beta > 1, a count and epsilon in (0, 1/16), as the main theorem wants them."""
     beta = in_interval("beta", as_beta(beta), 1.0, math.inf)
     return beta, as_count("n", n), in_interval("epsilon", epsilon, 0.0, 1.0 / 16.0)
+
+
+def as_overlap(overlap: float) -> float:
+    """Return the largest cosine between two caps."""
+    if not abs(as_number("overlap", overlap)) <= 1.0:
+        raise BadInput(f"theory: overlap is {overlap}; it is a cosine, in [-1, 1].")
+    return float(overlap)
 
 
 def exponential(exponent: float) -> float:
