@@ -197,7 +197,7 @@ def _scores(scores: Any, count: int) -> np.ndarray:
         scores = np.asarray(scores, float)
     except (TypeError, ValueError):
         raise BadInput("theory: scores are no array of numbers; give (*m, n) of them.") from None
-    if scores.shape[-1:] != (count,):
+    if not scores.size or not scores.ndim or count not in (1, scores.shape[-1]):  # one mass: all atoms weigh the same
         raise BadInput(f"theory: scores have shape {scores.shape} for {count} atoms; give (*m, n).")
     if np.isnan(scores).any() or not np.isfinite(scores.max(axis=-1)).all():
         raise BadInput("theory: a score is NaN or inf, or all of one query are -inf; give numbers.")
