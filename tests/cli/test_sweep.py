@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from measureflow.cli import main
-from measureflow.runs import Diagram, sweeping
+from measureflow.runs import Diagram, computing
 
 RECIPE = "n = 4\ndim = 4\nuntil = 2.0\nreplicas = 5\n[grid]\nbeta = [0.0, 1.0]\ndim = [3, 4]\n"
 
@@ -22,7 +22,7 @@ def _pretended(monkeypatch) -> None:
         series = {"event": {"mean": [0.5] * times, "deviation": [0.5] * times}}
         return {"series": {} if error else series, "error": error, "lasting": True, "seconds": 0.0}
 
-    monkeypatch.setattr(sweeping, "compute", pretend)
+    monkeypatch.setattr(computing, "compute", pretend)
     monkeypatch.setattr(Diagram, "plot", lambda *_: None)
 
 
@@ -49,7 +49,7 @@ def test_ctrl_c_is_exit_code_130_and_one_line(capsys, monkeypatch):
         raise KeyboardInterrupt
 
     Path("phase.toml").write_text(RECIPE)
-    monkeypatch.setattr(sweeping, "compute", interrupted)
+    monkeypatch.setattr(computing, "compute", interrupted)
     assert main(["sweep", "phase.toml", "--out", "phase", "--workers", "1"]) == 130
     line = "measureflow sweep: stopped; 0 of 4 cells are kept in phase. The same command goes on from there.\n"
     assert capsys.readouterr().err == line

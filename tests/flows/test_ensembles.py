@@ -52,6 +52,31 @@ def test_each_cloud_may_have_a_field_of_its_own():
     np.testing.assert_allclose(moved.recorded["overlap"], apart, atol=1e-5)
 
 
+def test_clouds_move_under_a_normalisation():
+    tokens, field = clouds(2, 3, 6), mf.SelfAttention(2.0)
+    moved = mf.flows.ensemble(tokens, field, save=TIMES, record="overlap", normalisation=mf.NGPT())
+    own = jax.tree.map(lambda leaf: leaf[1], tokens)
+    path = mf.flow(own, field, until=3.0, save=TIMES, record=["overlap"], normalisation=mf.NGPT())
+    np.testing.assert_allclose(moved.recorded["overlap"][1], path.recorded["overlap"], atol=1e-5)
+
+
+def test_clouds_are_shaken_each_by_its_own_noise():
+    tokens, field = clouds(3, 3, 6), mf.SelfAttention(2.0)
+    same = jax.tree.map(lambda leaf: leaf[np.array([0, 0, 1])], tokens)
+    options = {"save": [0.0, 0.1], "record": "overlap", "noise": 0.2, "solver": mf.Splitting(0.05)}
+    moved = mf.flows.ensemble(same, field, seed=5, **options).recorded["overlap"]
+    assert moved[0, 1] != moved[1, 1]
+    keys = jax.vmap(lambda k: jax.random.fold_in(jax.random.key(5), k))(np.arange(3))
+    np.testing.assert_array_equal(mf.flows.ensemble(same, field, seed=keys, **options).recorded["overlap"], moved)
+    own = jax.tree.map(lambda leaf: leaf[2], same)
+    path = mf.flow(own, field, until=0.1, seed=keys[2], **{**options, "record": ["overlap"]})
+    np.testing.assert_allclose(moved[2], path.recorded["overlap"], atol=1e-12)
+    with pytest.raises(mf.BadInput, match="2 keys for 3 clouds"):
+        mf.flows.ensemble(same, field, seed=keys[:2], **options)
+    with pytest.raises(mf.BadInput, match="noise needs a seed"):
+        mf.flows.ensemble(same, field, **options)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

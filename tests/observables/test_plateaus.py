@@ -1,5 +1,6 @@
 """Plateaus: how long each number of clusters lasts, on a path and over an ensemble of them."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import measureflow as mf
 from measureflow import BadInput
-from measureflow.observables.plateaus import Plateaus, lifetimes, median, median_interval
+from measureflow.observables.plateaus import Plateaus, lifetimes, median, median_interval, plateaus
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,20 @@ def test_plateaus_fill_the_path_without_gaps(path):
     assert plateaus.end[-1] == path.times[-1]
     np.testing.assert_array_equal(plateaus.start[1:], plateaus.end[:-1])
     assert (np.diff(plateaus.counts) < 0).all()
+
+
+def test_plateaus_are_those_of_the_run_whatever_was_saved(path):
+    whole = path.plateaus
+    for first, last in ((30, 40), (0, 20)):  # of a run that saved these times only
+        part = plateaus(few(path, first, last))
+        assert (part.dwell >= 0).all()
+        np.testing.assert_array_equal(part.counts, whole.counts)
+        np.testing.assert_array_equal(part.start, whole.start)
+
+
+def few(path, first, last):
+    """A path with fewer saved times: of what plateaus look at, its times and measures."""
+    return dataclasses.replace(path, times=path.times[first:last])
 
 
 def test_plateaus_of_a_coarsened_run_agree_with_the_clusters_at_the_saved_times(path):

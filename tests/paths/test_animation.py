@@ -13,6 +13,8 @@ from measureflow.paths.animation import frames_of, scene
 from measureflow.paths.style import house
 
 FIELD = mf.SelfAttention(beta=4.0)
+#: how the graphic control block before each frame begins
+CONTROL = b"\x21\xf9\x04"
 
 
 def walk(space, n=6):
@@ -25,7 +27,7 @@ def long() -> mf.Path:
 
 
 def frames_in(file: Path) -> int:
-    return file.read_bytes().count(b"\x21\xf9\x04")  # one graphic control block before each frame
+    return file.read_bytes().count(CONTROL)
 
 
 @pytest.mark.parametrize("space", [mf.Sphere(2), mf.Sphere(3), mf.Euclidean(3)], ids=repr)
@@ -37,6 +39,14 @@ def test_every_space_moves(space):
     assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert image.imread(file).shape[:2] == (228, 192)
     assert list(Path.cwd().iterdir()) == [Path.cwd() / "run.gif"]
+
+
+@pytest.mark.parametrize("seconds", [1.0, 30.0])
+def test_it_lasts_as_long_as_it_should(seconds):
+    file = walk(mf.Sphere(2)).animate("run.gif", frames=4, dpi=30, seconds=seconds)
+    blocks = file.read_bytes().split(CONTROL)[1:]
+    lasted = sum(int.from_bytes(block[1:3], "little") for block in blocks) / 100  # after a byte of flags
+    assert lasted == pytest.approx(seconds, abs=5 * 0.005 + 1e-9)
 
 
 @pytest.mark.parametrize(("d", "axis"), [(2, True), (3, False)])
@@ -78,6 +88,7 @@ def test_what_cannot_be_animated_is_refused_in_one_line(long):
         (long, "nowhere/run.gif", {}, "the folder 'nowhere' does not exist; make it first"),
         (long, "run.gif", {"frames": 1}, "frames is 1; it must be an integer of at least 2"),
         (long, "run.gif", {"seconds": 0}, "seconds is 0; it must be a time > 0"),
+        (long, "run.gif", {"seconds": 0.5}, r"0\.5 seconds are too few for 26 pictures; .* Take seconds=1, or fewer"),
         (long, "run.gif", {"dpi": 4000}, "dpi is 4000; it must be an integer from 20 to 400"),
         (lone, "run.gif", {}, "one kept state, and nothing moves in it"),
         (spread, "run.gif", {}, r"no moving picture of a Gaussian; path\.plot\(\) draws"),

@@ -57,6 +57,21 @@ def test_the_curve_knows_the_model(table, factor):
     assert curve[0][-1] == pytest.approx(float(expected), rel=1e-9)
 
 
+@pytest.mark.parametrize("other", [{"normalisation": "pre"}, {"noise": 0.1}, {"mask": "causal"}, {"value": -1.0}])
+def test_other_cells_have_no_limit_curve(other):
+    assert limit_curve(Sweep.of({"n": 8, "grid": {"beta": BETAS}, "mask": "none", **other}), {}) is None
+
+
+def test_colours_are_those_of_the_values_and_no_panel_is_left_out_without_a_word():
+    table = {"n": 8, "record": ["dissipation"], "grid": {"beta": BETAS, "seed": list(range(20))}}
+    diagram = pretended(table)
+    for result in diagram.results.values():
+        result["series"]["dissipation"]["mean"] = np.linspace(-2e-4, -1e-4, 61).tolist()
+    drawing = diagram.plot()
+    assert drawing.axes[0].collections[0].get_clim() == pytest.approx((-2e-4, -1e-4))
+    assert "8 more panels are in the store" in drawing.get_supxlabel().replace("\n", " ")
+
+
 def test_over_the_number_of_tokens_it_is_taken_at_each():
     curve = limit_curve(Sweep.of({"beta": 1.0, "grid": {"n": [2, 4, 8]}}), {})
     assert curve is not None

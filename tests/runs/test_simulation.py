@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -84,6 +85,13 @@ def test_what_is_no_recipe_file_is_refused():
         ({"weighting": "hard"}, "weighting is 'hard'"),
         ({"seed": -1}, "seed is -1"),
         ({"n": 0}, "n is 0"),
+        ({"normalisation": "layer"}, "normalisation is 'layer'; it must be one of 'post', 'pre'"),
+        ({"normalisation": "mix"}, "'mix' needs switch"),
+        ({"normalisation": "pre", "alpha": 0.5}, "alpha is 0.5, and normalisation is 'pre'"),
+        ({"normalisation": "post", "space": "euclidean", "law": "gaussian"}, "PostLN"),
+        ({"normalisation": "ngpt", "noise": 0.1}, "no meaning under NGPT"),
+        ({"noise": -1.0}, "noise is -1.0"),
+        ({"step": 0.1}, "there is no noise"),
     ],
 )
 def test_bad_values_are_said_before_anything_is_made(values, said):
@@ -98,12 +106,27 @@ def test_bad_values_are_said_before_anything_is_made(values, said):
         {"law": "von_mises_fisher", "kappa": 5.0, "n": 4},
         {"law": "gaussian", "space": "euclidean", "n": 4, "covariance": 0.5},
         {"weighting": "shifted", "beta": 900.0, "n": 4},
+        {"normalisation": "mix", "switch": 2.0, "mask": "none", "n": 4},
+        {"normalisation": "post", "noise": 0.1, "step": 0.02, "n": 4},
     ],
 )
 def test_every_law_and_weighting_is_made(values):
     simulation = Simulation(**values)
     simulation.check()
     assert simulation.tokens().n == 4
+
+
+def test_a_run_has_the_norm_and_the_noise_of_its_recipe():
+    values = {"n": 4, "dim": 4, "beta": 1.0, "save": 2, "until": 0.1, "seed": 2}
+    tokens, options = Simulation(**values).tokens(), {"until": 0.1, "save": 2}
+    moved = Simulation(**values, noise=0.2, step=0.05).run()
+    key, solver = jax.random.fold_in(jax.random.key(2), 1), mf.Splitting(0.05)
+    path = mf.flow(tokens, mf.SelfAttention(1.0), noise=0.2, seed=key, solver=solver, **options)
+    np.testing.assert_array_equal(moved.points, path.points)
+    moved = Simulation(**values, normalisation="peri").run()
+    radial = mf.Tokens(mf.Euclidean(4), tokens.points)
+    path = mf.flow(radial, mf.SelfAttention(1.0), normalisation=mf.PeriLN(), **options)
+    np.testing.assert_array_equal(moved.points, path.points)
 
 
 def test_a_run_cites_what_it_rests_on():

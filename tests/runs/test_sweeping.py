@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import signal
@@ -10,14 +11,16 @@ import subprocess
 import sys
 import time
 import tomllib
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import measureflow as mf
 from measureflow.flows import Ensemble
-from measureflow.runs import Diagram, Simulation, Sweep, cells, sweeping
+from measureflow.runs import Diagram, Simulation, Sweep, cells, computing
 
 #: what every test that moves tokens shares, so that one program is compiled
 SMALL = {"n": 4, "dim": 4, "times": [0.0, 2.0, 4.0, 8.0], "replicas": 8, "seed": 3,
@@ -36,7 +39,7 @@ def counted(monkeypatch) -> list[dict]:
         series = {"mean": [beta / 10] * times, "deviation": [0.0] * times}
         return {"series": {"event": series, "cosine": series}, "error": None, "lasting": True, "seconds": 0.0}
 
-    monkeypatch.setattr(sweeping, "compute", pretend)
+    monkeypatch.setattr(computing, "compute", pretend)
     monkeypatch.setattr(Diagram, "plot", lambda *_: None)
     return asked
 
@@ -107,16 +110,16 @@ def test_cells_that_cannot_be_computed_are_rows_with_their_error():
 
 
 def test_what_may_not_fail_again_is_tried_again(monkeypatch, counted):
-    pretend = sweeping.compute
+    pretend = computing.compute
 
     def broken(recipe: dict) -> dict:
         raise MemoryError("too large")
 
     with monkeypatch.context() as once:
-        once.setattr(sweeping, "compute", broken)
+        once.setattr(computing, "compute", broken)
         diagram = mf.sweep(BETAS, out="phase", workers=1)
     assert [row["error"] for row in diagram.rows] == ["MemoryError: too large"] * 3
-    assert sweeping.compute is pretend
+    assert computing.compute is pretend
     assert mf.sweep(BETAS, out="phase", workers=1).computed == 3
 
 
@@ -128,19 +131,19 @@ def test_replicas_that_were_not_resolved_are_no_numbers(monkeypatch):
 
 
 def test_ctrl_c_keeps_what_is_finished(monkeypatch, counted):
-    pretend = sweeping.compute
+    pretend = computing.compute
 
     def interrupted(recipe: dict) -> dict:
         if len(counted) == 2:
             raise KeyboardInterrupt
         return pretend(recipe)
 
-    monkeypatch.setattr(sweeping, "compute", interrupted)
+    monkeypatch.setattr(computing, "compute", interrupted)
     diagram = mf.sweep({**SMALL, "grid": {"beta": {"linspace": [0, 5, 6]}}}, out="phase", workers=1)
     assert diagram.stopped
     assert len(diagram.results) == 2
     assert "4 not begun or not finished" in repr(diagram)
-    monkeypatch.setattr(sweeping, "compute", pretend)
+    monkeypatch.setattr(computing, "compute", pretend)
     assert mf.sweep({**SMALL, "grid": {"beta": {"linspace": [0, 5, 6]}}}, out="phase", workers=1).computed == 4
 
 
@@ -154,6 +157,64 @@ def test_any_executor_will_do(counted):
         mf.sweep(BETAS, executor="gpus")
     with pytest.raises(mf.BadInput, match="workers is 0"):
         mf.sweep(BETAS, workers=0)
+
+
+class Mortal(concurrent.futures.Executor):
+    """A pool of processes as its user sees it: a cell of beta = 2 ends it, and what was out with that cell is lost."""
+
+    def __init__(self) -> None:
+        self.dead = False
+
+    def submit(self, task, /, *given):
+        future = concurrent.futures.Future()
+        if self.dead:
+            raise BrokenProcessPool
+        self.dead = bool(given) and given[0]["simulation"]["beta"] == 2.0
+        if self.dead:
+            future.set_exception(BrokenProcessPool())
+        else:
+            future.set_result(task(*given))
+        return future
+
+
+def test_a_cell_that_ends_its_process_leaves_the_others_alone(monkeypatch, counted):
+    monkeypatch.setattr(computing, "own_executor", lambda *_: contextlib.nullcontext(Mortal()))
+    recipe = {**SMALL, "grid": {"beta": [1.0, 2.0, *np.linspace(3.0, 6.0, 12).tolist()]}}
+    diagram = mf.sweep(recipe, out="phase", workers=2)
+    assert [(row["beta"], row["error"]) for row in diagram.failed] == [(2.0, computing.DIED)]
+    again = mf.sweep(recipe, out="phase", workers=2)
+    assert (again.computed, again.found) == (1, 13), "the cell that died is tried again, and dies"
+
+
+def test_processes_that_die_at_their_start_are_said_to(monkeypatch, counted):
+    def dead(*_: object) -> contextlib.nullcontext:
+        pool = Mortal()
+        monkeypatch.setattr(pool, "submit", lambda *_: Mortal().submit(None, {"simulation": {"beta": 2.0}}))
+        return contextlib.nullcontext(pool)
+
+    monkeypatch.setattr(computing, "own_executor", dead)
+    with pytest.raises(mf.BadInput, match="die as they start"):
+        mf.sweep(BETAS, workers=2)
+
+
+def test_another_recipe_does_not_replace_a_sweep(counted):
+    mf.sweep(BETAS, out="phase", workers=1)
+    before = Path("phase/recipe.toml").read_text()
+    for other, said in (
+        ({"n": 5}, "with n = 4 where this one has 5"),
+        ({"times": [0.0, 1.0]}, r"times = \[0.0, 2.0, 4.0, 8.0\] where"),
+        ({"event": "clusters <= 1"}, "event = overlap >= 0.999 where"),
+    ):
+        with pytest.raises(mf.BadInput, match=said):
+            mf.sweep({**BETAS, **other}, out="phase", workers=1)
+    assert Path("phase/recipe.toml").read_text() == before
+    assert len(counted) == 3
+
+
+def test_a_sweep_in_single_precision_is_refused_before_it_keeps_errors(counted, monkeypatch):
+    with jax.enable_x64(False), pytest.raises(mf.BadInput, match="sweep needs float64"):
+        mf.sweep(BETAS, out="phase", workers=1)
+    assert os.listdir() == []
 
 
 @pytest.mark.filterwarnings("default")  # those of Dask are Dask's
@@ -247,6 +308,17 @@ def test_what_is_wrong_with_the_first_cell_is_said_before_any_work(counted):
             mf.sweep({**SMALL, **bad}, out="phase")
     assert counted == []
     assert os.listdir() == []
+
+
+def test_axes_may_be_norms_and_noise():
+    recipe = {**SMALL, "times": [0.0, 0.5]}
+    norms = mf.sweep({**recipe, "grid": {"normalisation": ["post", "pre"]}}, workers=1).data.cosine
+    assert norms.sel(time=0.0).values == pytest.approx(float(norms[0, 0])), "the same draws"
+    assert 0 < norms.sel(normalisation="pre", time=0.5) - norms[0, 0] < norms.sel(normalisation="post", time=0.5)
+    shaken = mf.sweep({**recipe, "step": 0.1, "grid": {"noise": [0.5, 2.0]}}, workers=1).data.cosine
+    assert len(np.unique(shaken.sel(time=0.5))) == 2
+    with pytest.raises(mf.BadInput, match="and there is no noise"):
+        mf.sweep({**recipe, "step": 0.1, "grid": {"beta": [1.0]}})
 
 
 def test_means_of_observables_are_kept():

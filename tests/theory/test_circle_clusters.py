@@ -29,10 +29,28 @@ def test_three_unnormalised_clusters_have_one_double_eigenvalue():
     assert np.allclose(theory.eigenvalues_of_equal_clusters(3, beta=beta, model="unnormalised"), -g, rtol=1e-13)
 
 
+@pytest.mark.parametrize(
+    ("model", "beta", "value"),
+    [
+        ("unnormalised", -0.66, 0.0069548),
+        ("unnormalised", -0.67, -0.0034949),
+        ("softmax", -0.66, 0.0063249),
+        ("softmax", -0.67, -0.0031698),
+    ],
+)
+def test_three_clusters_switch_stability_at_minus_two_thirds(model, beta, value):
+    assert np.allclose(theory.eigenvalues_of_equal_clusters(3, beta=beta, model=model), value, atol=5.1e-8)
+
+
+def test_a_strongly_negative_beta_does_not_overflow():
+    # each of the two attends to the other alone: both leave the line at rate 1
+    assert np.allclose(theory.eigenvalues_of_equal_clusters(2, beta=-2000.0), 2.0)
+
+
+@pytest.mark.parametrize("beta", [2.5, -1.5])
 @pytest.mark.parametrize("model", ["softmax", "unnormalised"])
 @pytest.mark.parametrize("k", [2, 3, 5])
-def test_eigenvalues_are_those_of_the_jacobian(model, k):
-    beta = 2.5
+def test_eigenvalues_are_those_of_the_jacobian(model, k, beta):
 
     def speed(angles):
         difference = angles[:, None] - angles[None, :]
@@ -58,3 +76,8 @@ def test_rates_that_a_double_holds_are_found_where_the_kernel_underflows():
         exact = -mpmath.log(1e-3) / rate
     assert theory.escape_time(3, beta=beta, noise=1e-3, model="unnormalised") == pytest.approx(float(exact), rel=1e-12)
     assert theory.escape_time(3, beta=beta, noise=1e-3) == np.inf  # some e^1200
+
+
+def test_an_infinite_beta_is_refused():
+    with pytest.raises(BadInput, match="beta is inf"):
+        theory.eigenvalues_of_equal_clusters(3, beta=np.inf)

@@ -42,6 +42,29 @@ def test_a_layer_contracts_less_than_the_flow():
 
 def test_hemisphere_rate_falls_with_beta_norm_and_count():
     assert theory.hemisphere_rate(5, beta=1.0, norm=2.0) == pytest.approx(np.exp(-4.0) / 10)
+    assert theory.hemisphere_rate(5, beta=1.0, norm=2.0, model="unnormalised") == pytest.approx(np.exp(-2.0) / 10)
+
+
+@pytest.mark.parametrize("model", ["softmax", "unnormalised"])
+def test_tokens_in_a_hemisphere_come_nearer_at_that_rate_at_least(model):
+    rng = np.random.default_rng(5)
+    n, beta = 4, 1.3
+    for _ in range(200):
+        form = rng.normal(size=(3, 3))
+        form /= np.linalg.norm(form, 2)
+        # the limit lies in the cone of the tokens: any point of it may stand for the limit at one time
+        points = rng.normal(size=(n, 3)) * 0.6 + [0.0, 0.0, 1.0]
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        limit = rng.dirichlet(np.ones(n)) @ points
+        limit /= np.linalg.norm(limit)
+        cosines = points @ limit
+        least = cosines.argmin()
+        if cosines[least] < 0.5:
+            continue
+        weights = np.exp(beta * points[least] @ form @ points.T)
+        weights /= weights.sum() if model == "softmax" else n
+        grown = weights @ (cosines - points @ points[least] * cosines[least])
+        assert grown >= theory.hemisphere_rate(n, beta=beta, model=model) * (1 - cosines[least])
 
 
 @pytest.mark.parametrize("step", [0.0, -1.0, float("nan")])

@@ -34,6 +34,21 @@ def test_each_mode_grows_at_its_rate(n, beta, gamma):
         np.testing.assert_allclose(slope / (2 * h), rate * mode, atol=1e-8)
 
 
+def test_fluctuations_have_grown_by_the_integral_of_their_rates():
+    n, beta, end = 8, 2.0, 1.5
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    along = theory.cosine_of_equiangular_tokens(end * (nodes + 1) / 2, n=n, beta=beta, start=0.0)
+    expected = np.exp(theory.rates_of_overlap_fluctuations(along, n=n, beta=beta) @ weights * end / 2)
+    found = theory.growth_of_overlap_fluctuations([0.0, end], n=n, beta=beta)
+    np.testing.assert_allclose(found, np.stack([np.ones(3), expected], axis=1), rtol=1e-9)
+
+
+def test_the_mean_fluctuates_as_the_curve_starts_elsewhere():
+    curves = [theory.cosine_of_equiangular_tokens([2.0], n=5, beta=3.0, start=start) for start in (1e-6, -1e-6)]
+    slope = float(curves[0][0] - curves[1][0]) / 2e-6
+    assert theory.growth_of_overlap_fluctuations([2.0], n=5, beta=3.0)[0, 0] == pytest.approx(slope, rel=1e-5)
+
+
 def test_the_width_of_two_tokens_without_temperature_is_one():
     # artanh(rho) moves at speed 1, and starts at rho(0), of deviation d^(-1/2)
     for delta in (0.5, 1e-3, 1e-8):

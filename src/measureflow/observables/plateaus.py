@@ -90,9 +90,9 @@ class Lifetimes(eqx.Module):
 def plateaus(subject: Any, *, delta: Any = None, ratio: float = 1.0, level: float = 0.95) -> Any:
     r"""Return the plateaus of a path, or the dwell times of an ensemble of paths with confidence intervals.
 
-    Of one path: `Plateaus`. Where the run joined tokens that met, their moments are those of the merges, however coarse
-    the saved times; else, or with `delta`, those of the clusters at that threshold, to within the spacing of the saved
-    times. Of a list of paths, or a path with a batch axis: `Lifetimes`, by the number of clusters.
+    Of one path: `Plateaus`. Where the run joined tokens that met, their moments are those of the merges, from time 0 on
+    and whatever the saved times; else, or with `delta`, those of the clusters at that threshold, to within the spacing
+    of the saved times. Of a list of paths, or a path with a batch axis: `Lifetimes`, by the number of clusters.
 
     The last plateau of a path is censored: it lasted at least that long. Medians are those of the Kaplan-Meier curve,
     which takes censoring to be blind. The intervals assume nothing about it and nothing about the law of the dwell
@@ -144,8 +144,8 @@ def of_one(path: Any, delta: Any) -> Plateaus:
         moments = np.unique(since[np.isfinite(since)])
         present = int(np.asarray(path.tokens.present)[0].sum())
         counts = np.array([present, *(present - np.searchsorted(np.sort(since), moments, side="right"))])
-        start = np.concatenate([times[:1], moments])
-        return Plateaus(counts, start, np.concatenate([start[1:], times[-1:]]))
+        start = np.append(0.0, moments)  # merges are known from the start to the end, whatever was saved
+        return Plateaus(counts, start, np.append(start[1:], max(times[-1], start[-1])))
     if delta is None:
         return stretches(times, np.asarray(path.clusters))
     path.need_all("clusters")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path as FilePath
@@ -27,6 +28,8 @@ __all__ = ["animate", "frames_of"]
 
 #: trails of more tokens than this would be fog
 TRAILED = 400
+#: seconds of a picture: viewers show shorter ones more slowly
+SHORTEST = 0.02
 #: states that are looked at for the colours
 LOOKED_AT = 12
 
@@ -71,6 +74,12 @@ def animate(
     chosen = frames_of(path, int(frames))
     if len(chosen) < 2:
         raise BadInput("animate: the path has one kept state, and nothing moves in it; keep more with keep='all'.")
+    count = len(chosen) + resting(chosen)
+    if seconds < SHORTEST * count:
+        raise BadInput(
+            f"animate: {seconds:g} seconds are too few for {count} pictures; a GIF shows {1 / SHORTEST:g} a second at "
+            f"most. Take seconds={math.ceil(SHORTEST * count)}, or fewer frames."
+        )
     with house():
         drawing, show, movers = scene(path, chosen)
         caption(drawing, credit(path))
@@ -137,8 +146,10 @@ def record(stage: Stage, show: Update, chosen: np.ndarray, target: FilePath, sec
     """Write the frames, at once or not at all; the last one stays a moment."""
     from matplotlib.animation import PillowWriter
 
-    rest = max(1, len(chosen) // 10)
-    writer = PillowWriter(fps=max(1, round((len(chosen) + rest) / seconds)))
+    rest = resting(chosen)
+    # a GIF counts in hundredths of a second; Pillow cuts off what is less than a thousandth
+    each = max(SHORTEST, round(seconds / (len(chosen) + rest), 2)) + 1e-6
+    writer = PillowWriter(fps=1 / each)  # pyright: ignore[reportArgumentType]
     with beside(target) as temporary:
         gif = temporary.with_suffix(".gif")
         try:
@@ -151,6 +162,11 @@ def record(stage: Stage, show: Update, chosen: np.ndarray, target: FilePath, sec
             gif.replace(temporary)
         finally:
             gif.unlink(missing_ok=True)
+
+
+def resting(chosen: np.ndarray) -> int:
+    """Return for how many frames the last one stays."""
+    return max(1, len(chosen) // 10)
 
 
 def told(chosen: np.ndarray, progress: Any) -> Iterator[int]:

@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from measureflow.errors import BadInput
-from measureflow.flows import Adaptive, ensemble
+from measureflow.flows import ensemble
 from measureflow.flows.ensembles import clouds_at_once
 from measureflow.observables import named
 from measureflow.paths.style import beside
 from measureflow.runs.events import Event
 from measureflow.runs.grids import Cell
-from measureflow.runs.simulation import Simulation
+from measureflow.runs.simulation import Simulation, key_of_noise
 from measureflow.sums import Products
 
 __all__ = ["CellStore", "compute"]
@@ -97,14 +97,17 @@ def measured(recipe: dict[str, Any]) -> dict[str, Any]:
     record: dict[str, Any] = {name: named(name) for name in recipe["record"]}
     if recipe["event"] is not None:
         record["event"] = Event.of(recipe["event"])
-    solver = Adaptive(simulation.rtol, simulation.atol, coarsen=recipe["coarsen"], dense=True)
+    solver, scheme = simulation.solver(coarsen=recipe["coarsen"], dense=True), simulation.scheme()
     size = clouds_at_once(replicas, simulation.n, simulation.dim)
     keys = keys_of(simulation.seed, replicas)
     parts: list[dict[str, np.ndarray]] = []
     for first in range(0, replicas, size):
         chunk = keys[jnp.minimum(jnp.arange(first, first + size), replicas - 1)]
         clouds = drawer(law_of(simulation))(chunk)
-        moved = ensemble(clouds, field, save=recipe["times"], record=record, solver=solver)
+        shaken = {"noise": simulation.noise, "seed": noise_keys(chunk)} if simulation.noise else {}
+        moved = ensemble(
+            clouds, field, save=recipe["times"], record=record, solver=solver, normalisation=scheme, **shaken
+        )
         left = min(size, replicas - first)
         if not moved.resolved[:left].all():
             lost = int((~moved.resolved[:left]).sum())
@@ -129,9 +132,13 @@ def keys_of(seed: int, replicas: int) -> Any:
     return jax.vmap(lambda r: jax.random.fold_in(jax.random.key(seed), r))(jnp.arange(replicas))
 
 
+#: of each replica, another key for its noise
+noise_keys = jax.jit(jax.vmap(key_of_noise))
+
+
 def law_of(simulation: Simulation) -> Simulation:
     """Return what the draw of the tokens depends on, everything else at its default."""
-    names = ("n", "dim", "space", "law", "angle", "kappa", "cosine", "covariance")
+    names = ("n", "dim", "space", "law", "angle", "kappa", "cosine", "covariance", "normalisation")
     return Simulation(**{name: getattr(simulation, name) for name in names})
 
 

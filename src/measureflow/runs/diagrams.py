@@ -178,7 +178,7 @@ def write_store(data: Any, target: Folder) -> None:
 
 
 def panels(diagram: Diagram, most: int = 12) -> list[tuple[str, dict[str, int]]]:
-    """Return titles and indices of the panels: the points of all axes but the first."""
+    """Return titles and indices of the first panels: the points of all axes but the first."""
     others = diagram.plan.axes[1:]
     found = []
     for place in itertools.islice(itertools.product(*(range(len(values)) for _, values in others)), most):

@@ -34,7 +34,7 @@ def heat_map(diagram: Diagram, variable: str | None = None) -> Any:
     columns = min(len(shown), 3)
     rows = math.ceil(len(shown) / columns)
     name, values = plan.axes[0]
-    top = 1.0 if variable == "event" else float(np.nanmax(data[variable].values, initial=1.0))
+    low, top = (0.0, 1.0) if variable == "event" else extent(data[variable].values)
     with house():
         drawing = figure(2.2 + 3.6 * columns if columns > 1 else 7.5, 1.4 + 3.2 * rows)
         grid = drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
@@ -46,7 +46,7 @@ def heat_map(diagram: Diagram, variable: str | None = None) -> Any:
                 ax.set_title(title)
                 continue
             if len(plan.times) > 1 and len(values) > 1 and not isinstance(values[0], str):
-                image = ax.pcolormesh(plan.times, values, own, vmin=0, vmax=top, cmap=MAP, shading="nearest",
+                image = ax.pcolormesh(plan.times, values, own, vmin=low, vmax=top, cmap=MAP, shading="nearest",
                                       rasterized=True)  # fmt: skip
                 overlay(ax, plan, where)
                 ax.set(xlim=(plan.times[0], plan.times[-1]), ylim=(min(values), max(values)))
@@ -68,8 +68,18 @@ def heat_map(diagram: Diagram, variable: str | None = None) -> Any:
         if marked:
             handles, labels = marked[0].get_legend_handles_labels()
             drawing.legend(handles[:8], labels[:8], loc="outside upper right", ncols=4)
-        caption(drawing, credit(diagram))
+        left = math.prod(len(own) for _, own in plan.axes[1:]) - len(shown)
+        caption(drawing, credit(diagram) + (f"; {left} more panels are in the store" if left else ""))
     return drawing
+
+
+def extent(values: np.ndarray) -> tuple[float, float]:
+    """Return the least and the largest finite value; of equal ones, an interval around them."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return 0.0, 1.0
+    low, top = float(finite.min()), float(finite.max())
+    return (low, top) if low < top else (low - 0.5, top + 0.5)
 
 
 def lines(ax: Any, plan: Sweep, own: Any) -> None:
@@ -125,7 +135,8 @@ def has_limit(point: Simulation) -> bool:
     """Tell whether cells are those that the limit curve is about."""
     plain = all(matrix in (None, 1, 1.0) for matrix in (point.query, point.key, point.value))
     known = point.weighting in ("softmax", "unnormalised", "shifted")
-    return plain and known and point.mask is None and point.space == "sphere" and point.law == "uniform"
+    plain = plain and point.mask in (None, "none") and point.normalisation in (None, "post") and not point.noise
+    return plain and known and point.space == "sphere" and point.law == "uniform"
 
 
 def model(point: Simulation) -> str:

@@ -7,9 +7,24 @@ import json
 import os
 from typing import Any, Self
 
+import jax
+
 from measureflow.errors import BadInput
-from measureflow.fields import Field, SelfAttention, Unnormalised
-from measureflow.flows import Adaptive, flow
+from measureflow.fields import (
+    NGPT,
+    Field,
+    MixLN,
+    Normalisation,
+    PeriLN,
+    PostLN,
+    PreLN,
+    SelfAttention,
+    SqrtLN,
+    Unnormalised,
+)
+from measureflow.flows import Adaptive, Splitting, flow
+from measureflow.flows.layers import checked_normalisation
+from measureflow.flows.noisy import as_noise
 from measureflow.measures import Tokens, cap, equiangular, gaussian, uniform, von_mises_fisher
 from measureflow.paths import Path
 from measureflow.runs.files import check_keys, read_recipe
@@ -26,6 +41,17 @@ LAWS: dict[str, tuple[str, ...]] = {
     "equiangular": ("cosine",),
     "gaussian": ("covariance",),
 }
+#: where the norm stands, and the number that some of these take
+SCHEMES: dict[str, tuple[type[Normalisation], str | None]] = {
+    "post": (PostLN, None),
+    "pre": (PreLN, None),
+    "peri": (PeriLN, None),
+    "mix": (MixLN, "switch"),
+    "ngpt": (NGPT, "alpha"),
+    "sqrt": (SqrtLN, None),
+}
+#: under these tokens have a radius: those of a sphere begin on it and leave it
+WITH_RADIUS = ("pre", "peri", "mix")
 SPACES = {"sphere": Sphere, "euclidean": Euclidean}
 
 
@@ -40,6 +66,9 @@ class Simulation:
             (covariance=, a number).
         beta, query, key, value, weighting, mask: of `mf.SelfAttention`; matrices are lists of rows. `weighting` may
             be `"shifted"` too, the unnormalised model with its clock slowed by e^beta. Hardmax looks at no beta.
+        normalisation: `"post"`, `"pre"`, `"peri"`, `"mix"` (switch=), `"ngpt"` (alpha=) or `"sqrt"`. Under `"pre"`,
+            `"peri"` and `"mix"` tokens of a sphere begin on it, and leave it.
+        noise: as in `mf.flow`, under `"post"` or without a norm; step: of `mf.Splitting`, by which it is followed.
         until, save, record: of `mf.flow`.
         rtol, atol: of `mf.Adaptive`.
     """
@@ -60,6 +89,11 @@ class Simulation:
     value: Any = None
     weighting: str = "softmax"
     mask: str | None = None
+    normalisation: str | None = None
+    switch: float | None = None
+    alpha: float | None = None
+    noise: float | None = None
+    step: float | None = None
     save: int = 200
     record: tuple[str, ...] = ()
     rtol: float = 1e-8
@@ -134,10 +168,19 @@ class Simulation:
                 raise BadInput(f"the law {self.law!r} needs {name}; give it.")
         space: Any = self.where()
         if self.law == "equiangular":
-            return equiangular(space, self.n, cosine=float(self.cosine or 0.0))
+            return self.placed(equiangular(space, self.n, cosine=float(self.cosine or 0.0)))
         law = {"uniform": uniform, "cap": cap, "von_mises_fisher": von_mises_fisher, "gaussian": gaussian}[self.law]
         given = {name: getattr(self, name) for name in own if getattr(self, name) is not None}
-        return law(space, self.n, seed=self.seed if seed is None else seed, **given)
+        return self.placed(law(space, self.n, seed=self.seed if seed is None else seed, **given))
+
+    def placed(self, drawn: Tokens) -> Tokens:
+        """Return tokens in the space in which they move."""
+        return Tokens(Euclidean(self.dim), drawn.points) if self.leaves else drawn
+
+    @property
+    def leaves(self) -> bool:
+        """Whether tokens leave the sphere on which they are drawn."""
+        return self.space == "sphere" and self.normalisation in WITH_RADIUS
 
     def field(self, sum: Sum | None = None) -> Field:
         """Return the self-attention; `sum` as in `mf.SelfAttention`.
@@ -148,17 +191,64 @@ class Simulation:
         weighting = Unnormalised(shifted=True) if self.weighting == "shifted" else self.weighting
         beta = None if self.weighting == "hardmax" else self.beta
         return SelfAttention(
-            beta, query=self.query, key=self.key, value=self.value, weighting=weighting, mask=self.mask, sum=sum
+            beta,
+            query=self.query,
+            key=self.key,
+            value=self.value,
+            weighting=weighting,
+            mask=None if self.mask == "none" else self.mask,
+            sum=sum,
         )
 
-    def check(self) -> None:
-        """Make tokens and field once, so that what is wrong with them is said.
+    def scheme(self) -> Normalisation | None:
+        """Return the normalisation.
 
         Raises:
-            BadInput: as `tokens` and `field`.
+            BadInput: an unknown one, a missing number or one that it does not take, and what it says itself.
+        """
+        if self.normalisation is not None and self.normalisation not in SCHEMES:
+            raise BadInput(
+                f"normalisation is {self.normalisation!r}; it must be one of {', '.join(map(repr, SCHEMES))}."
+            )
+        kind, own = (None, None) if self.normalisation is None else SCHEMES[self.normalisation]
+        for name in ("switch", "alpha"):
+            if getattr(self, name) is not None and name != own:
+                raise BadInput(
+                    f"{name} is {getattr(self, name)}, and normalisation is {self.normalisation!r}; drop it."
+                )
+        if kind is None:
+            return None
+        if own == "switch" and self.switch is None:
+            raise BadInput("normalisation 'mix' needs switch, the depth at which Pre-LN begins; give it.")
+        number = None if own is None else getattr(self, own)
+        scheme = kind() if number is None else kind(number)  # pyright: ignore[reportCallIssue]
+        scheme = checked_normalisation("flow", scheme, Euclidean(self.dim) if self.leaves else self.where())
+        if self.noise and not scheme.shakes:
+            raise BadInput(f"noise is {self.noise}, and it has no meaning under {scheme!r}; use 'post', or no norm.")
+        return scheme
+
+    def solver(self, **options: Any) -> Adaptive | Splitting:
+        """Return the solver, with options of `mf.Adaptive` where there is no noise.
+
+        Raises:
+            BadInput: a step without noise, a noise that is none, and what the solver says.
+        """
+        if as_noise(self.noise or 0.0, self.seed) is None:
+            if self.step is not None:
+                raise BadInput(f"step is {self.step}, and there is no noise; a flow without it chooses its own steps.")
+            return Adaptive(self.rtol, self.atol, **options)
+        return Splitting() if self.step is None else Splitting(self.step)
+
+    def check(self) -> None:
+        """Make everything once, so that what is wrong with it is said.
+
+        Raises:
+            BadInput: as `tokens`, `field`, `scheme` and `solver`.
         """
         self.tokens()
         self.field()
+        self.scheme()
+        self.solver()
 
     def run(self, *, store: str | os.PathLike[str] | None = None, progress: Any = False) -> Path:
         """Run the flow; arguments as in `mf.flow`.
@@ -172,10 +262,18 @@ class Simulation:
             until=self.until,
             save=self.save,
             record=self.record,
-            solver=Adaptive(rtol=self.rtol, atol=self.atol),
+            normalisation=self.scheme(),
+            solver=self.solver(),
+            noise=self.noise or 0.0,
+            seed=key_of_noise(jax.random.key(self.seed)) if self.noise else None,
             store=store,
             progress=progress,
         )
+
+
+def key_of_noise(key: Any) -> Any:
+    """Return the key of the noise of a run whose tokens are drawn by a key."""
+    return jax.random.fold_in(key, 1)
 
 
 def check_kind(name: str, value: Any, kind: str, where: str) -> None:

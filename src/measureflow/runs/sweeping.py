@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
+import dataclasses
 import json
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path as Folder
 from typing import Any
+
+import jax
 
 from measureflow.errors import BadInput
 from measureflow.paths import describe
 from measureflow.paths.style import beside
-from measureflow.runs.cells import CellStore, compute
+from measureflow.runs.cells import CellStore
 from measureflow.runs.citations import papers_of
+from measureflow.runs.computing import compute_all
 from measureflow.runs.diagrams import Diagram
-from measureflow.runs.executors import own_executor
 from measureflow.runs.folders import MANIFEST, manifest_of
-from measureflow.runs.grids import Cell, Sweep
+from measureflow.runs.grids import OWN, Cell, Sweep
+from measureflow.runs.simulation import Simulation
 from measureflow.version import __version__
 
 __all__ = ["sweep"]
@@ -94,8 +95,7 @@ def sweep(
     stopped = False
     try:
         if waiting:
-            with executor_for(executor, workers, len(waiting)) as pool:
-                compute_all(waiting, pool, keep)
+            compute_all(waiting, executor, workers, keep)
     except KeyboardInterrupt:
         stopped = True
     diagram = Diagram(plan, results, found=found, folder=folder, stopped=stopped)
@@ -117,6 +117,8 @@ def as_sweep(recipe: Any) -> Sweep:
 
 def check_first(cell: Cell) -> None:
     """Raise what is wrong with the first cell before any work starts; later ones become rows with their errors."""
+    if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise BadInput("sweep needs float64: leave MEASUREFLOW_X64 unset.")
     cell.simulation.check()
     for name in cell.record:
         if name in ("cosines", "membership", "cosine_histogram", "centred_cosine_histogram"):
@@ -129,6 +131,7 @@ def prepared(folder: Folder, plan: Sweep) -> Folder:
         manifest = None if folder.is_symlink() else manifest_of(folder)
         if manifest is None or manifest.get("command") != "sweep":
             raise BadInput(f"{folder} exists and is no sweep's; give another --out.")
+        check_same(folder, manifest, plan)
     else:
         folder.parent.mkdir(parents=True, exist_ok=True)
         new = Folder(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -145,6 +148,28 @@ def prepared(folder: Folder, plan: Sweep) -> Folder:
     return folder
 
 
+def check_same(folder: Folder, manifest: Mapping[str, Any], plan: Sweep) -> None:
+    """Raise `BadInput` where a folder holds a sweep that differs in more than its grid: its picture would be lost."""
+    try:
+        held = Sweep.of(tomllib.loads(manifest["recipe"]["toml"]))
+    except (BadInput, KeyError, TypeError, tomllib.TOMLDecodeError):
+        raise BadInput(f"{folder} holds a sweep that this version does not read; give another --out.") from None
+    free = {"until", "save"} | {name for one in (held, plan) for name, _ in one.axes}
+    for name in (*(field.name for field in dataclasses.fields(Simulation)), *OWN):
+        before, now = (getattr(one, name, getattr(one.simulation, name, None)) for one in (held, plan))
+        if name not in free and before != now:
+            raise BadInput(
+                f"{folder} holds another sweep, with {name} = {shortened(before)} where this one has {shortened(now)}; "
+                f"give another --out, or remove it."
+            )
+
+
+def shortened(value: Any) -> str:
+    """Return a value in few words."""
+    text = str(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 40 else f"{text[:18]} ... {text[-18:]}"
+
+
 def manifest_text(plan: Sweep) -> str:
     """Return what is said of a sweep's folder."""
     first = next(plan.cells())
@@ -152,43 +177,6 @@ def manifest_text(plan: Sweep) -> str:
     recipe = {"toml": plan.to_toml()}
     about = {"measureflow": __version__, "command": "sweep", "recipe": recipe, "papers": papers}
     return json.dumps(about, indent=2) + "\n"
-
-
-@contextlib.contextmanager
-def executor_for(executor: Any, workers: int | None, count: int) -> Any:
-    """Give the executor that was asked for; what the user brought stays open."""
-    if executor is None and workers == 1:
-        executor = "here"
-    if executor is None or isinstance(executor, str):
-        with own_executor(executor or "processes", workers, count) as pool:
-            yield pool
-        return
-    brought = executor.get_executor() if hasattr(executor, "get_executor") else executor  # a Dask client
-    if not isinstance(brought, Executor):
-        raise BadInput(f"sweep: executor is {executor!r}; give a concurrent.futures.Executor or a Dask client.")
-    yield brought
-
-
-def compute_all(cells: list[Cell], pool: Executor, keep: Callable[[Cell, dict[str, Any]], None]) -> None:
-    """Compute the cells; keep each result as it comes."""
-    futures: dict[Future[dict[str, Any]], Cell] = {pool.submit(compute, cell.recipe): cell for cell in cells}
-    try:
-        for future in concurrent.futures.as_completed(futures):
-            keep(futures[future], outcome(future))
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-def outcome(future: Future[dict[str, Any]]) -> dict[str, Any]:
-    """Return the result of a future, or a row with what went wrong around it; such a cell is tried again."""
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        error = "a worker process died (out of memory, or a script without if __name__ == '__main__':); try workers=1"
-    except Exception as failed:
-        error = f"{type(failed).__name__}: {failed}"
-    return {"series": {}, "error": error, "lasting": False, "seconds": 0.0}
 
 
 def said(plan: Sweep, cell: Cell) -> str:

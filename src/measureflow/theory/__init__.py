@@ -141,7 +141,12 @@ from measureflow.theory.normalisations import (
     switch_for_cosine,
 )
 from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
-from measureflow.theory.phase_front import error_of_phase_front, rates_of_overlap_fluctuations, width_of_phase_front
+from measureflow.theory.phase_front import (
+    error_of_phase_front,
+    growth_of_overlap_fluctuations,
+    rates_of_overlap_fluctuations,
+    width_of_phase_front,
+)
 from measureflow.theory.regularity import (
     adversarial_tokens,
     jacobian_of_attention,
@@ -271,6 +276,7 @@ __all__ = [
     "gradient_of_log_partition",
     "growth_bound_of_gaussian",
     "growth_of_energy",
+    "growth_of_overlap_fluctuations",
     "growth_of_twins",
     "growth_rates_around_uniform",
     "hemisphere_rate",

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from measureflow.theory.checks import as_beta, as_count, as_model, in_interval
+from measureflow.theory.checks import as_count, as_finite, as_model, in_interval
 
 __all__ = ["eigenvalues_of_equal_clusters", "escape_time"]
 
@@ -21,19 +21,22 @@ def eigenvalues_of_equal_clusters(k: int, *, beta: float, model: str = "softmax"
        \qquad g(x) = (\cos x-\beta\sin^2 x)\,e^{\beta\cos x} $$
 
     for SA; under USA the denominator is K. A positive `sigma` means decay: $1/\sigma$ is the lifetime scale
-    of the state, and the escape takes $\sigma^{-1}\log(1/\text{noise})$. Derived from
+    of the state, and the escape takes $\sigma^{-1}\log(1/\text{noise})$. Any sign of `beta`: a negative one is the
+    field with `query=-1`, under which three clusters are stable for $\beta < -2/3$. Derived from
     [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5; relative error below 1e-12 (of the
     largest term). Under USA the result is infinite where a rate overflows.
 
     Raises:
-        BadInput: fewer than 2 clusters, beta < 0.
+        BadInput: fewer than 2 clusters, beta is not finite.
 
     Example:
         >>> from measureflow import theory
         >>> theory.eigenvalues_of_equal_clusters(3, beta=4.0).round(8).tolist()
         [0.02589851, 0.02589851]
+        >>> theory.eigenvalues_of_equal_clusters(3, beta=-0.67, model="unnormalised").round(6).tolist()
+        [-0.003495, -0.003495]
     """
-    beta, k = as_beta(beta), as_count("k", k, 2)
+    beta, k = as_finite("beta", beta), as_count("k", k, 2)
     angles = 2.0 * np.pi * np.arange(k) / k
     exponents, slopes = beta * np.cos(angles), np.cos(angles) - beta * np.sin(angles) ** 2
     bend = 2.0 * np.sin(np.outer(np.arange(1, k), angles[1:]) / 2.0) ** 2  # 1 - cos(2 pi j m / K)
@@ -57,7 +60,7 @@ def escape_time(k: int, *, beta: float, noise: float, model: str = "softmax") ->
     Derived from [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5.
 
     Raises:
-        BadInput: fewer than 2 clusters, beta < 0, a noise outside `(0, 1)`.
+        BadInput: fewer than 2 clusters, beta is not finite, a noise outside `(0, 1)`.
 
     Example:
         >>> from measureflow import theory

@@ -97,13 +97,21 @@ def effective_rate_of_layers(step: float) -> float:
     return float(np.log1p(step) / step)
 
 
-def hemisphere_rate(n: int, *, beta: float, norm: float = 1.0) -> float:
+def hemisphere_rate(n: int, *, beta: float, norm: float = 1.0, model: str = "softmax") -> float:
     r"""Return a rate that the collapse of tokens in one open hemisphere cannot fall short of.
 
-    With $x^*$ the limit and $\alpha = \min_i\langle x_i,x^*\rangle \ge \tfrac12$: $\dot\alpha \ge
-    (1-\alpha)\,/\,(2n e^{2\beta\|Q^TK\|})$ for SA with $V = I$ and n equal masses.
-    [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), Lemma 6.4 and its proof; a bound, far below the
-    true rate.
+    With $x^*$ the limit and $\alpha = \min_i\langle x_i,x^*\rangle \ge \tfrac12$, for $V = I$ and n equal masses:
+
+    $$ \text{SA: } \dot\alpha \ge \frac{1-\alpha}{2n\,e^{2\beta\|Q^TK\|}}, \qquad
+       \text{USA: } \dot\alpha \ge \frac{1-\alpha}{2n\,e^{\beta\|Q^TK\|}} $$
+
+    A weight is at least $e^{-2\beta\|Q^TK\|}/n$ under SA and $e^{-\beta\|Q^TK\|}/n$ under USA; some token has a cosine
+    of at most $\alpha$ with the one that is farthest from $x^*$, and alone pulls it by that weight times
+    $\alpha(1-\alpha)$. [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), Lemma 6.4 and its proof for SA; derived
+    for USA. Bounds, far below the true rates.
+
+    Raises:
+        BadInput: no tokens, beta < 0, a norm that is negative or infinite, an unknown model.
 
     Example:
         >>> from measureflow import theory
@@ -111,4 +119,5 @@ def hemisphere_rate(n: int, *, beta: float, norm: float = 1.0) -> float:
         0.05
     """
     n, beta, norm = as_count("n", n), as_beta(beta), as_finite("norm", norm, 0.0)
-    return float(np.exp(-2.0 * beta * norm) / (2.0 * n))
+    power = 2.0 if as_model(model) == "softmax" else 1.0
+    return float(np.exp(-power * beta * norm) / (2.0 * n))

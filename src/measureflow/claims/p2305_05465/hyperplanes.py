@@ -12,11 +12,11 @@ from measureflow.claims.p2305_05465.hulls import D, box, form
 
 
 def value_of(case: Case, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a matrix with these eigenvalues and oblique eigenvectors; return it and the eigenvectors, as columns."""
+    """Draw a matrix with these eigenvalues, or this matrix in an oblique basis; return it and the basis, as columns."""
     generator = case.generator("eigenvectors")
     columns = np.eye(D) + 0.5 * generator.uniform(-1, 1, (D, D))
     columns = columns / np.linalg.norm(columns, axis=0)
-    return (columns * roots) @ np.linalg.inv(columns), columns
+    return columns @ (np.diag(roots) if roots.ndim == 1 else roots) @ np.linalg.inv(columns), columns
 
 
 @claim(
@@ -86,14 +86,31 @@ def hyperplanes_across_another_direction(columns: np.ndarray) -> np.ndarray:
 
 
 def to_boundary(points: np.ndarray) -> np.ndarray:
-    """Return the distance of points in the plane from the boundary of their own hull, or from 0 where that is less."""
-    mu = mf.Tokens(mf.Euclidean(2), points)
-    corners = points[mf.observe.hull(mu, within=1e-6).vertices]
-    middle = corners - corners.mean(axis=0)
-    corners = corners[np.argsort(np.arctan2(middle[:, 1], middle[:, 0]))]
-    ends = np.roll(corners, -1, axis=0)
-    sides = [mf.observe.distance_to_hull(points, np.stack(side)) for side in zip(corners, ends, strict=True)]
+    """Return the distance of points of a line or a plane from the boundary of their own hull, or from 0 where that is
+    less."""
+    if points.shape[1] == 1:
+        sides = np.abs(points[:, 0] - [[points.min()], [points.max()]])
+    else:
+        mu = mf.Tokens(mf.Euclidean(2), points)
+        corners = points[mf.observe.hull(mu, within=1e-6).vertices]
+        middle = corners - corners.mean(axis=0)
+        corners = corners[np.argsort(np.arctan2(middle[:, 1], middle[:, 0]))]
+        ends = np.roll(corners, -1, axis=0)
+        sides = [mf.observe.distance_to_hull(points, np.stack(side)) for side in zip(corners, ends, strict=True)]
     return np.minimum(np.min(sides, axis=0), np.linalg.norm(points, axis=1))
+
+
+def on_subspaces(case: Case) -> tuple[int, np.ndarray]:
+    """Draw what V does to F, a plane or a line on which it is a number, and to G: a number of any sign, or a rotation
+    by any angle times a number. Return the dimension of F and the matrix."""
+    rate, core = case.draw("rate", 0.8, 1.2), np.zeros((D, D))
+    if case.choose("G", ["a line", "a plane"]) == "a line":
+        core = np.diag([rate, rate, case.draw("eigenvalue on G", -0.4, 0.4)])
+        return 2, core
+    size, angle = case.draw("modulus on G", 0.2, 0.4), case.draw("angle on G", 0.3, 2.8)
+    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    core[0, 0], core[1:, 1:] = rate, size * turned
+    return 1, core
 
 
 @claim(
@@ -101,18 +118,19 @@ def to_boundary(points: np.ndarray) -> np.ndarray:
     "Theorem 5.1",
     covers=["T5.1", "V24"],
     states={
-        "part": lambda z, columns: z @ np.linalg.inv(columns)[:2].T,
+        "part": lambda z, columns, k: z @ np.linalg.inv(columns)[:k].T,
         "distance": to_boundary,
     },
     id="2305.05465/T5.1",
 )
 def tokens_end_on_a_polytope_times_a_subspace(case: Case) -> None:
-    """If V = lambda > 0 on F, smaller on G, and Q^T K > 0, the F-parts end on a polytope's boundary, or at 0."""
-    rate = case.draw("rate", 0.8, 1.2)
-    value, columns = value_of(case, np.array([rate, rate, -case.draw("third", 0.2, 0.4)]))
+    """If V = lambda > 0 on F, smaller on G in modulus, and Q^T K > 0, the F-parts end on a polytope's boundary, or at
+    0."""
+    k, core = on_subspaces(case)
+    value, columns = value_of(case, core)
     field = mf.RescaledAttention(value=value, query=form(case, definite=True).T)
     z = follow(case, box(case, paired=True), field, np.array([20.0]), rtol=1e-10)[0]
-    distance = case.statement.distance(case.statement.part(z, columns))
+    distance = case.statement.distance(case.statement.part(z, columns, k))
     because = "e^(-rate t) at t = 20 with a rate of 0.8 and more"
     case.at_most(distance.max(), 0.0, within=1e-4, because=because, name="distance to the boundary or to 0")
 

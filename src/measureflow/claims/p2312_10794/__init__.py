@@ -1,11 +1,13 @@
 """Claims of arXiv:2312.10794, a mathematical perspective on transformers: one module per theme of the paper."""
 
 from measureflow.claims.p2312_10794 import (
+    circle,
     clustering,
     consensus,
     densities,
     equiangular,
     hemispheres,
+    high_dimension,
     histograms,
     invariants,
     landscape,
@@ -25,11 +27,13 @@ from measureflow.claims.p2312_10794 import (
 )
 
 __all__ = [
+    "circle",
     "clustering",
     "consensus",
     "densities",
     "equiangular",
     "hemispheres",
+    "high_dimension",
     "histograms",
     "invariants",
     "landscape",

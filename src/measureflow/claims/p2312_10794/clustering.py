@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.sparse.csgraph import connected_components
 
 import measureflow as mf
@@ -30,7 +27,12 @@ def clusters_at_the_end(case: Case, tokens: mf.Tokens, field: mf.Field) -> int:
     solver = mf.Adaptive(rtol=1e-6, atol=1e-8, max_steps=MAX_STEPS)
     path = case.measure(mf.flow, tokens, field, until=mf.Consensus(1e-6, cap=1e200), save=[0.0], solver=solver)
     case.require("the flow did not break off", path.status in ("reached", "stationary"))
-    return int(connected_components(gram(np.asarray(path.points)[-1]) > 0.999)[0])
+    return count(np.asarray(path.points)[-1])
+
+
+def count(points: np.ndarray) -> int:
+    """Return the number of clusters: components of the pairs whose cosine is above 0.999."""
+    return int(connected_components(gram(points) > 0.999)[0])
 
 
 @claim(
@@ -41,7 +43,8 @@ def clusters_at_the_end(case: Case, tokens: mf.Tokens, field: mf.Field) -> int:
     states=lambda beta, n: 1,
 )
 def almost_every_start_ends_in_one_cluster(case: Case) -> None:
-    """Without temperature, at small and at large beta, and on S^2 at any beta, independent tokens end in one point.
+    """Without temperature, at small and at large beta, and on S^2 at any beta, independent tokens end in one point; at
+    small beta with any Q and K.
 
     Under SA and under USA, which is run as USA*: the same path in a clock that does not overflow.
     """
@@ -51,6 +54,13 @@ def almost_every_start_ends_in_one_cluster(case: Case) -> None:
             found = clusters_at_the_end(case, cloud(case), mf.SelfAttention(beta, weighting=weighting))
             stated = case.predict(beta, N)
             case.compare(found, stated, within=0.05, because="they are integers", name=f"{name}, {model}")
+    beta = case.draw("beta with Q and K", *REGIMES["Theorem 4.2"])
+    query, key = case.generator("query and key").normal(size=(2, 3, 3))
+    for model in ("softmax", "unnormalised"):
+        field = mf.SelfAttention(beta, query=query, key=key, weighting=model)
+        found = count(follow(case, cloud(case), field, np.array([100.0]), rtol=1e-10)[-1])
+        stated = case.predict(beta, N)
+        case.compare(found, stated, within=0.05, because="they are integers", name=f"Q and K, {model}")
 
 
 @almost_every_start_ends_in_one_cluster.mutation
@@ -136,44 +146,3 @@ def rate_of_the_distance(beta: float) -> float:
 def worst_rate_of_the_proof(beta: float) -> float:
     """The rate of the proof, far below the true one, is taken for the rate."""
     return theory.hemisphere_rate(3, beta=beta)
-
-
-@claim(
-    "2312.10794",
-    "Theorem 6.9",
-    covers=["Thm 6.9"],
-    status="derived",
-    states=lambda t, d, beta: 2 * np.exp(theory.growth_of_twins(beta=beta) * t) * np.sqrt(np.log(d) / d),
-    id="2312.10794/high-dimension",
-)
-def independent_tokens_in_high_dimension_move_as_if_orthogonal(case: Case) -> None:
-    """In dimension d cosines stay within 2 e^((3+2 beta)t) sqrt(log d/d) of the equiangular curve from 0, under SA."""
-    d, beta = int(case.draw("d", 4000, 16000, log=True)), case.draw("beta", 0.5, 2.0)
-    points = normalised(case.generator("tokens").normal(size=(N, d)))
-    start = gram(points)
-    off = ~np.eye(N, dtype=bool)
-    hypothesis = bool(np.abs(start[off]).max() <= np.sqrt(4 * np.log(d) / d))
-    case.require("the tokens are nearly orthogonal, which fails with a chance that falls with d", hypothesis)
-    times = np.linspace(0.0, 2.0, 9)
-
-    def moving(_: float, flat: np.ndarray) -> np.ndarray:
-        return np.asarray(theory.velocity_of_gram(flat.reshape(N, N), beta=beta)).ravel()
-
-    solved = case.measure(solve_ivp, moving, (0.0, 2.0), start.ravel(), t_eval=times, rtol=1e-10, atol=1e-12)
-    cosines = solved.y.T.reshape(len(times), N, N)[:, off]
-    curve = theory.cosine_of_equiangular_tokens(times, n=N, beta=beta, start=0.0)
-    apart = np.abs(cosines - curve[:, None]).max(axis=1)
-    because = "the Gram equation at rtol 1e-10; a bound"
-    case.at_most(apart, case.predict(times, d, beta), within=1e-6, because=because)
-
-
-@independent_tokens_in_high_dimension_move_as_if_orthogonal.mutation
-def square_root_lost(t: Any, d: int, beta: float) -> Any:
-    """log d / d in place of its root."""
-    return 2 * np.exp(theory.growth_of_twins(beta=beta) * t) * np.log(d) / d
-
-
-@independent_tokens_in_high_dimension_move_as_if_orthogonal.mutation
-def nothing_grows(t: Any, d: int, beta: float) -> Any:
-    """The distance of the start, d^(-1/2), is given for all times."""
-    return np.full_like(t, d**-0.5)

@@ -16,16 +16,55 @@ from measureflow.claims.claim import claim
 from measureflow.claims.instances import N, follow, gaps, gram
 
 
-@claim("2312.10794", "(6.7)", covers=["V5"], states=theory.cosine_of_equiangular_tokens)
+def frame(count: int, start: float, d: int) -> mf.Tokens:
+    """Return equiangular tokens, in the first coordinates, and massless ones on top of them up to the common shape."""
+    points = np.zeros((count, d))
+    points[:, :count] = np.asarray(mf.equiangular(n=count, cosine=start).points)
+    weights = np.where(np.arange(N) < count, 1.0 / count, 0.0)
+    return mf.Tokens(mf.Sphere(d), np.resize(points, (N, d)), weights)
+
+
+def compare_with_curve(case: Case, model: str, count: int, *, beta: float, start: float, d: int) -> None:
+    """Compare the cosines of equiangular tokens with the curve that is stated, until it is at 0.999."""
+    instance = {"n": count, "beta": beta, "start": start}
+    times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(**instance, model=model))
+    points = follow(case, frame(count, start, d), mf.SelfAttention(beta, weighting=model), times)[:, :count]
+    cosines = gram(points)[:, ~np.eye(count, dtype=bool)]
+    predicted = case.predict(times, **instance)
+    speeds = theory.speed_of_equiangular_tokens(predicted, n=count, beta=beta, model=model)
+    grown = max(float(speeds.max() / speeds[0]), 1.0)
+    because = f"rtol 1e-12 a step, and 1e-12 of the prediction, grown {grown:.3g}-fold while the cosine departs"
+    case.compare(cosines, predicted[:, None], within=1e-12 * grown, because=because, name=f"{model}, n = {count}")
+
+
+def usa_curve(times: Any, *, n: int, beta: float, start: float) -> Any:
+    """Return the common cosine under USA."""
+    return theory.cosine_of_equiangular_tokens(times, n=n, beta=beta, start=start, model="unnormalised")
+
+
+@claim("2312.10794", "(6.7)", covers=["V5", "3.2"], states=theory.cosine_of_equiangular_tokens)
 def equiangular_tokens_follow_one_scalar_equation(case: Case) -> None:
-    """Tokens that start equiangular stay so, and their common cosine solves one scalar equation."""
-    beta, start = case.draw("beta", 1.0, 5.0), case.draw("start", 0.0, 0.6)
-    frame = mf.equiangular(n=N, cosine=start)
-    times = np.linspace(0.0, 4.0, 17)
-    cosines = gram(follow(case, frame, mf.SelfAttention(beta), times))[:, ~np.eye(N, dtype=bool)]
-    predicted = case.predict(times, n=N, beta=beta, start=start)
-    because = "rtol 1e-12 over t = 4 and 1e-12 of the prediction, grown tenfold while the cosine departs"
-    case.compare(cosines, predicted[:, None], within=1e-11, because=because)
+    """Tokens that start equiangular stay so under SA, from any cosine above -1/(n-1), and their common cosine solves
+    one scalar equation."""
+    beta = case.draw("beta", 1.0, 5.0)
+    compare_with_curve(case, "softmax", N, beta=beta, start=case.draw("start", -0.9 / (N - 1), 0.6), d=N)
+    if case.tier != "smoke":  # a shape of its own
+        below = case.draw("start below 0", -0.9 / 3, -0.1 / 3)
+        compare_with_curve(case, "softmax", 4, beta=beta, start=below, d=4)
+
+
+@claim("2312.10794", "(6.8)", covers=["3.2"], id="2312.10794/equiangular-usa", states=usa_curve)
+def equiangular_tokens_follow_another_equation_without_a_denominator(case: Case) -> None:
+    """Under USA the common cosine solves (6.8) with 2/n in front, from any cosine above -1/(n-1)."""
+    beta, below = case.draw("beta", 1.0, 5.0), case.draw("(n-1) start", -0.9, -0.1)
+    compare_with_curve(case, "unnormalised", 3, beta=beta, start=below / 2, d=3)
+    if case.tier != "smoke":
+        compare_with_curve(case, "unnormalised", 4, beta=beta, start=below / 3, d=4)
+        compare_with_curve(case, "unnormalised", N, beta=beta, start=case.draw("start", -0.9 / (N - 1), 0.6), d=N)
+
+
+equiangular = equiangular_tokens_follow_one_scalar_equation
+under_usa = equiangular_tokens_follow_another_equation_without_a_denominator
 
 
 def cosine_of(speed: Callable[[Any], Any], times: Any, start: float) -> np.ndarray:
@@ -34,19 +73,25 @@ def cosine_of(speed: Callable[[Any], Any], times: Any, start: float) -> np.ndarr
     return solved.y[0]
 
 
-@equiangular_tokens_follow_one_scalar_equation.mutation
+@equiangular.mutation
 def factor_two_lost(times: Any, *, n: int, beta: float, start: float) -> Any:
     """The factor 2 of the right-hand side is lost: only one of the two tokens moves."""
     return theory.cosine_of_equiangular_tokens(np.asarray(times) / 2, n=n, beta=beta, start=start)
 
 
-@equiangular_tokens_follow_one_scalar_equation.mutation
+@equiangular.mutation
 def one_token_too_many(times: Any, *, n: int, beta: float, start: float) -> Any:
     """n stands where n - 1 belongs."""
-    return theory.cosine_of_equiangular_tokens(times, n=n + 1, beta=beta, start=start)
+    own = np.exp(beta)
+
+    def speed(rho: Any) -> Any:
+        raised = np.exp(beta * rho)
+        return 2 * raised * (1 - rho) * (n * rho + 1) / (own + n * raised)
+
+    return cosine_of(speed, times, start)
 
 
-@equiangular_tokens_follow_one_scalar_equation.mutation
+@equiangular.mutation
 def own_weight_not_raised(times: Any, *, n: int, beta: float, start: float) -> Any:
     """The token's own weight in the denominator is 1 in place of e^beta."""
 
@@ -57,22 +102,38 @@ def own_weight_not_raised(times: Any, *, n: int, beta: float, start: float) -> A
     return cosine_of(speed, times, start)
 
 
-@equiangular_tokens_follow_one_scalar_equation.mutation
+@equiangular.mutation
 def normalisation_forgotten(times: Any, *, n: int, beta: float, start: float) -> Any:
     """The equation of USA, with its clock divided by e^beta."""
-    clock = np.exp(-beta) * np.asarray(times)
-    return theory.cosine_of_equiangular_tokens(clock, n=n, beta=beta, start=start, model="unnormalised")
+    return usa_curve(np.exp(-beta) * np.asarray(times), n=n, beta=beta, start=start)
 
 
-@equiangular_tokens_follow_one_scalar_equation.figure
+@under_usa.mutation
+def sign_of_the_start(times: Any, *, n: int, beta: float, start: float) -> Any:
+    """The start is taken without its sign."""
+    return usa_curve(times, n=n, beta=beta, start=abs(start))
+
+
+@under_usa.mutation
+def one_over_n_lost(times: Any, *, n: int, beta: float, start: float) -> Any:
+    """2 in place of 2/n."""
+    return usa_curve(n * np.asarray(times), n=n, beta=beta, start=start)
+
+
+@under_usa.mutation
+def denominator_of_sa(times: Any, *, n: int, beta: float, start: float) -> Any:
+    """The equation of SA, with its clock times e^beta."""
+    return theory.cosine_of_equiangular_tokens(np.exp(beta) * np.asarray(times), n=n, beta=beta, start=start)
+
+
+@equiangular.figure
 def curve_over_particles(case: Case, ax: Any) -> Any:
     """Draw the cosines of all pairs over the curve."""
     beta, start = case.instance["beta"], case.instance["start"]
-    times = np.linspace(0.0, 4.0, 17)
-    frame = mf.equiangular(n=N, cosine=start)
-    points = follow(case, frame, mf.SelfAttention(beta), times)
+    times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(beta, n=N, start=start))
+    points = follow(case, frame(N, start, N), mf.SelfAttention(beta), times)
     ax.plot(times, gram(points)[:, *np.triu_indices(N, 1)], "o", color="0.6", ms=5)
-    fine = np.linspace(0.0, 4.0, 200)
+    fine = np.linspace(0.0, times[-1], 200)
     ax.plot(fine, case.predict(fine, n=N, beta=beta, start=start), "--", color="black", label="(6.7)")
     ax.set(xlabel="time $t$", ylabel=r"cosine $\rho$", title=rf"$n={N}$, $\beta={beta:.2f}$")
     ax.legend()
@@ -88,9 +149,8 @@ def curve_over_particles(case: Case, ax: Any) -> Any:
 def orthogonal_tokens_cluster_at_the_time_of_the_limit_curve(case: Case) -> None:
     """n orthogonal tokens reach the cosine 1 - delta at T_delta(beta, n), and no other beta has that time."""
     beta, delta = case.draw("beta", 0.5, 4.0), case.draw("delta", 1e-4, 1e-2, log=True)
-    frame = mf.equiangular(n=N, cosine=0.0)
     times = np.linspace(0.0, 24.0, 241)
-    gap = gaps(follow(case, frame, mf.SelfAttention(beta), times))
+    gap = gaps(follow(case, mf.equiangular(n=N, cosine=0.0), mf.SelfAttention(beta), times))
     case.require("the tokens clustered within the run", bool(gap.min() < delta))
     near = (gap > delta / 100) & (gap < 100 * delta)
     crossing = CubicSpline(times[near], np.log(gap[near])).solve(np.log(delta), extrapolate=False)

@@ -15,19 +15,23 @@ from measureflow.claims.instances import N, follow, gaps, masses
 
 @claim("2312.10794", "(2.2), two clusters", covers=["V9"], status="derived", states=theory.cosine_of_two_clusters)
 def two_clusters_follow_one_scalar_equation(case: Case) -> None:
-    """Tokens in two points move as two clusters of their joint masses, by one equation for the cosine."""
+    """Tokens in two points move as two clusters of their joint masses, by one equation for the cosine; under USA it
+    knows no masses."""
     start, weights = case.draw("start", -0.6, 0.6), masses(case)
     beta = case.draw("beta (1 - start)", 1.0, 4.0) / (1.0 - start)  # the clusters meet within the run, or nearly
     first = case.draw("tokens in the first cluster", 2, 6, integer=True)
     ends = np.array([[1.0, 0.0, 0.0], [start, np.sqrt(1 - start**2), 0.0]])
     tokens = mf.Tokens(mf.Sphere(3), ends[(np.arange(N) >= first).astype(int)], weights)
-    times = np.linspace(0.0, 12.0, 25)
-    measured = 1.0 - gaps(follow(case, tokens, mf.SelfAttention(beta), times), 0, N - 1)
     joint = float(weights[:first].sum())
-    predicted = case.predict(times, beta=beta, start=float(ends[0] @ ends[1]), masses=(joint, 1 - joint))
-    case.compare(
-        measured, predicted, within=1e-11, because="rtol 1e-12 over t = 12, grown by the wait before the meeting"
-    )
+    for model in ("softmax", "unnormalised"):
+        # near consensus USA is e^beta times as fast
+        times = np.linspace(0.0, 12.0, 25) * (np.exp(-beta) if model == "unnormalised" else 1.0)
+        field = mf.SelfAttention(beta, weighting=model)
+        measured = 1.0 - gaps(follow(case, tokens, field, times), 0, N - 1)
+        instance = {"beta": beta, "start": float(ends[0] @ ends[1]), "masses": (joint, 1 - joint)}
+        predicted = case.predict(times, **instance, model=model)
+        because = "rtol 1e-12 over t = 12, grown by the wait before the meeting"
+        case.compare(measured, predicted, within=1e-11, because=because, name=model)
 
 
 @two_clusters_follow_one_scalar_equation.figure
@@ -50,18 +54,25 @@ def meeting(case: Case, ax: Any) -> Any:
 
 
 @two_clusters_follow_one_scalar_equation.mutation
-def masses_dropped(times: Any, *, beta: float, start: float, masses: Any) -> Any:
+def masses_dropped(times: Any, *, beta: float, start: float, masses: Any, model: str = "softmax") -> Any:
     """The clusters are taken as equal."""
-    return theory.cosine_of_two_clusters(times, beta=beta, start=start)
+    return theory.cosine_of_two_clusters(times, beta=beta, start=start, model=model)
 
 
 @two_clusters_follow_one_scalar_equation.mutation
-def factor_two_lost(times: Any, *, beta: float, start: float, masses: Any) -> Any:
+def factor_two_lost(times: Any, *, beta: float, start: float, masses: Any, model: str = "softmax") -> Any:
     """Only one of the two clusters moves, or both at half their speed: a factor 2 is lost."""
-    return theory.cosine_of_two_clusters(np.asarray(times) / 2, beta=beta, start=start, masses=masses)
+    return theory.cosine_of_two_clusters(np.asarray(times) / 2, beta=beta, start=start, masses=masses, model=model)
 
 
 @two_clusters_follow_one_scalar_equation.mutation
-def beta_doubled(times: Any, *, beta: float, start: float, masses: Any) -> Any:
+def beta_doubled(times: Any, *, beta: float, start: float, masses: Any, model: str = "softmax") -> Any:
     """e^(beta |x-y|^2) stands where e^(beta |x-y|^2 / 2) belongs."""
-    return theory.cosine_of_two_clusters(times, beta=2 * beta, start=start, masses=masses)
+    return theory.cosine_of_two_clusters(times, beta=2 * beta, start=start, masses=masses, model=model)
+
+
+@two_clusters_follow_one_scalar_equation.mutation
+def mass_factor_of_sa(times: Any, *, beta: float, start: float, masses: Any, model: str = "softmax") -> Any:
+    """Under USA the clusters are drawn by a_2/a_1 + a_1/a_2, as under SA while they are apart."""
+    clock = np.asarray(times) * (masses[1] / masses[0] + masses[0] / masses[1] if model == "unnormalised" else 1.0)
+    return theory.cosine_of_two_clusters(clock, beta=beta, start=start, masses=masses, model=model)

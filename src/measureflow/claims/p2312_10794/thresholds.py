@@ -13,7 +13,6 @@ from measureflow.claims.claim import claim
     "2312.10794",
     "Theorem 5.1 and Problem 3",
     covers=["E12"],
-    id="2312.10794/E12-proof",
     status="erratum",
     states=lambda n, d: 4.0 * (d - 1.0) * (n - 1.0) ** 2 / np.pi**2,
 )
@@ -43,3 +42,9 @@ def tokens_for_gaps(n: int, d: int) -> float:
 def dimension_for_that_of_the_sphere(n: int, d: int) -> float:
     """d in place of d - 1."""
     return 4.0 * d * (n - 1.0) ** 2 / np.pi**2
+
+
+@threshold_of_the_proof_is_four_times_the_quoted_one.mutation
+def whole_circle(n: int, d: int) -> float:
+    """The chain of tokens is taken to go all round: the gap is 2 pi/n."""
+    return (d - 1) * n**2 / (4 * np.pi**2)
