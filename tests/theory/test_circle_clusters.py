@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 
@@ -66,6 +67,15 @@ def test_eigenvalues_are_those_of_the_jacobian(model, k, beta):
 def test_one_cluster_is_no_polygon():
     with pytest.raises(BadInput, match="k is 1"):
         theory.eigenvalues_of_equal_clusters(1, beta=1.0)
+
+
+def test_rates_that_a_double_holds_are_found_where_the_kernel_underflows():
+    beta = 800.0  # three corners: -g(2 pi/3) = (1/2 + 3 beta/4) e^(-beta/2)
+    with mpmath.workdps(30):
+        rate = (mpmath.mpf(1) / 2 + mpmath.mpf(3) / 4 * beta) * mpmath.exp(-beta / 2)
+        exact = -mpmath.log(1e-3) / rate
+    assert theory.escape_time(3, beta=beta, noise=1e-3, model="unnormalised") == pytest.approx(float(exact), rel=1e-12)
+    assert theory.escape_time(3, beta=beta, noise=1e-3) == np.inf  # some e^1200
 
 
 def test_an_infinite_beta_is_refused():

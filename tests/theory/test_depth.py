@@ -88,7 +88,7 @@ def test_invariants_are_zero_to_first_order_in_the_rate_and_other_weights_have_n
         (lambda: theory.train_linear_net(10 * TARGET, 4, rate=1e3), "exploded after"),
         (lambda: theory.train_linear_net(TARGET, 0, rate=1.0), "depth is 0"),
         (lambda: theory.error_of_euler_layers(lipschitz=-1.0, bend=1.0, step=0.1), "lipschitz is -1"),
-        (lambda: theory.error_of_reconstruction(lipschitz=1.0, speed=1.0, step=0.1, until=0.0), "until 0"),
+        (lambda: theory.error_of_reconstruction(lipschitz=1.0, speed=1.0, step=0.1, until=0.0), "until is 0"),
     ],
 )
 def test_nets_that_make_no_sense_are_refused(call, words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -80,3 +81,45 @@ def test_critical_beta_has_one_key_within_reach():
 def test_bad_input_names_the_value_and_the_cure(call, message):
     with pytest.raises(BadInput, match=message):
         call()
+
+
+@pytest.mark.parametrize("scale", [0.1, 10.0])
+def test_participation_on_the_sphere_is_the_integral_of_exponential_integrals(scale):
+    # d = 3: Phi = Ein(t)/scale, so that one integral over w = log t is left
+    with mpmath.workdps(20):
+
+        def integrand(w):
+            t = mpmath.exp(w)
+            whole = mpmath.e1(t) + w + mpmath.euler if w > -6 else t - t**2 / 4 + t**3 / 18
+            return (1 - (1 + t) * mpmath.exp(-t)) / scale * mpmath.exp(-whole / scale)
+
+        edges = [-40, -12, -6, -3, 0, 3, 8, 20, *(scale * level for level in (4, 10, 50) if scale * level > 20)]
+        exact = mpmath.quad(integrand, edges, maxdegree=4)
+    assert theory.participation_of_keys(scale, d=3) == pytest.approx(float(exact), rel=1e-9)
+
+
+@pytest.mark.parametrize(("scale", "d"), [(1.0, 20), (1.0, 12), (0.5, 9)])
+def test_participation_of_many_keys_is_that_of_the_power_series(scale, d):
+    half = mpmath.mpf(d - 1) / 2
+    with mpmath.workdps(30):
+        weight = mpmath.gamma(half + 1) * mpmath.mpf(scale) ** -half
+        terms = [weight * (-1) ** (k + 1) / (mpmath.factorial(k) * mpmath.mpf(k) ** half) for k in range(1, 25)]
+
+        def integrand(w):
+            t = mpmath.exp(w)
+            phi = sum(c * t**k for k, c in enumerate(terms, 1))
+            return -sum(c * k * (k - 1) * t**k for k, c in enumerate(terms, 1)) * mpmath.exp(-phi)
+
+        first = -mpmath.log(weight)
+        exact = mpmath.quad(integrand, [first - 20, first - 5, first, first + 2, first + 4], maxdegree=4)
+    assert theory.participation_of_keys(scale, d=d) == pytest.approx(float(exact), rel=1e-9)
+
+
+def test_participation_is_finite_work_at_every_scale():
+    for scale, d in ((0.01, 20), (1.0, 100)):
+        half = mpmath.mpf(d - 1) / 2
+        limit = mpmath.mpf(2) ** -half * mpmath.mpf(scale) ** half / mpmath.gamma(half + 1)
+        assert theory.participation_of_keys(scale, d=d) == pytest.approx(float(limit), rel=1e-10, abs=0.0)
+    gaps = [1.0 - theory.participation_of_keys(scale, d=2) for scale in (1e3, 1e6, 1e9)]
+    assert 0 < gaps[2] < gaps[1] < gaps[0] < 2e-3
+    assert theory.participation_of_keys(1e13, d=2) == 1.0

@@ -155,8 +155,12 @@ def test_modes_on_the_sphere_are_counted_by_a_simulated_density():
         (lambda: theory.metastable_window(3, beta=1.0, epsilon=0.01, overlap=0.0, rate=1.0), "beta is 1.0"),
         (lambda: theory.largest_overlap_of_caps([[1.0, 1.0]], 0.1), "unit vectors"),
         (lambda: theory.staircase([0.0], beta=9.0), "at least two"),
-        (lambda: theory.staircase([0.0, 0.0, 1.0], beta=9.0), "same angle"),
+        (lambda: theory.staircase([0.0, 0.0, 1.0], beta=9.0), "count as one"),
         (lambda: theory.critical_points_on_circle(1, beta=1.0), "n is 1"),
+        (lambda: theory.critical_points_on_circle(3, beta=1.0, starts=0), "starts is 0"),
+        (lambda: theory.critical_points_on_circle(3, beta=1.0, starts=-1), "starts is -1"),
+        (lambda: theory.critical_points_on_circle(3, beta=1.0, starts=1.5), "starts is 1.5"),
+        (lambda: theory.hessian_on_circle([0.0, 0.1], 800.0), "beta is 800"),
         (lambda: theory.escape_time(3, beta=9.0, noise=2.0), "noise is 2.0"),
         (lambda: theory.crossing_time(1.0, beta=9.0, start=0.01), "start is 0.01"),
     ],
@@ -164,3 +168,46 @@ def test_modes_on_the_sphere_are_counted_by_a_simulated_density():
 def test_bad_arguments_are_refused(call, words):
     with pytest.raises(BadInput, match=words):
         call()
+
+
+@pytest.mark.parametrize("beta", [4.0, 20.0, 100.0])
+def test_all_three_kinds_of_points_of_three_tokens_are_found_at_any_temperature(beta):
+    found = theory.critical_points_on_circle(3, beta=beta, starts=60)
+    assert [one.signature for one in found] == [(2, 1, 0), (1, 1, 1), (0, 1, 2)]
+    together, pair, corners = found
+    assert together.largest == pytest.approx(-3 * np.exp(beta))
+    assert pair.largest == pytest.approx(3 * np.exp(-beta))  # 1/(3 e^(2 beta)) of the largest: still told from 0
+    assert corners.largest == pytest.approx((1.5 + 2.25 * beta) * np.exp(-beta / 2), rel=1e-8)
+
+
+@pytest.mark.parametrize("beta", [-2.0, 1.0, 6.0])
+def test_signatures_of_clusters_are_those_of_the_whole_hessian(beta):
+    for one in theory.critical_points_on_circle(4, beta=beta, starts=40):
+        values = np.linalg.eigvalsh(theory.hessian_on_circle(one.angles, beta))
+        zero = np.abs(values).argmin()
+        others = np.delete(values, zero)
+        assert abs(values[zero]) < 1e-9 * np.abs(values).max()
+        assert one.signature == ((others < 0).sum(), 1, (others > 0).sum())
+        assert one.largest == pytest.approx(others.max(), rel=1e-6)
+
+
+def test_critical_points_of_the_extreme_temperatures_do_not_overflow():
+    for beta, stable in ((710.0, [0.0, 0.0, 0.0]), (-800.0, [0.0, 2 * np.pi / 3, 4 * np.pi / 3])):
+        found = theory.critical_points_on_circle(3, beta=beta, starts=16)
+        assert any(one.signature == (2, 1, 0) and np.allclose(one.angles, stable, atol=1e-6) for one in found)
+
+
+def test_times_beyond_a_double_are_infinite():
+    given = {"beta": 2000.0, "epsilon": 0.005, "overlap": 0.28}
+    assert theory.metastable_window(10, rate=0.3, **given)[1] == np.inf
+    assert theory.bounds_of_collapse(10, **given)[0] == np.inf
+    assert theory.metastable_window(10, beta=2e4, epsilon=0.06, overlap=0.28, rate=0.3) == (np.inf, np.inf)
+
+
+def test_steps_of_a_staircase_take_time_from_the_collision_radius_on():
+    radius = theory.collision_radius(100.0)
+    assert theory.staircase([0.0, 1.001 * radius, 1.3], beta=100.0)[0].length > 0
+    with pytest.raises(BadInput, match=r"within r_beta = 0\.0465991.*join them"):
+        theory.staircase([0.0, 1e-3, 1.3], beta=100.0)
+    with pytest.raises(BadInput, match="start is"):
+        theory.length_of_a_step(beta=100.0, start=0.9 * radius, masses=(0.5, 0.5))

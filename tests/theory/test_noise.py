@@ -120,3 +120,16 @@ def test_brownian_cosine_is_that_of_the_wrapped_normal_on_the_circle():
 def test_bad_input_names_the_value_and_the_cure(call, message):
     with pytest.raises(BadInput, match=message):
         call()
+
+
+def test_tricritical_beta_is_found_in_high_dimensions():
+    # I_(v+1)/I_v = (x/2)/(v+1) (1 - x^2/(4 (v+1)(v+2)) + ..) with v = d/2: the root is 1 + 2/d + O(d^-2)
+    for d in (200, 10_000):
+        assert theory.tricritical_beta(d=d) == pytest.approx(1.0 + 2.0 / d, abs=3.0 / d**2)
+    found = theory.transition(beta=1.5, d=200)
+    assert found.spinodal < found.coexistence < found.onset
+
+
+def test_switching_betas_do_not_underflow():
+    first = theory.switching_betas(1, d=10_000)[0]  # r = x/(v+1+sqrt((v+1)^2+x^2)) = 1/2 at x = 4 (v+1)/3
+    assert first == pytest.approx(4 / 3 * 5001, rel=1e-3)

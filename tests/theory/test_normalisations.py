@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -120,5 +121,41 @@ def test_cone_is_never_wider_than_tokens_of_one_cluster():
     ],
 )
 def test_bad_arguments_are_named(call, says):
+    with pytest.raises(BadInput, match=says):
+        call()
+
+
+@pytest.mark.parametrize("scheme", theory.SCHEMES)
+def test_nothing_overflows_at_any_temperature(scheme):
+    gap, radius = solved([1.0, 2.0], scheme, beta=1000.0, start=0.05)
+    np.testing.assert_allclose(gap, 0.95, rtol=1e-12)  # a pull of e^-950
+    np.testing.assert_allclose(radius, [2.0, 3.0] if scheme in ("pre", "peri") else 1.0, rtol=1e-12)
+    with mpmath.workdps(30):
+        n, grown = 16, mpmath.exp(700)
+        exact = 2 / mpmath.sqrt(grown**2 + n - 1) if scheme in ("peri", "ngpt") else 2 / (grown + n - 1)
+    assert theory.initial_speed_of_normalised_tokens(scheme=scheme, n=16, beta=700.0) == pytest.approx(
+        float(exact), rel=1e-12, abs=0.0
+    )
+    assert 0 < theory.speed_of_uniform_tokens(scheme=scheme, n=400, d=8, beta=800.0) < 1e-3
+
+
+def test_outputs_keep_their_digits_where_tokens_nearly_cancel():
+    along, size = theory.output_of_equiangular_tokens(-0.5, n=3, beta=0.0)
+    assert (float(along), float(size)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: solved([], "post"), "times are"),
+        (lambda: solved([1.0], "pre", radius=0.0), "radius is 0.0"),
+        (lambda: solved([1.0], "ngpt", alpha=-1.0), "alpha is -1.0"),
+        (lambda: solved([1.0], "ngpt", alpha=lambda t: -t), "alpha is -"),
+        (lambda: solved([1.0], "mix", switch=-1.0), "switch is -1.0"),
+        (lambda: theory.clock_of_normalisation([1.0], scheme="pre", radius=0.0), "radius is 0.0"),
+        (lambda: theory.output_of_equiangular_tokens(-0.6, n=3, beta=1.0), "rho is -0.6"),
+    ],
+)
+def test_arguments_that_no_scheme_has_are_named(call, says):
     with pytest.raises(BadInput, match=says):
         call()

@@ -7,8 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from measureflow.errors import BadInput
-from measureflow.theory.checks import as_model, in_interval
+from measureflow.theory.checks import as_count, as_finite, as_model, in_interval
 
 __all__ = ["eigenvalues_of_equal_clusters", "escape_time"]
 
@@ -25,7 +24,7 @@ def eigenvalues_of_equal_clusters(k: int, *, beta: float, model: str = "softmax"
     of the state, and the escape takes $\sigma^{-1}\log(1/\text{noise})$. Any sign of `beta`: a negative one is the
     field with `query=-1`, under which three clusters are stable for $\beta < -2/3$. Derived from
     [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5; relative error below 1e-12 (of the
-    largest term). Under USA the result is infinite where $e^{|\beta|}$ overflows.
+    largest term). Under USA the result is infinite where a rate overflows.
 
     Raises:
         BadInput: fewer than 2 clusters, beta is not finite.
@@ -37,19 +36,18 @@ def eigenvalues_of_equal_clusters(k: int, *, beta: float, model: str = "softmax"
         >>> theory.eigenvalues_of_equal_clusters(3, beta=-0.67, model="unnormalised").round(6).tolist()
         [-0.003495, -0.003495]
     """
-    if int(k) != k or k < 2:
-        raise BadInput(f"theory: k is {k}; a polygon of clusters needs at least 2.")
-    beta, k = in_interval("beta", beta, -math.inf, math.inf), int(k)
+    beta, k = as_finite("beta", beta), as_count("k", k, 2)
     angles = 2.0 * np.pi * np.arange(k) / k
-    exponents = -2.0 * beta * np.sin(angles / 2.0) ** 2  # beta (cos - 1)
-    kernel = np.exp(exponents - exponents.max())
-    g = (np.cos(angles) - beta * np.sin(angles) ** 2) * kernel
-    modes = np.arange(1, k)
-    bend = 2.0 * np.sin(np.outer(modes, angles) / 2.0) ** 2  # 1 - cos(2 pi j m / K)
+    exponents, slopes = beta * np.cos(angles), np.cos(angles) - beta * np.sin(angles) ** 2
+    bend = 2.0 * np.sin(np.outer(np.arange(1, k), angles[1:]) / 2.0) ** 2  # 1 - cos(2 pi j m / K)
+    # the largest weight between clusters is taken out: that of a cluster on itself may overflow, or leave them nothing
+    top = float(exponents[1:].max())
+    shares = -(bend @ (slopes[1:] * np.exp(exponents[1:] - top))) / k
     if as_model(model) == "softmax":
-        return -(bend @ g) / kernel.sum()
+        highest = float(exponents.max())
+        return shares * np.exp(top - highest) / np.exp(exponents - highest).mean()
     with np.errstate(over="ignore"):
-        return -(bend @ g) / k * np.exp(beta + exponents.max())
+        return shares * np.exp(top)
 
 
 def escape_time(k: int, *, beta: float, noise: float, model: str = "softmax") -> float:
@@ -58,8 +56,8 @@ def escape_time(k: int, *, beta: float, noise: float, model: str = "softmax") ->
     $$ t \approx \frac{1}{\max_j\sigma_j}\,\log\frac{1}{\text{noise}} $$
 
     with the rates of `eigenvalues_of_equal_clusters`; `noise` is the amplitude along the fastest mode, and the time is
-    right up to a constant over the rate. Infinite where the clusters are stable. Derived from
-    [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5.
+    right up to a constant over the rate. Infinite where the clusters are stable, or the time is beyond a double.
+    Derived from [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5.
 
     Raises:
         BadInput: fewer than 2 clusters, beta is not finite, a noise outside `(0, 1)`.
@@ -71,4 +69,5 @@ def escape_time(k: int, *, beta: float, noise: float, model: str = "softmax") ->
     """
     noise = in_interval("noise", noise, 0.0, 1.0)
     fastest = float(np.max(eigenvalues_of_equal_clusters(k, beta=beta, model=model)))
-    return math.log(1.0 / noise) / fastest if fastest > 0 else math.inf
+    with np.errstate(over="ignore"):
+        return float(np.divide(-math.log(noise), fastest)) if fastest > 0 else math.inf

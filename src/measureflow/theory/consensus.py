@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_masses, as_model, in_interval
+from measureflow.theory.checks import as_beta, as_count, as_finite, as_masses, as_model, in_interval
 
 __all__ = [
     "contraction_of_a_layer",
@@ -61,9 +60,8 @@ def rates_at_causal_consensus(masses: Any) -> Float[np.ndarray, "n-1"]:
         [0.5, 0.666667, 0.75]
     """
     if np.ndim(masses) == 0:
-        if int(masses) != masses or masses < 2:
-            raise BadInput(f"theory: {masses} tokens; the causal rates need at least 2.")
-        masses = np.full(int(masses), 1.0 / int(masses))
+        n = as_count("masses", masses, 2)
+        masses = np.full(n, 1.0 / n)
     masses = as_masses(masses)
     return (np.cumsum(masses)[:-1] / np.cumsum(masses)[1:]).astype(float)
 
@@ -120,10 +118,6 @@ def hemisphere_rate(n: int, *, beta: float, norm: float = 1.0, model: str = "sof
         >>> theory.hemisphere_rate(10, beta=0.0)
         0.05
     """
-    if int(n) != n or n < 1:
-        raise BadInput(f"theory: n is {n}; it counts tokens.")
-    beta = as_beta(beta)
-    if not (np.isfinite(norm) and norm >= 0):
-        raise BadInput(f"theory: norm is {norm}; it is the spectral norm of Q^T K, finite and >= 0.")
+    n, beta, norm = as_count("n", n), as_beta(beta), as_finite("norm", norm, 0.0)
     power = 2.0 if as_model(model) == "softmax" else 1.0
     return float(np.exp(-power * beta * norm) / (2.0 * n))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_count, as_masses, in_interval
+from measureflow.theory.checks import as_count, as_masses, as_numbers, in_interval
 from measureflow.theory.form_rates import FormRates, as_sign
 
 __all__ = ["angle_of_counterweights", "rates_of_clusters"]
@@ -45,7 +45,7 @@ def rates_of_clusters(points: Any, masses: Any, *, form: Any, sign: int = -1) ->
         >>> pair.stable, pair.within.round(6).tolist()  # -tanh 1
         (True, [-0.761594, -0.761594])
     """
-    x, form, sign = np.asarray(points, float), np.asarray(form, float), as_sign(sign)
+    x, form, sign = as_numbers("points", points), as_numbers("form", form), as_sign(sign)
     if x.ndim != 2 or x.shape[1] != 2 or form.shape != (2, 2) or not np.allclose(form, form.T, rtol=0, atol=1e-12):
         raise BadInput(f"theory: points {x.shape} and a form {form.shape}; give (c, 2) and a symmetric (2, 2).")
     masses, aside = as_masses(masses, len(x)), np.stack([-x[:, 1], x[:, 0]], axis=1)
@@ -87,6 +87,9 @@ def angle_of_counterweights(eigenvalues: Any, masses: Any, n: int) -> float:
     """
     from scipy.optimize import root_scalar  # imported when used: it is slow to import
 
+    eigenvalues, masses = as_numbers("eigenvalues", eigenvalues), as_numbers("masses", masses)
+    if eigenvalues.shape != (2,) or masses.shape != (2,):
+        raise BadInput(f"theory: eigenvalues {eigenvalues.shape} and masses {masses.shape}; give two of each.")
     a = in_interval("the first eigenvalue", eigenvalues[0], 0.0, math.inf)
     b = in_interval("the second eigenvalue", eigenvalues[1], a, math.inf)
     w = 1.0 / as_count("n", n, 4)

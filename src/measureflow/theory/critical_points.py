@@ -12,13 +12,17 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.metastability import as_count
+from measureflow.theory.checks import as_count, as_finite, as_numbers, in_interval
 
 __all__ = ["CriticalPoint", "critical_points_on_circle", "hessian_on_circle"]
 
 
-#: steps of ascent before Newton's method
+#: steps of ascent before Newton's method, for each number of clusters
 CLIMBING = 300
+#: tokens that are nearer than this have met, in the ascent and in Newton's method
+MET, SAME = 1e-4, 1e-6
+#: eigenvalues that are smaller, beside the largest, cannot be told from 0
+RESOLVED = 1e-9
 
 
 class CriticalPoint(NamedTuple):
@@ -28,8 +32,8 @@ class CriticalPoint(NamedTuple):
         angles: `(n,)`, sorted, from 0.
         signature: how many eigenvalues of the Hessian are negative, zero and positive (`(n - 1, 1, 0)` is a strict
             maximum, up to rotation: a stable state of the flow).
-        largest: the largest eigenvalue, the rotation left out.
-        energy: the reporting energy, in units where one cluster has 1.
+        largest: the largest eigenvalue, the rotation left out; infinite or 0 where a double cannot hold it.
+        energy: the reporting energy, in units where one cluster has 1; infinite where it overflows.
         found: how often the starts led here.
     """
 
@@ -47,7 +51,10 @@ def hessian_on_circle(angles: Any, beta: float) -> Float[np.ndarray, "n n"]:
        g(x) = (\cos x-\beta\sin^2x)\,e^{\beta\cos x} $$
 
     It is the Jacobian of USA times n. [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 5; exact to
-    rounding for every finite beta, 0 included.
+    rounding for every beta at which its entries are doubles, 0 included.
+
+    Raises:
+        BadInput: a beta that is not finite, or so large that an entry overflows (beyond 700 for tokens that are near).
 
     Example:
         >>> import numpy as np
@@ -56,11 +63,16 @@ def hessian_on_circle(angles: Any, beta: float) -> Float[np.ndarray, "n n"]:
         >>> [bool(np.linalg.eigvalsh(theory.hessian_on_circle(corners, beta))[-1] > 1e-9) for beta in (-0.6, -0.7)]
         [True, False]
     """
-    angles, beta = np.asarray(angles, float), as_any_beta(beta)
-    apart = angles[:, None] - angles[None, :]
-    bend = (np.cos(apart) - beta * np.sin(apart) ** 2) * np.exp(beta * np.cos(apart))
-    np.fill_diagonal(bend, 0.0)
-    return bend - np.diag(bend.sum(axis=1))
+    angles, beta = as_numbers("angles", angles), as_finite("beta", beta)
+    if angles.ndim != 1 or not angles.size:
+        raise BadInput(f"theory: angles have shape {angles.shape}; give (n,).")
+    exponents = beta * np.cos(angles[:, None] - angles[None, :])[~np.eye(len(angles), dtype=bool)]
+    if exponents.max(initial=0.0) > 690.0:
+        raise BadInput(
+            f"theory: beta is {beta:g}; the Hessian has an entry of some e^{exponents.max():.0f}, no double."
+        )
+    bend, top = between(angles[None], np.ones((1, len(angles))), beta)
+    return bend[0] * np.exp(top[0])
 
 
 def critical_points_on_circle(
@@ -69,13 +81,15 @@ def critical_points_on_circle(
     r"""Return the critical points that Newton's method finds from uniform starts, the stable ones first.
 
     Every second start climbs for a while first, so that stable points are found as often as the flow finds them. All
-    step at once, with the Hessian's zero of rotations taken out and steps of at most 1/2; a start that is no critical
-    point to `tolerance` after 60 steps, or is a degenerate one, is left out. Points that differ by a rotation, a
-    reflection or the order of tokens count once. Finding none proves nothing.
+    step at once, with the Hessian's zero of rotations taken out and steps of at most 1/2; tokens that meet go on as one
+    heavier token, whose own eigenvalues have closed forms. Forces and eigenvalues count beside the largest ones of the
+    point itself, so that no beta is too large. Left out is a start that is no critical point to `tolerance`, or one
+    with an eigenvalue below 1e-9 of the largest among those of its clusters, which nothing tells from 0. Points that
+    differ by a rotation, a reflection or the order of tokens count once. Finding none proves nothing.
     Problem 3 of [arXiv:2312.10794](https://arxiv.org/abs/2312.10794).
 
     Raises:
-        BadInput: fewer than 2 tokens, a beta that is not finite.
+        BadInput: fewer than 2 tokens, a beta that is not finite, no starts, a tolerance that is not positive.
 
     Example:
         >>> from measureflow import theory
@@ -83,67 +97,182 @@ def critical_points_on_circle(
         >>> [(point.signature, point.angles.round(3).tolist()) for point in points if point.largest < 0]
         [((2, 1, 0), [0.0, 2.094, 4.189]), ((2, 1, 0), [0.0, 0.0, 0.0])]
     """
-    n, beta = as_count(n), as_any_beta(beta)
-    if n < 2:
-        raise BadInput(f"theory: n is {n}; critical points need at least 2 tokens.")
-    theta = np.random.default_rng(seed).uniform(0.0, 2 * np.pi, (int(starts), n))
-    climb = 1.0 / (n * (1.0 + abs(beta)) * math.exp(abs(beta)))
-    for _ in range(CLIMBING):
-        theta[::2] += climb * gradients(theta[::2], beta)
-    moving = np.arange(len(theta))
-    for _ in range(60):
-        step = newton_step(theta[moving], beta)
-        theta[moving] -= step
-        moving = moving[np.abs(step).max(axis=1) > 1e-13]
-        if not len(moving):
-            break
-    force = np.abs(gradients(theta, beta)).max(axis=1)
+    n, beta, starts = as_count("n", n, 2), as_finite("beta", beta), as_count("starts", starts)
+    seed, tolerance = as_count("seed", seed, 0), in_interval("tolerance", tolerance, 0.0, math.inf)
+    theta = np.random.default_rng(seed).uniform(0.0, 2 * np.pi, (starts, n))
+    waiting = [(places, np.ones(n), k % 2 == 0) for k, places in enumerate(theta)]
     kept: list[CriticalPoint] = []
-    for angles in theta[force < tolerance * n * math.exp(abs(beta))]:
-        point = described(angles, beta)
-        if point is None:
-            continue
-        same = [k for k, other in enumerate(kept) if is_same(point, other)]
-        if same:
-            kept[same[0]] = kept[same[0]]._replace(found=kept[same[0]].found + 1)
-        else:
-            kept.append(point)
+    for count in range(n, 0, -1):  # so many clusters are left
+        ready = [one for one in waiting if len(one[0]) == count]
+        waiting = [one for one in waiting if len(one[0]) < count]
+        still = []
+        for places, masses, climbs in climbed([one for one in ready if one[2]], beta):
+            (still if len(places) == count else waiting).append((places, masses, climbs))
+        for places, masses, rests in rested([*still, *(one for one in ready if not one[2])], beta, tolerance):
+            if len(places) < count:
+                waiting.append((places, masses, False))
+            elif rests and (point := described(places, masses, beta)) is not None:
+                same = [k for k, other in enumerate(kept) if is_same(point, other)]
+                if same:
+                    kept[same[0]] = kept[same[0]]._replace(found=kept[same[0]].found + 1)
+                else:
+                    kept.append(point)
     return sorted(kept, key=lambda point: (point.largest, -point.energy))
 
 
-def gradients(theta: Float[np.ndarray, "b n"], beta: float) -> Float[np.ndarray, "b n"]:
-    """Return the gradients of the energy at many configurations."""
-    apart = theta[:, None, :] - theta[:, :, None]  # (b, i, j): theta_j - theta_i
-    return (np.exp(beta * np.cos(apart)) * np.sin(apart)).sum(axis=2)
+#: places of clusters, how many tokens each has, and whether they climb
+State = tuple[np.ndarray, np.ndarray, bool]
 
 
-def newton_step(theta: Float[np.ndarray, "b n"], beta: float) -> Float[np.ndarray, "b n"]:
+def climbed(states: list[State], beta: float) -> list[State]:
+    """Return where clusters come that climb in the direction of the flow."""
+    if not states or len(states[0][0]) < 2:
+        return states
+    theta, masses = (np.stack([one[k] for one in states]) for k in (0, 1))
+    moving = np.arange(len(theta))
+    for _ in range(CLIMBING):
+        step = ascent(theta[moving], masses[moving], beta)
+        theta[moving] += step
+        gaps = np.sin(0.5 * np.diff(np.sort(np.mod(theta[moving], 2 * np.pi), axis=1), axis=1))
+        moving = moving[(np.abs(step).max(axis=1) > 1e-9) & (gaps.min(axis=1) > 0.1 * MET)]
+        if not len(moving):
+            break
+    return [(*joined(places, own, MET), True) for places, own in zip(theta, masses, strict=True)]
+
+
+def ascent(theta: Float[np.ndarray, "b k"], masses: Float[np.ndarray, "b k"], beta: float) -> Float[np.ndarray, "b k"]:
+    """Return steps along the gradient: of at most 1/10, no further than halfway to another cluster, and stable."""
+    apart, weights, _ = weights_between(theta, beta)
+    pull = np.einsum("bij,bj->bi", weights * np.sin(apart), masses)
+    closing = (pull[:, :, None] - pull[:, None, :]) * np.sin(apart)
+    nearness = (closing / np.maximum(2.0 - 2.0 * np.cos(apart), 1e-30)).max(axis=(1, 2))
+    bend = np.maximum(np.cos(apart) - beta * np.sin(apart) ** 2, 0.0) * weights
+    stiffness = np.einsum("bij,bj->bi", bend, masses).max(axis=1)
+    pace = 1.0 / np.maximum.reduce([10.0 * np.abs(pull).max(axis=1), 2.0 * nearness, 2.0 * stiffness])
+    return pace[:, None] * pull
+
+
+def rested(states: list[State], beta: float, tolerance: float) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+    """Return where Newton's method leads, and whether each place is a critical point."""
+    if not states or len(states[0][0]) < 2:
+        return [(places, masses, True) for places, masses, _ in states]
+    theta, masses = (np.stack([one[k] for one in states]) for k in (0, 1))
+    moving, last = np.arange(len(theta)), np.zeros(len(theta))
+    # between clusters that are far from rest it steps by some 1/beta only
+    for _ in range(60 + int(min(4.0 * abs(beta), 400.0))):
+        step = newton_step(theta[moving], masses[moving], beta)
+        theta[moving] -= step
+        last[moving] = np.abs(step).max(axis=1)
+        moving = moving[last[moving] > 1e-13]
+        if not len(moving):
+            break
+    bend, _ = between(theta, masses, beta)
+    force = np.abs(pulls(theta, masses, beta)).max(axis=1)
+    rests = (force < tolerance * np.abs(bend).max(axis=(1, 2))) & (last < 1e-5)
+    joint = (joined(places, own, SAME) for places, own in zip(theta, masses, strict=True))
+    return [(*both, bool(rest)) for both, rest in zip(joint, rests, strict=True)]
+
+
+def joined(
+    places: Float[np.ndarray, "k"], masses: Float[np.ndarray, "k"], radius: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return clusters with those that have met as one, in their centre of mass."""
+    order = np.argsort(np.mod(places, 2 * np.pi))
+    places, masses = np.mod(places, 2 * np.pi)[order], masses[order]
+    gaps = np.diff(places, append=places[0] + 2 * np.pi)
+    if not (gaps < radius).any():
+        return places, masses
+    # begin behind the widest gap, so that no cluster straddles the cut
+    first = (int(gaps.argmax()) + 1) % len(places)
+    gaps, masses = np.roll(gaps, -first), np.roll(masses, -first)
+    places = places[first] + np.append(0.0, np.cumsum(gaps)[:-1])
+    labels = np.append(0, np.cumsum(gaps[:-1] >= radius))
+    shares = np.bincount(labels, masses)
+    return np.bincount(labels, masses * places) / shares, shares
+
+
+def weights_between(theta: Float[np.ndarray, "b k"], beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the angles between clusters (from the first index to the second), the weights, and the logarithm of the
+    largest one, by which they are divided."""
+    apart = theta[:, None, :] - theta[:, :, None]
+    exponents = beta * np.cos(apart)
+    exponents[:, np.arange(theta.shape[1]), np.arange(theta.shape[1])] = -np.inf
+    top = exponents.max(axis=(1, 2))
+    return apart, np.exp(exponents - top[:, None, None]), top
+
+
+def pulls(theta: Float[np.ndarray, "b k"], masses: Float[np.ndarray, "b k"], beta: float) -> Float[np.ndarray, "b k"]:
+    """Return the gradients of the energy for one token of each cluster, beside the largest weight."""
+    apart, weights, _ = weights_between(theta, beta)
+    return np.einsum("bij,bj->bi", weights * np.sin(apart), masses)
+
+
+def between(
+    theta: Float[np.ndarray, "b k"], masses: Float[np.ndarray, "b k"], beta: float
+) -> tuple[Float[np.ndarray, "b k k"], Float[np.ndarray, "b"]]:
+    r"""Return the Hessian among motions of whole clusters, beside the largest weight, and that weight's logarithm.
+
+    In the orthonormal coordinates $\sqrt{m_c}\,\theta_c$.
+    """
+    apart, weights, top = weights_between(theta, beta)
+    bend = (np.cos(apart) - beta * np.sin(apart) ** 2) * weights
+    own = np.einsum("bij,bj->bi", bend, masses)
+    roots = np.sqrt(masses)
+    return bend * roots[:, :, None] * roots[:, None, :] - own[:, :, None] * np.eye(theta.shape[1]), top
+
+
+def newton_step(
+    theta: Float[np.ndarray, "b k"], masses: Float[np.ndarray, "b k"], beta: float
+) -> Float[np.ndarray, "b k"]:
     """Return what Newton's method takes off, across the rotations, shortened where it is long."""
-    n = theta.shape[1]
-    apart = theta[:, :, None] - theta[:, None, :]
-    bend = (np.cos(apart) - beta * np.sin(apart) ** 2) * np.exp(beta * np.cos(apart))
-    bend[:, np.arange(n), np.arange(n)] = 0.0
-    hessian = bend - bend.sum(axis=2)[:, :, None] * np.eye(n)
-    values, vectors = np.linalg.eigh(hessian + np.ones((n, n)))  # rotations: eigenvalue n, and no force along them
-    values = np.where(np.abs(values) < 1e-9, np.inf, values)
-    along = np.einsum("bij,bi->bj", vectors, gradients(theta, beta)) / values
-    step = np.einsum("bij,bj->bi", vectors, along)
+    bend, _ = between(theta, masses, beta)
+    roots = np.sqrt(masses)
+    across = complements(roots)
+    values, vectors = np.linalg.eigh(np.swapaxes(across, 1, 2) @ bend @ across)
+    # a mode that cannot be resolved waits until those that can have come to rest
+    largest = np.abs(values).max(axis=1, keepdims=True)
+    values = np.where(np.abs(values) <= 1e-13 * largest, np.inf, values)
+    vectors = across @ vectors
+    along = np.einsum("bij,bi->bj", vectors, roots * pulls(theta, masses, beta)) / values
+    step = np.einsum("bij,bj->bi", vectors, along) / roots
     size = np.abs(step).max(axis=1, keepdims=True)
     return step * np.minimum(1.0, 0.5 / np.maximum(size, 1e-300))
 
 
-def described(angles: Float[np.ndarray, "n"], beta: float) -> CriticalPoint | None:
-    """Return a critical point in its normal form, or `None` where the Hessian is degenerate across the rotations."""
-    n = len(angles)
-    values = np.linalg.eigvalsh(hessian_on_circle(angles, beta))
-    scale = 1e-8 * n * math.exp(abs(beta))
-    zero = np.abs(values) < scale
-    if zero.sum() != 1:
+def complements(roots: Float[np.ndarray, "b k"]) -> Float[np.ndarray, "b k k-1"]:
+    """Return orthonormal bases of what is orthogonal to each vector of positive entries: Householder's reflection."""
+    unit = roots / np.linalg.norm(roots, axis=1, keepdims=True)
+    mirror = unit + np.eye(roots.shape[1])[0]
+    mirror /= np.linalg.norm(mirror, axis=1, keepdims=True)
+    return (np.eye(roots.shape[1]) - 2.0 * mirror[:, :, None] * mirror[:, None, :])[:, :, 1:]
+
+
+def described(places: Float[np.ndarray, "k"], masses: Float[np.ndarray, "k"], beta: float) -> CriticalPoint | None:
+    """Return a critical point in its normal form, or `None` where an eigenvalue cannot be told from 0."""
+    apart = places[:, None] - places[None, :]
+    exponents = beta * np.cos(apart)
+    # tokens of one cluster against each other: one eigenvalue, beside the largest weight that has a part in it
+    tops = exponents.max(axis=1)
+    terms = masses * (np.cos(apart) - beta * np.sin(apart) ** 2) * np.exp(exponents - tops[:, None])
+    many = masses > 1
+    logs, signs = [tops[many]], [-terms.sum(axis=1)[many]]
+    if (np.abs(signs[0]) <= RESOLVED * np.abs(terms).sum(axis=1)[many]).any():
         return None
-    counts = (int((values <= -scale).sum()), 1, int((values >= scale).sum()))
-    largest = float(values[~zero].max())
-    cosines = np.cos(angles[:, None] - angles[None, :])
-    energy = float(np.exp(beta * cosines).mean() * math.exp(-beta))
+    times = [masses[many].astype(int) - 1]
+    if len(places) > 1:
+        bend, top = between(places[None], masses[None], beta)
+        across = complements(np.sqrt(masses)[None])[0]
+        values = np.linalg.eigvalsh(across.T @ bend[0] @ across)
+        if np.abs(values).min() <= RESOLVED * np.abs(values).max():
+            return None
+        logs, signs = [*logs, np.full(len(values), top[0])], [*signs, values]
+        times = [*times, np.ones(len(values), int)]
+    logs, signs, times = (np.concatenate(parts) for parts in (logs, signs, times))
+    angles = np.repeat(places, masses.astype(int))
+    with np.errstate(over="ignore", under="ignore"):
+        largest = float((np.sign(signs) * np.exp(logs + np.log(np.abs(signs)))).max())
+        energy = float(np.exp(exponents - beta) @ masses @ masses / masses.sum() ** 2)
+    counts = (int(times[signs < 0].sum()), 1, int(times[signs > 0].sum()))
     return CriticalPoint(normal_form(angles), counts, largest, energy, 1)
 
 
@@ -165,11 +294,3 @@ def normal_form(angles: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
 def is_same(one: CriticalPoint, two: CriticalPoint) -> bool:
     """Tell whether two normal forms are one point."""
     return bool(np.abs(one.angles - two.angles).max() < 1e-4)
-
-
-def as_any_beta(beta: float) -> float:
-    """Return a finite inverse temperature of either sign."""
-    beta = float(beta)
-    if not math.isfinite(beta):
-        raise BadInput(f"theory: beta is {beta}; it must be finite (of either sign here).")
-    return beta

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_count
+from measureflow.theory.checks import as_count, as_finite, as_numbers, in_interval
 
 __all__ = [
     "LinearNet",
@@ -46,6 +46,7 @@ def error_of_euler_layers(*, lipschitz: float, bend: float, step: float, until: 
         >>> round(theory.error_of_euler_layers(lipschitz=0.0, bend=math.pi * 64, step=1 / 64), 6)  # pi/2, for any N
         1.570796
     """
+    step, bend = as_finite("step", step, 0.0), as_finite("bend", bend, 0.0)
     return 0.5 * step * bend * _growth(lipschitz, until)
 
 
@@ -64,7 +65,8 @@ def error_of_reconstruction(*, lipschitz: float, speed: float, step: float, unti
         >>> round(theory.error_of_reconstruction(lipschitz=1.0, speed=2.0, step=1 / 64), 4)
         0.0537
     """
-    return step * speed * lipschitz * _growth(lipschitz, until)
+    step, speed, growth = as_finite("step", step, 0.0), as_finite("speed", speed, 0.0), _growth(lipschitz, until)
+    return step * speed * lipschitz * growth if lipschitz else 0.0
 
 
 def error_of_rough_layers(*, lipschitz: float, speed: float, step: float, until: float = 1.0) -> float:
@@ -88,7 +90,7 @@ def error_of_rough_layers(*, lipschitz: float, speed: float, step: float, until:
         >>> theory.error_of_rough_layers(lipschitz=0.0, speed=1.0, step=1 / 64)  # (f_N - f_0)/2N is attained
         0.015625
     """
-    _growth(lipschitz, until)
+    step, speed, _ = as_finite("step", step, 0.0), as_finite("speed", speed, 0.0), _growth(lipschitz, until)
     return step * speed * (2.0 * math.exp(min(lipschitz * until, 709.0)) - 1.0)
 
 
@@ -122,7 +124,8 @@ def train_linear_net(
         keep: steps at which the weights are kept.
 
     Raises:
-        BadInput: a target that is not square, a rate that is not positive or too large to descend.
+        BadInput: a target that is not square, a rate that is not positive or too large to descend, a negative
+            tolerance.
 
     Example:
         >>> import numpy as np
@@ -131,12 +134,17 @@ def train_linear_net(
         >>> bool(np.ptp(net.weights, axis=0).max() < 1e-12)  # a symmetric positive target: equal in depth
         True
     """
-    target, depth = np.asarray(target, float), as_count("depth", depth)
+    target, depth, most = as_numbers("target", target), as_count("depth", depth), as_count("most", most, 0)
+    rate, tolerance = in_interval("rate", rate, 0.0, math.inf), as_finite("tolerance", tolerance, 0.0)
     if target.ndim != 2 or target.shape[0] != target.shape[1]:
         raise BadInput(f"theory: the target has shape {target.shape}; give a square matrix.")
-    if not rate > 0:
-        raise BadInput(f"theory: rate is {rate}; it must be > 0.")
-    d, wanted, kept, loss, step = len(target), {int(k) for k in keep}, {}, math.inf, 0
+    d, wanted, kept, loss, step = (
+        len(target),
+        {as_count("keep", k, 0) for k in as_numbers("keep", keep).ravel()},
+        {},
+        math.inf,
+        0,
+    )
     weights = np.zeros((depth, d, d))
     for step in range(most + 1):
         with np.errstate(over="ignore", invalid="ignore"):  # an explosion is said in words, below
@@ -178,7 +186,7 @@ def least_loss_of_linear_net(target: Any) -> float:
         >>> theory.least_loss_of_linear_net([[1.0, 0.0], [0.0, -0.5]]), theory.least_loss_of_linear_net([[2.0]])
         (0.25, 0.0)
     """
-    target = np.asarray(target, float)
+    target = as_numbers("target", target)
     if target.ndim != 2 or target.shape[0] != target.shape[1]:
         raise BadInput(f"theory: the target has shape {target.shape}; give a square matrix.")
     return float(np.linalg.svd(target, compute_uv=False)[-1] ** 2) if np.linalg.det(target) < 0 else 0.0
@@ -199,7 +207,7 @@ def conserved_matrices(weights: Any) -> Float[np.ndarray, "m d d"]:
         >>> float(np.abs(theory.conserved_matrices(np.zeros((4, 2, 2)))).max())
         0.0
     """
-    weights = np.asarray(weights, float)
+    weights = as_layers(weights)
     factors = np.eye(weights.shape[-1]) + weights / len(weights)
     turned = np.swapaxes(factors, 1, 2)
     return turned[1:] @ factors[1:] - factors[:-1] @ turned[:-1]
@@ -218,8 +226,16 @@ def symmetric_eigenvalues_along_depth(weights: Any) -> Float[np.ndarray, "N d"]:
         >>> theory.symmetric_eigenvalues_along_depth(np.array([[[0.0, 2.0], [0.0, 0.0]]])).tolist()
         [[-1.0, 1.0]]
     """
-    weights = np.asarray(weights, float)
+    weights = as_layers(weights)
     return np.linalg.eigvalsh(0.5 * (weights + np.swapaxes(weights, 1, 2)))
+
+
+def as_layers(weights: Any) -> Float[np.ndarray, "N d d"]:
+    """Return the weights of a net, a square matrix for each layer."""
+    weights = as_numbers("weights", weights)
+    if weights.ndim != 3 or weights.shape[1] != weights.shape[2] or not weights.size:
+        raise BadInput(f"theory: weights have shape {weights.shape}; give (N, d, d).")
+    return weights
 
 
 def _products(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -236,8 +252,7 @@ def _products(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _growth(lipschitz: float, until: float) -> float:
     """Return `(e^{LT} - 1)/L`, which is T for L = 0."""
-    if not (math.isfinite(lipschitz) and lipschitz >= 0 and math.isfinite(until) and until > 0):
-        raise BadInput(f"theory: lipschitz is {lipschitz} and until {until}; give finite numbers >= 0 and > 0.")
+    lipschitz, until = as_finite("lipschitz", lipschitz, 0.0), in_interval("until", until, 0.0, math.inf)
     if lipschitz * until > 709.0:
         return math.inf
     return math.expm1(lipschitz * until) / lipschitz if lipschitz > 0 else until

@@ -58,7 +58,7 @@ def full_support_by_exits(form: Any, *, paths: int = 20_000, seed: int = 0) -> E
         True
     """
     eigenvalues, axes = as_positive_form(as_form(form))
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(as_count("seed", seed, 0))
     count, d = as_count("paths", paths, 2), len(eigenvalues)
     places, alive, moving = np.zeros((count, d)), np.ones(count), np.arange(count)
     for _ in range(MOST):

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_count, in_interval
+from measureflow.theory.checks import as_count, as_numbers, in_interval
 from measureflow.theory.uniform_measure import dominant_degree, growth_rates_around_uniform
 
 __all__ = ["emergence_time", "selected_peaks"]
@@ -57,7 +57,7 @@ def selected_peaks(angles: Any, *, degree: int) -> Float[np.ndarray, "k"]:
         >>> theory.selected_peaks([0.1, 0.1 + np.pi], degree=2).round(4).tolist()
         [0.1, 3.2416]
     """
-    angles, k = np.asarray(angles, float), as_count("degree", degree)
+    angles, k = as_numbers("angles", angles), as_count("degree", degree)
     if not angles.size:
         raise BadInput("theory: there are no angles; give those of at least one token.")
     first = -np.angle(np.exp(-1j * k * angles).mean()) / k

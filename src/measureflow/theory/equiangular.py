@@ -15,7 +15,7 @@ from jaxtyping import Float
 from scipy.optimize import root_scalar
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_model, as_times, in_interval
+from measureflow.theory.checks import as_beta, as_count, as_model, as_number, as_numbers, as_times, in_interval
 from measureflow.theory.clocks import Clock, never_moves
 
 __all__ = [
@@ -67,7 +67,7 @@ def gap_of_equiangular_tokens(
         >>> round(float(gap[0] / gap[1]), 6)  # e^2: 1 - rho falls at rate 2
         7.389056
     """
-    times, n, beta = as_times(times), as_count(n), as_beta(beta)
+    times, n, beta = as_times(times), as_count("n", n, 2), as_beta(beta)
     start = in_interval("start", start, -1.0 / (n - 1), 1.0, closed=True)
     if start == 1.0:
         return np.zeros_like(times)
@@ -91,7 +91,7 @@ def speed_of_equiangular_tokens(rho: Any, *, n: int, beta: float, model: str = "
         >>> float(theory.speed_of_equiangular_tokens(0.0, n=10, beta=0.0))
         0.2
     """
-    rho, n, beta = np.asarray(rho, float), as_count(n), as_beta(beta)
+    rho, n, beta = as_numbers("rho", rho), as_count("n", n, 2), as_beta(beta)
     gap = 1.0 - rho
     shape = 2.0 * gap * ((n - 1) * rho + 1.0)
     with np.errstate(over="ignore"):
@@ -121,7 +121,7 @@ def clustering_time(
         >>> theory.clustering_time([0, 4, 9], n=32, delta=1e-3).round(5).tolist()
         [5.18626, 6.9535, 178.73093]
     """
-    betas = np.asarray(beta, float)
+    betas = as_numbers("beta", beta)
     with np.errstate(over="ignore"):
         times = [np.exp(_log_clustering_time(b, n, delta, start, model)) for b in betas.ravel()]
     return np.reshape(times, betas.shape)
@@ -146,6 +146,7 @@ def beta_of_clustering_time(
     """
     as_model(model, ("softmax",))
     shortest = _log_clustering_time(0.0, n, delta, start, model)
+    time = as_number("time", time)
     if not (math.isfinite(time) and time > 0 and math.log(time) >= shortest):
         raise BadInput(f"theory: time is {time}; {n} tokens need at least {math.exp(shortest):.6g} (at beta = 0).")
 
@@ -156,13 +157,6 @@ def beta_of_clustering_time(
     while excess(high) < 0:
         high *= 2.0
     return float(root_scalar(excess, bracket=(0.0, high), method="brentq", xtol=1e-13, rtol=1e-14).root)
-
-
-def as_count(n: int) -> int:
-    """Return a number of tokens; a pair needs at least two."""
-    if int(n) != n or n < 2:
-        raise BadInput(f"theory: n is {n}; a common cosine needs at least 2 tokens.")
-    return int(n)
 
 
 def _gap(z: np.ndarray, n: int) -> np.ndarray:
@@ -198,7 +192,7 @@ def _clock(n: int, beta: float, start: float, model: str) -> Clock | None:
 
 def _log_clustering_time(beta: float, n: int, delta: float, start: float, model: str) -> float:
     """Return the logarithm of `clustering_time`."""
-    n, beta = as_count(n), as_beta(beta)
+    n, beta = as_count("n", n, 2), as_beta(beta)
     start = in_interval("start", start, -1.0 / (n - 1), 1.0)
     delta = in_interval("delta", delta, 0.0, 1.0 - start)
     clock = _clock(n, beta, start, as_model(model))

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy.special import ive
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_count, as_dimension, as_times, in_interval
+from measureflow.theory.checks import as_count, as_dimension, as_finite, as_numbers, as_times, in_interval
 from measureflow.theory.uniform_measure import funk_hecke_coefficients
 
 __all__ = [
@@ -124,7 +124,7 @@ def rates_of_null_pair(eigenvalues: Any, *, sign: int = -1) -> FormRates:
         >>> theory.rates_of_null_pair([-1.4, 0.5]).stable
         False
     """
-    mu = np.asarray(eigenvalues, float)
+    mu = as_numbers("eigenvalues", eigenvalues)
     if mu.shape != (2,) or not (np.isfinite(mu).all() and mu[0] * mu[1] < 0):
         raise BadInput(f"theory: eigenvalues are {mu.tolist()}; a null pair needs two of opposite sign.")
     square, trace = -mu[0] * mu[1], mu.sum()
@@ -183,14 +183,15 @@ def largest_rate_of_limit(kind: str, eigenvalues: Any, at: int, *, sign: int = 1
         kind: `"one cluster"` or `"two clusters"`. eigenvalues: `(*s, d)`, of many forms. at: the index k.
 
     Raises:
-        BadInput: another kind; a sign that is neither 1 nor -1.
+        BadInput: another kind; an index that is none; a sign that is neither 1 nor -1.
 
     Example:
         >>> from measureflow import theory
         >>> theory.largest_rate_of_limit("two clusters", [[1.0, 0.5], [1.0, 0.9]], 0).round(3).tolist()
         [-0.262, 0.138]
     """
-    mu = np.asarray(eigenvalues, float)
+    mu = np.atleast_1d(as_numbers("eigenvalues", eigenvalues))
+    at = as_index(at, mu.shape[-1])
     own, others = mu[..., at], np.delete(mu, at, axis=-1)
     if kind == "one cluster":
         rates = [-own, *np.moveaxis(others - own[..., None], -1, 0)]
@@ -220,7 +221,7 @@ def rates_around_uniform_of_form(degrees: Any, *, kappa: float, d: int, sign: in
         >>> theory.rates_around_uniform_of_form([1, 2, 3, 4], kappa=1.0, d=2).round(6).tolist()
         [0.44639, 0.42888, 0.157587, 0.034591]
     """
-    degrees = np.asarray(degrees, float)
+    degrees = as_numbers("degrees", degrees)
     ratio = funk_hecke_coefficients(degrees, beta=kappa, d=as_dimension(d), shifted=True)
     ratio = ratio / funk_hecke_coefficients(0, beta=kappa, d=d, shifted=True)
     return as_sign(sign) * degrees * (degrees + d - 2) * ratio
@@ -286,6 +287,11 @@ def energy_on_degenerate_form(
     With $s^2$ of `variance_on_degenerate_form`, whose arguments and errors these are; the bracket is left out at
     leading order: $\sim 1/(8\lambda^2t^2)$, with no exponential rate. Derived for
     [arXiv:2501.03096](https://arxiv.org/abs/2501.03096).
+
+    Example:
+        >>> from measureflow import theory
+        >>> round(float(8e6 * theory.energy_on_degenerate_form(1e3, eigenvalue=1.0, start=0.3)), 4)
+        0.9967
     """
     options = {"eigenvalue": eigenvalue, "start": start, "kurtosis": kurtosis, "skewness": skewness}
     variance = variance_on_degenerate_form(times, **options)
@@ -304,15 +310,17 @@ def rotation_of_polygon(corners: int, *, twist: float, kappa: float = 0.0) -> fl
     [arXiv:2501.03096](https://arxiv.org/abs/2501.03096).
 
     Raises:
-        BadInput: fewer than three corners.
+        BadInput: fewer than three corners, a twist or kappa that is infinite.
 
     Example:
         >>> from measureflow import theory
         >>> round(theory.rotation_of_polygon(60, twist=0.6), 5)
         0.28726
     """
-    angles = 2 * np.pi * np.arange(as_count("corners", corners, 3)) / corners
-    weights = np.exp(kappa * np.cos(angles) + twist * np.sin(angles))
+    corners, twist, kappa = as_count("corners", corners, 3), as_finite("twist", twist), as_finite("kappa", kappa)
+    angles = 2 * np.pi * np.arange(corners) / corners
+    exponents = kappa * np.cos(angles) + twist * np.sin(angles)
+    weights = np.exp(exponents - exponents.max())
     return float(weights @ np.sin(angles) / weights.sum())
 
 
@@ -327,17 +335,24 @@ def rotation_of_ring(twist: float) -> float:
         >>> round(theory.rotation_of_ring(0.6), 5)
         0.28726
     """
+    twist = as_finite("twist", twist)
     return float(ive(1, twist) / ive(0, twist))
 
 
 def split(eigenvalues: Any, at: int) -> tuple[Float[np.ndarray, "d"], float, Float[np.ndarray, "k"]]:
     """Return the eigenvalues, the one at the index, and the others."""
-    mu = np.asarray(eigenvalues, float)
+    mu = as_numbers("eigenvalues", eigenvalues)
     if mu.ndim != 1 or len(mu) < 2 or not np.isfinite(mu).all():
         raise BadInput(f"theory: eigenvalues are {mu.tolist()}; give at least two finite numbers.")
-    if isinstance(at, bool) or not isinstance(at, (int, np.integer)) or not 0 <= at < len(mu):
-        raise BadInput(f"theory: at is {at!r}; it is an index of the eigenvalues, 0 .. {len(mu) - 1}.")
+    at = as_index(at, len(mu))
     return mu, float(mu[at]), np.delete(mu, at)
+
+
+def as_index(at: Any, count: int) -> int:
+    """Return the index of one of so many eigenvalues."""
+    if isinstance(at, bool) or not isinstance(at, (int, np.integer)) or not 0 <= at < count:
+        raise BadInput(f"theory: at is {at!r}; it is an index of the eigenvalues, 0 .. {count - 1}.")
+    return int(at)
 
 
 def as_sign(sign: Any) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
+from measureflow.theory.checks import as_numbers
 
 __all__ = ["as_form", "as_positive_form", "principal_axes"]
 
@@ -17,7 +18,7 @@ ROUNDING = 1e-12
 
 def as_form(form: Any) -> Float[np.ndarray, "d d"]:
     """Return a symmetric form; it must be a square matrix of finite numbers that equals its transpose."""
-    matrix = np.asarray(form, float)
+    matrix = as_numbers("form", form)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
         raise BadInput(f"theory: the form has shape {matrix.shape}; give a (d, d) matrix with d >= 2.")
     if not np.isfinite(matrix).all():

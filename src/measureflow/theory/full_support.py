@@ -16,6 +16,7 @@ from jaxtyping import Float
 from measureflow.errors import BadInput
 from measureflow.measures import Density, Measure, Tokens
 from measureflow.spaces import Sphere
+from measureflow.theory.checks import as_matrix, as_numbers
 from measureflow.theory.circle_modes import modes_of_constant_potential, modes_that_resolve
 from measureflow.theory.ellipsoid_sources import Octant, SweptMass, swept_mass
 from measureflow.theory.forms import as_form, as_positive_form
@@ -76,7 +77,7 @@ class FullSupportMinimiser:
 
 def potential(form: np.ndarray, atoms: np.ndarray, weights: np.ndarray, points: Any) -> Float[np.ndarray, "m"]:
     """Return the potential of weighted points."""
-    return np.exp(np.asarray(points, float) @ form @ atoms.T) @ weights
+    return np.exp(as_numbers("points", points) @ form @ atoms.T) @ weights
 
 
 def bounds_of_minimum(form: Any, measure: Measure, *, points: Any) -> tuple[float, float]:
@@ -107,7 +108,7 @@ def bounds_of_minimum(form: Any, measure: Measure, *, points: Any) -> tuple[floa
         >>> low <= theory.extremal_energy(np.eye(2)).minimum <= high
         True
     """
-    as_positive_form(form)
+    points = as_matrix("points", points, columns=len(as_positive_form(form)[0]))
     atoms, weights = (np.asarray(part) for part in measure.atoms())
     values = potential(as_form(form), atoms, weights, points)
     return float(values.min()), float(values.max())
@@ -167,7 +168,7 @@ def full_support_by_modes(form: Any) -> FullSupportMinimiser:
     modes = own * np.exp(1j * orders * np.arctan2(axes[1, 0], axes[0, 0]))
 
     def density(points: Any) -> np.ndarray:
-        angles = np.arctan2(*np.asarray(points, float).T[::-1])
+        angles = np.arctan2(*as_numbers("points", points).T[::-1])
         waves = np.exp(-1j * np.outer(angles, orders)) * modes
         return 2.0 * waves.real.sum(axis=1) - 1.0
 
@@ -220,7 +221,7 @@ def full_support_by_sources(form: Any) -> FullSupportMinimiser:
     covariance = (axes * (shares @ coarse.points**2)) @ axes.T
 
     def density(points: Any) -> np.ndarray:
-        return swept.density(np.abs(np.asarray(points, float) @ axes))
+        return swept.density(np.abs(as_numbers("points", points) @ axes))
 
     d = len(eigenvalues)
     measure, atoms = as_density(d, density, 256 if d == 2 else 2 * degree + 8) if d < 4 else as_atoms(swept, axes)

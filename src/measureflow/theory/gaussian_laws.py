@@ -10,7 +10,7 @@ from scipy.linalg import expm
 from scipy.special import wrightomega
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_model, as_times
+from measureflow.theory.checks import as_finite, as_matrix, as_model, as_numbers, as_times, in_interval
 
 __all__ = [
     "growth_bound_of_gaussian",
@@ -50,25 +50,24 @@ def variance_of_gaussian(
         2.0
     """
     times, attention = as_times(times), as_model(attention, LAWS)
-    start, speed = float(start), float(form) * float(value)
-    if not start > 0:
-        raise BadInput(f"theory: start is {start}; a variance must be > 0.")
+    start, form, value = in_interval("start", start, 0.0, np.inf), as_finite("form", form), as_finite("value", value)
+    speed = form * value
     if attention == "softmax":
         left = 1.0 - 2.0 * speed * start * times
         if (left <= 0).any():
             raise BadInput(f"theory: a time is {times.max():g} and the variance explodes at {0.5 / (speed * start):g}.")
         return start / left
     if attention == "l2":
-        scale = 2.0 * float(keys)
+        scale = 2.0 * as_finite("keys", keys)
         if not scale > 0:
             raise BadInput(f"theory: keys is {keys}; beta k^2 must be > 0 (with k = 0 nothing moves).")
         inverse = scale * wrightomega((1.0 / start - 4.0 * speed * times) / scale - np.log(scale * start))
         return 1.0 / np.real(inverse)
     if speed == 0:
         return np.full(times.shape, start)
-    size = abs(float(form))
+    size = abs(form)
     angle = np.arcsinh(2.0 * size * start)
-    level = angle - 1.0 / np.tanh(angle / 2) + 2.0 * float(value) * np.sign(form) * times
+    level = angle - 1.0 / np.tanh(angle / 2) + 2.0 * value * np.sign(form) * times
     return np.sinh(angle_at(level)) / (2.0 * size)
 
 
@@ -94,7 +93,7 @@ def sinkhorn_gamma(phi: Any) -> Float[np.ndarray, "*s"]:
         >>> float(theory.sinkhorn_gamma(0.75).round(12))
         0.535183758488
     """
-    return np.tanh(0.5 * np.arcsinh(2.0 * np.asarray(phi, float)))
+    return np.tanh(0.5 * np.arcsinh(2.0 * as_numbers("phi", phi)))
 
 
 def sinkhorn_coupling_of_gaussian(cov: Any, form: Any) -> Float[np.ndarray, "d d"]:
@@ -115,7 +114,7 @@ def sinkhorn_coupling_of_gaussian(cov: Any, form: Any) -> Float[np.ndarray, "d d
         >>> theory.sinkhorn_coupling_of_gaussian([[2.0]], [[0.375]]).round(12).tolist()  # 2 gamma(0.75)
         [[1.070367516976]]
     """
-    cov, form = np.asarray(cov, float), np.asarray(form, float)
+    cov, form = as_numbers("cov", cov), as_numbers("form", form)
     if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or form.shape != cov.shape:
         raise BadInput(f"theory: cov has shape {cov.shape} and form {form.shape}; give two (d, d) matrices.")
     values, vectors = np.linalg.eigh(cov)
@@ -137,19 +136,34 @@ def slope_of_gaussian(
 
     Source: [arXiv:2501.18322](https://arxiv.org/abs/2501.18322).
 
+    Raises:
+        BadInput: another attention, or a matrix that must be inverted and cannot be.
+
     Example:
         >>> from measureflow import theory
         >>> theory.slope_of_gaussian([[2.0]], query=[[1.0]], key=[[0.5]], value=[[1.0]], attention="l2").tolist()
         [[1.0]]
     """
-    cov, query, key, value = (np.asarray(one, float) for one in (cov, query, key, value))
+    cov = as_matrix("cov", cov, square=True)
+    d = len(cov)
+    query = as_matrix("query", query, columns=d)
+    key, value = as_matrix("key", key, rows=len(query), columns=d), as_matrix("value", value, columns=d)
+    beta = as_finite("beta", beta)
     form, attention = beta * key.T @ query, as_model(attention, LAWS)
     if attention == "softmax":
         return value @ cov @ form
     if attention == "l2":
         drawn = np.eye(len(cov)) + 2.0 * beta * cov @ key.T @ key
-        return 2.0 * value @ np.linalg.solve(drawn, cov @ form)
-    return value @ np.linalg.solve(cov, sinkhorn_coupling_of_gaussian(cov, form)).T
+        return 2.0 * value @ solved("I + 2 beta S K^T K", drawn, cov @ form)
+    return value @ solved("cov", cov, sinkhorn_coupling_of_gaussian(cov, form)).T
+
+
+def solved(name: str, matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the solution of linear equations whose matrix must be invertible."""
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        raise BadInput(f"theory: {name} is singular; this slope needs it invertible.") from None
 
 
 def mean_under_sinkhorn_attention(times: Any, mean: Any, value: Any) -> Float[np.ndarray, "*s d"]:
@@ -163,7 +177,7 @@ def mean_under_sinkhorn_attention(times: Any, mean: Any, value: Any) -> Float[np
         >>> theory.mean_under_sinkhorn_attention(1.0, [1.0], [[np.log(2.0)]]).round(12).tolist()
         [2.0]
     """
-    times, mean, value = as_times(times), np.asarray(mean, float), np.asarray(value, float)
+    times, mean, value = as_times(times), as_numbers("mean", mean), as_numbers("value", value)
     if mean.ndim != 1 or value.shape != mean.shape * 2:
         raise BadInput(f"theory: mean has shape {mean.shape} and value {value.shape}; give (d,) and (d, d).")
     return expm(times[..., None, None] * value) @ mean
@@ -185,10 +199,10 @@ def growth_bound_of_gaussian(*, value: Any, attention: str, query: Any = None, k
         >>> theory.growth_bound_of_gaussian(value=[[1.5]], attention="sinkhorn")
         3.0
     """
-    size = 2.0 * float(np.linalg.norm(np.asarray(value, float), 2))
+    size = 2.0 * float(np.linalg.norm(as_matrix("value", value), 2))
     if as_model(attention, LAWS[1:]) == "sinkhorn":
         return size
-    key = np.asarray(key, float)
+    key = as_numbers("key", key)
     if key.ndim != 2 or key.shape[0] != key.shape[1] or not np.linalg.svd(key, compute_uv=False)[-1] > 1e-14:
         raise BadInput("theory: key is not an invertible (d, d) matrix; under L2 attention the bound needs one.")
-    return size * float(np.linalg.norm(np.linalg.inv(key), 2) * np.linalg.norm(np.asarray(query, float), 2))
+    return size * float(np.linalg.norm(np.linalg.inv(key), 2) * np.linalg.norm(as_matrix("query", query), 2))

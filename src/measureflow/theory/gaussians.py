@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_count, as_times
+from measureflow.theory.checks import as_count, as_matrix, as_numbers, as_times
 
 __all__ = [
     "blow_up_profile_of_gaussian",
@@ -104,7 +104,7 @@ def decay_of_gaussian(form: Any) -> Float[np.ndarray, "d d"]:
         >>> theory.decay_of_gaussian([[-1.0, 0.0], [0.0, -2.0]]).tolist()
         [[0.5, 0.0], [0.0, 0.25]]
     """
-    form = np.asarray(form, float)
+    form = as_matrix("form", form, square=True)
     both = form + form.T
     if not np.linalg.eigvalsh(both)[-1] < 0:
         raise BadInput("theory: D + D^T is not negative definite; the covariance does not fall to 0.")
@@ -142,7 +142,7 @@ def tokens_under_linear_attention(times: Any, points: Any, form: Any) -> Float[n
         >>> theory.tokens_under_linear_attention(0.375, [[1.0], [-1.0]], [[1.0]]).tolist()  # 1/sqrt(1 - 2t)
         [[2.0], [-2.0]]
     """
-    times, points, form = as_times(times), np.asarray(points, float), np.asarray(form, float)
+    times, points, form = as_times(times), as_matrix("points", points), as_numbers("form", form)
     second = points.T @ points / len(points)
     end = blow_up_time_of_gaussian(second, form)
     if not np.allclose(form, form.T, rtol=1e-12, atol=1e-14):
@@ -171,7 +171,7 @@ def limit_of_gaussian(cov: Any, form: Any) -> Float[np.ndarray, "d d"]:
         >>> theory.limit_of_gaussian([[2.0, 1.0], [1.0, 2.0]], [[-1.0, 0.0], [0.0, 0.0]]).tolist()
         [[0.0, 0.0], [0.0, 1.5]]
     """
-    cov, form = np.asarray(cov, float), np.asarray(form, float)
+    cov, form = as_numbers("cov", cov), as_numbers("form", form)
     parts_of(cov, form)
     values, vectors = np.linalg.eigh(form + form.T)
     size = max(float(np.abs(values).max()), np.finfo(float).tiny)
@@ -183,7 +183,7 @@ def limit_of_gaussian(cov: Any, form: Any) -> Float[np.ndarray, "d d"]:
 
 def parts_of(cov: Any, form: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return a root L of the covariance, with as many columns as its rank, and `L^T (D + D^T) L`."""
-    cov, form = np.asarray(cov, float), np.asarray(form, float)
+    cov, form = as_numbers("cov", cov), as_numbers("form", form)
     if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or form.shape != cov.shape:
         raise BadInput(f"theory: cov has shape {cov.shape} and form {form.shape}; give two (d, d) matrices.")
     values, vectors = np.linalg.eigh(cov)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_masses, as_model
+from measureflow.theory.checks import as_beta, as_masses, as_model, as_numbers
 
 __all__ = ["span_coordinates", "velocity_of_gram"]
 
@@ -34,7 +34,7 @@ def velocity_of_gram(gram: Any, *, beta: float, masses: Any = None, model: str =
         >>> theory.velocity_of_gram([[1.0, 0.0], [0.0, 1.0]], beta=0.0).tolist()  # n = 2: 1 - u^2
         [[0.0, 1.0], [1.0, 0.0]]
     """
-    gram, beta = np.asarray(gram, float), as_beta(beta)
+    gram, beta = as_numbers("gram", gram), as_beta(beta)
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
         raise BadInput(f"theory: the Gram matrix has shape {gram.shape}; it must be (n, n).")
     n = len(gram)
@@ -66,7 +66,7 @@ def span_coordinates(points: Any) -> Float[np.ndarray, "n r"]:
         >>> short.shape, bool(np.allclose(short @ short.T, points @ points.T))
         ((3, 3), True)
     """
-    points = np.asarray(points, float)
+    points = as_numbers("points", points)
     if points.ndim != 2:
         raise BadInput(f"theory: points have shape {points.shape}; they must be (n, d).")
     return np.linalg.qr(points.T)[1].T

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from measureflow.errors import BadInput
+from measureflow.theory.checks import as_numbers
 
 __all__ = ["HeadSpectra", "spectra_of_heads"]
 
@@ -37,7 +38,7 @@ def spectra_of_heads(query: Any, key: Any, value: Any, output: Any, heads: int) 
         ([[2.0, 2.0], [2.0, 2.0]], [[0.0, 0.0, 0.707, 0.707], [0.0, 0.0, 0.707, 0.707]])
     """
     named = {"query": query, "key": key, "value": value, "output": output}
-    query, key, value, output = (np.asarray(matrix, float) for matrix in named.values())
+    query, key, value, output = (as_numbers(name, matrix) for name, matrix in named.items())
     rows, d = query.shape if query.ndim == 2 else (0, 0)
     if rows < 1 or key.shape != (rows, d) or value.shape != (rows, d) or output.shape != (d, rows):
         shapes = ", ".join(f"{name} {np.shape(matrix)}" for name, matrix in named.items())

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_masses
+from measureflow.theory.checks import as_masses, as_numbers
 
 __all__ = ["drift_of_small_bandwidth"]
 
@@ -40,7 +40,9 @@ def drift_of_small_bandwidth(
         >>> [theory.drift_of_small_bandwidth([[1.0]], weighting=name, **one).item() for name in ("sinkhorn", "softmax")]
         [-0.125, -0.25]
     """
-    points, means, deviations = (np.asarray(part, float) for part in (points, means, deviations))
+    points, means, deviations = (
+        as_numbers(name, part) for name, part in (("points", points), ("means", means), ("deviations", deviations))
+    )
     if points.ndim != 2 or means.ndim != 2 or means.shape[1] != points.shape[1] or deviations.shape != means.shape[:1]:
         raise BadInput(
             f"theory: points have shape {points.shape}, means {means.shape} and deviations {deviations.shape}; give "

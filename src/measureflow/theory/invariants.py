@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_masses, as_model
+from measureflow.theory.checks import as_beta, as_masses, as_matrix, as_model, as_numbers
 
 __all__ = ["cross_ratios", "growth_of_energy"]
 
@@ -36,7 +36,7 @@ def cross_ratios(points: Any) -> Float[np.ndarray, "*b q"]:
         >>> theory.cross_ratios(square).round(12).tolist()
         [0.25]
     """
-    points = np.asarray(points, float)
+    points = as_numbers("points", points)
     n = points.shape[-2] if points.ndim >= 2 else 0
     if n < 4:
         raise BadInput(f"theory: points have shape {points.shape}; a cross-ratio needs (..., n, d) with n >= 4 tokens.")
@@ -69,10 +69,11 @@ def growth_of_energy(
         >>> theory.growth_of_energy(x, v, beta=0.0)
         0.25
     """
-    points, velocities, beta = np.asarray(points, float), np.asarray(velocities, float), as_beta(beta)
+    points, beta = as_matrix("points", points), as_beta(beta)
     n, d = points.shape
+    velocities = as_matrix("velocities", velocities, rows=n, columns=d)
     masses = np.full(n, 1.0 / n) if masses is None else as_masses(masses, n)
-    form = np.eye(d) if form is None else np.asarray(form, float)
+    form = np.eye(d) if form is None else as_matrix("form", form, rows=d, columns=d)
     if not np.allclose(form, form.T, rtol=0, atol=1e-12 * (1.0 + np.abs(form).max())):
         raise BadInput("theory: the form is not symmetric; only V = +-Q^T K symmetric has a dissipation identity.")
     speeds = masses * (velocities**2).sum(axis=1)

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.special import gammaln
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_dimension, in_interval
+from measureflow.theory.checks import as_beta, as_dimension, as_finite, in_interval
+from measureflow.theory.nearest_keys import KeyProcess
 
 __all__ = [
     "cosine_after_attention",
@@ -23,6 +24,11 @@ __all__ = [
     "limits_of_cosines_of_blocks",
     "participation_of_keys",
 ]
+
+#: beyond this logarithm of the expected weight of all keys together attention averages
+AVERAGED = math.log(1e11)
+#: from this scale on, in units of d - 1, the nearest key takes all
+COPIED = 1e12
 
 
 def critical_gamma(*, cosine: float) -> float:
@@ -80,12 +86,11 @@ def gap_after_attention(*, n: float, cosine: float, beta: float | None = None, g
         >>> float(f"{theory.gap_after_attention(n=1e9, cosine=0.4, gamma=4 / 3):.3e}")
         0.000365
     """
-    if not (math.isfinite(n) and n >= 2):
-        raise BadInput(f"theory: n is {n}; give a number of tokens, at least 2.")
+    n = as_finite("n", n, 2.0)
     rho = in_interval("cosine", cosine, -1.0 / (n - 1), 1.0, closed=True)
     if (beta is None) == (gamma is None):
         raise BadInput("theory: give one of beta= and gamma= (beta = gamma log n).")
-    beta = as_beta(beta if gamma is None else gamma * math.log(n))
+    beta = as_beta(beta) if gamma is None else as_finite("gamma", gamma, 0.0) * math.log(n)
     others = (n - 1) * math.exp(-beta * (1.0 - rho))
     own, each = 1.0 / (1.0 + others), others / (1.0 + others) / (n - 1)
     # |y|^2 - <y, y'> = (1 - rho)(a - c)^2, and |y|^2 = (1 - rho)(a^2 + (n-1) c^2) + rho
@@ -215,8 +220,9 @@ def participation_of_keys(scale: float, *, d: int) -> float:
     $$ E\sum_j A_{ij}^2 = -\int_0^\infty t\,\Phi''(t)\,e^{-\Phi(t)}\,dt, \qquad
        \Phi(t) = \int_0^\infty \big(1-e^{-te^{-s}}\big)\,d\Lambda(s). $$
 
-    From 0 (averaging) to 1 (the nearest key takes all). Relative error below 1e-9. Derived, for
-    [arXiv:2605.08505](https://arxiv.org/abs/2605.08505); at finite n the law is off by $O(n^{-2/(d-1)})$.
+    From 0 (averaging) to 1 (the nearest key takes all). Relative error below 1e-9: with h = (d-1)/2, the limits
+    $2^{-h}\,\text{scale}^h/\Gamma(h+1)$ where that is below $10^{-11}2^{-h}$, and 1 from a scale of $10^{12}(d-1)$ on.
+    Derived, for [arXiv:2605.08505](https://arxiv.org/abs/2605.08505); at finite n the law is off by $O(n^{-2/(d-1)})$.
 
     Raises:
         BadInput: a scale that is not positive, d < 2.
@@ -227,15 +233,7 @@ def participation_of_keys(scale: float, *, d: int) -> float:
         [0.0508, 0.4385, 0.9066]
     """
     scale, d = in_interval("scale", scale, 0.0, np.inf), as_dimension(d)
-    half = (d - 1) / 2.0
-    # beyond the last value no key is left but for a chance of e^-30; e^w with w a fifth apart is summed to rounding
-    logs = np.arange(-40.0, scale * 30.0 ** (1.0 / half) + 40.0, 0.2)[:, None]
-    # s = v^2 makes d Lambda smooth at 0; 1 - exp(-e^(w-s)) is 1 for s below w - 4 and 0 for s above w + 40
-    sure, far = np.sqrt(np.maximum(logs - 4.0, 0.0)), np.sqrt(logs + 40.0)
-    nodes, weights = np.polynomial.legendre.leggauss(100)
-    v = sure + 0.5 * (far - sure) * (nodes + 1.0)
-    masses = 0.5 * (far - sure) * weights * 2.0 * half * v ** (d - 2) / scale**half
-    size = np.exp(np.minimum(logs - v**2, 5.0))
-    never = (sure**2 / scale)[:, 0] ** half - (np.expm1(-size) * masses).sum(axis=1)
-    twice = (size**2 * np.exp(-size) * masses).sum(axis=1)
-    return float(0.2 * (twice @ np.exp(-never)))
+    process = KeyProcess(scale, (d - 1) / 2.0)
+    if process.log_weight > AVERAGED:
+        return math.exp(-process.half * math.log(2.0) - process.log_weight)
+    return process.participation() if scale < COPIED * (d - 1) else 1.0

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from scipy.special import lambertw
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_count
+from measureflow.theory.checks import as_count, as_finite, as_number, as_numbers
 
 __all__ = [
     "KernelConstants",
@@ -37,7 +37,9 @@ def gibbs_law(scores: Any, masses: Any) -> Float[np.ndarray, "*m n"]:
         >>> theory.gibbs_law([0.0, np.log(3.0)], [0.5, 0.5]).round(12).tolist()
         [0.25, 0.75]
     """
-    raised = _masses(masses) * np.exp(np.asarray(scores, float) - np.max(scores, axis=-1, keepdims=True))
+    masses = _masses(masses)
+    scores = _scores(scores, masses.shape[-1])
+    raised = masses * np.exp(scores - scores.max(axis=-1, keepdims=True))
     return raised / raised.sum(axis=-1, keepdims=True)
 
 
@@ -56,7 +58,8 @@ def free_energy(law: Any, scores: Any, masses: Any) -> Float[np.ndarray, "*m"]:
         >>> float(theory.free_energy([0.5, 0.5], [1.0, 3.0], [0.5, 0.5]))  # the law is mu itself: no entropy
         -2.0
     """
-    law, scores, masses = _masses(law), np.asarray(scores, float), _masses(masses)
+    law, masses = _masses(law), _masses(masses)
+    scores = _scores(scores, masses.shape[-1])
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(law > 0, law * (np.log(law / masses) - scores), 0.0)
     return terms.sum(axis=-1)
@@ -123,6 +126,8 @@ def lipschitz_of_markov_kernel(
         >>> theory.lipschitz_of_markov_kernel(oscillation=0.0, score=(1.0, 1.0), value=1.0, diameter=2.0)
         KernelConstants(query=1.0, measure=3.0)
     """
+    if np.shape(score) != (2,):
+        raise BadInput(f"theory: score is {score!r}; give the two constants, in the query and in the key.")
     query, key = (_positive("score", one) for one in score)
     value, diameter = _positive("value", value), _positive("diameter", diameter)
     rise = math.exp(min(_positive("oscillation", oscillation), 709.0))
@@ -166,7 +171,7 @@ def lipschitz_of_l2_attention(n: int, *, norm: str = "token", d: int = 1, inner:
         >>> round(theory.lipschitz_of_l2_attention(2), 5)
         2.11386
     """
-    reach, stretch = largest_mean_square_of_l2_attention(n), _spectral(inner) * _spectral(outer)
+    reach, stretch = largest_mean_square_of_l2_attention(n), _spectral("inner", inner) * _spectral("outer", outer)
     if norm == "token":
         return stretch * (4.0 * reach + 1.0)
     if norm == "frobenius":
@@ -180,20 +185,31 @@ def lipschitz_of_l2_attention(n: int, *, norm: str = "token", d: int = 1, inner:
 
 def _masses(masses: Any) -> np.ndarray:
     """Return masses, at least 0, with something in every row."""
-    masses = np.asarray(masses, float)
-    if not np.isfinite(masses).all() or (masses < 0).any() or not (masses.sum(axis=-1) > 0).all():
+    masses = np.atleast_1d(as_numbers("masses", masses))
+    if (masses < 0).any() or not (masses.sum(axis=-1) > 0).all():
         raise BadInput(f"theory: masses are {masses.tolist()}; they must be finite, >= 0 and not all 0.")
     return masses
 
 
+def _scores(scores: Any, count: int) -> np.ndarray:
+    """Return logits of queries on so many atoms; one that is -inf leaves an atom out, but not all of them."""
+    try:
+        scores = np.asarray(scores, float)
+    except (TypeError, ValueError):
+        raise BadInput("theory: scores are no array of numbers; give (*m, n) of them.") from None
+    if not scores.size or not scores.ndim or count not in (1, scores.shape[-1]):  # one mass: all atoms weigh the same
+        raise BadInput(f"theory: scores have shape {scores.shape} for {count} atoms; give (*m, n).")
+    if np.isnan(scores).any() or not np.isfinite(scores.max(axis=-1)).all():
+        raise BadInput("theory: a score is NaN or inf, or all of one query are -inf; give numbers.")
+    return scores
+
+
 def _positive(name: str, value: Any) -> float:
     """Return a number that is not negative."""
-    if not (math.isfinite(value) and value >= 0):
-        raise BadInput(f"theory: {name} is {value}; it must be finite and >= 0.")
-    return float(value)
+    return as_finite(name, value, 0.0)
 
 
-def _spectral(matrix: Any) -> float:
+def _spectral(name: str, matrix: Any) -> float:
     """Return the spectral norm of a matrix, or the size of a number."""
-    matrix = np.asarray(matrix, float)
-    return float(np.linalg.norm(matrix, 2)) if matrix.ndim == 2 else abs(float(matrix))
+    matrix = as_numbers(name, matrix)
+    return float(np.linalg.norm(matrix, 2)) if matrix.ndim == 2 else abs(as_number(name, matrix))

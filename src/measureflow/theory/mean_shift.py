@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_masses
+from measureflow.theory.checks import as_beta, as_masses, as_matrix
 
 __all__ = ["gradient_of_log_partition", "mean_shift_velocity"]
 
@@ -63,7 +62,8 @@ def gradient_of_log_partition(
         [[0.0, 0.18877], [0.18877, 0.0]]
     """
     points, masses, beta = _cloud(points, masses, beta)
-    form = np.asarray(query, float).T @ np.asarray(key, float)
+    query = as_matrix("query", query, columns=points.shape[1])
+    form = query.T @ as_matrix("key", key, rows=len(query), columns=points.shape[1])
     images = points @ form.T  # Q^T K x_j
     logits = beta * points @ images.T
     kernel = masses * np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -73,8 +73,6 @@ def gradient_of_log_partition(
 
 def _cloud(points: Any, masses: Any, beta: Any) -> tuple[np.ndarray, np.ndarray, float]:
     """Return points, masses and beta, checked."""
-    points = np.asarray(points, float)
-    if points.ndim != 2:
-        raise BadInput(f"theory: points have shape {points.shape}; they must be (n, d).")
+    points = as_matrix("points", points)
     n = len(points)
     return points, np.full(n, 1.0 / n) if masses is None else as_masses(masses, n), as_beta(beta)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, in_interval
+from measureflow.theory.checks import as_beta, as_count, as_dimension, as_number, as_numbers, in_interval
 
 __all__ = [
     "bounds_of_collapse",
@@ -59,16 +59,17 @@ def margin_of_separation(n: int, *, beta: float, epsilon: float, overlap: float)
     mean-field version of the theorem `n` is the number of caps.
 
     Raises:
-        BadInput: beta is 0, no tokens, epsilon outside `(0, 1/2)`.
+        BadInput: beta is 0, no tokens, epsilon outside `(0, 1/2)`, an overlap that is no cosine.
 
     Example:
         >>> from measureflow import theory
         >>> round(theory.margin_of_separation(10, beta=20.0, epsilon=0.005, overlap=0.2793134), 7)
         0.1508549
     """
-    beta, n = positive(beta), as_count(n)
+    beta, n = positive(beta), as_count("n", n)
     epsilon = in_interval("epsilon", epsilon, 0.0, 0.5)
-    return 1.0 - float(overlap) - 8.0 * epsilon - math.log(2.0 * n * n / epsilon) / beta
+    overlap = as_overlap(overlap)
+    return 1.0 - overlap - 8.0 * epsilon - math.log(2.0 * n * n / epsilon) / beta
 
 
 def bounds_of_collapse(n: int, *, beta: float, epsilon: float, overlap: float) -> tuple[float, float]:
@@ -78,11 +79,11 @@ def bounds_of_collapse(n: int, *, beta: float, epsilon: float, overlap: float) -
        \lambda < 1-\alpha-8\varepsilon-\frac1\beta\log\frac{2n^2}{1-8\varepsilon} $$
 
     The first is printed with the reciprocal of its middle factor, which lets $T_1$ pass $T_2$; in this form
-    `lambda` equal to it makes both times the same. [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), main theorem,
-    corrected.
+    `lambda` equal to it makes both times the same. It is infinite where it overflows.
+    [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), main theorem, corrected.
 
     Raises:
-        BadInput: `beta <= 1`, no tokens, epsilon outside `(0, 1/16)`.
+        BadInput: `beta <= 1`, no tokens, epsilon outside `(0, 1/16)`, an overlap that is no cosine.
 
     Example:
         >>> from measureflow import theory
@@ -92,8 +93,8 @@ def bounds_of_collapse(n: int, *, beta: float, epsilon: float, overlap: float) -
     """
     beta, n, epsilon = theorem_arguments(beta, n, epsilon)
     margin = margin_of_separation(n, beta=beta, epsilon=epsilon, overlap=overlap)
-    share = (beta - 1.0) * epsilon / (beta**2 * n * n * math.e)
-    first = math.exp((1.0 - overlap) * beta) * share * -math.expm1(-margin * beta)
+    share = (1.0 - 1.0 / beta) * epsilon / (beta * n * n * math.e)
+    first = exponential((1.0 - overlap) * beta + math.log(share)) * -math.expm1(-margin * beta)
     second = 1.0 - overlap - 8.0 * epsilon - math.log(2.0 * n * n / (1.0 - 8.0 * epsilon)) / beta
     return first, second
 
@@ -106,10 +107,12 @@ def metastable_window(n: int, *, beta: float, epsilon: float, overlap: float, ra
 
     Up to $T_2$ a token that starts in $\mathcal S_q(\varepsilon)$ stays in $\mathcal S_q(2\varepsilon)$. The times are
     those of USA* (kernel $e^{\beta(\langle x,y\rangle-1)}$), and hold for SA too. `rate` is $\lambda$, below both of
-    `bounds_of_collapse`. [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), main theorem: bounds, and loose ones.
+    `bounds_of_collapse`; a time that overflows is infinite. [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), main
+    theorem: bounds, and loose ones.
 
     Raises:
-        BadInput: `beta <= 1`, no tokens, epsilon outside `(0, 1/16)`, a rate that is not positive.
+        BadInput: `beta <= 1`, no tokens, epsilon outside `(0, 1/16)`, an overlap that is no cosine, a rate that is not
+            positive.
 
     Example:
         >>> from measureflow import theory
@@ -119,8 +122,9 @@ def metastable_window(n: int, *, beta: float, epsilon: float, overlap: float, ra
     """
     beta, n, epsilon = theorem_arguments(beta, n, epsilon)
     rate = in_interval("rate", rate, 0.0, math.inf)
-    collapsed = 2.0 * n * math.exp(8.0 * epsilon * beta) + math.e * n * rate * beta**2 / (beta - 1.0)
-    return collapsed, epsilon / n * math.exp((1.0 - overlap) * beta)
+    overlap = as_overlap(overlap)
+    collapsed = exponential(8.0 * epsilon * beta + math.log(2.0 * n)) + math.e * n * rate * beta * (beta / (beta - 1.0))
+    return collapsed, exponential((1.0 - overlap) * beta + math.log(epsilon / n))
 
 
 def spread_of_projected_gaussians(n: int, *, d: int, noise: float) -> float:
@@ -140,9 +144,8 @@ def spread_of_projected_gaussians(n: int, *, d: int, noise: float) -> float:
         >>> round(theory.spread_of_projected_gaussians(10, d=16, noise=1e-3), 5)
         0.03249
     """
-    n, noise = as_count(n), in_interval("noise", noise, 0.0, math.inf)
-    if int(d) != d or d < 2:
-        raise BadInput(f"theory: d is {d}; tokens on a sphere have d >= 2.")
+    n, noise = as_count("n", n), in_interval("noise", noise, 0.0, math.inf)
+    d = as_dimension(d)
     root = noise * math.sqrt(d)
     return 6.0 * root / (1.0 + root) + noise * math.sqrt(2.0 * d * math.log(n))
 
@@ -150,7 +153,20 @@ def spread_of_projected_gaussians(n: int, *, d: int, noise: float) -> float:
 def theorem_arguments(beta: float, n: int, epsilon: float) -> tuple[float, int, float]:
     """Return beta > 1, a count and epsilon in (0, 1/16), as the main theorem wants them."""
     beta = in_interval("beta", as_beta(beta), 1.0, math.inf)
-    return beta, as_count(n), in_interval("epsilon", epsilon, 0.0, 1.0 / 16.0)
+    return beta, as_count("n", n), in_interval("epsilon", epsilon, 0.0, 1.0 / 16.0)
+
+
+def as_overlap(overlap: float) -> float:
+    """Return the largest cosine between two caps."""
+    if not abs(as_number("overlap", overlap)) <= 1.0:
+        raise BadInput(f"theory: overlap is {overlap}; it is a cosine, in [-1, 1].")
+    return float(overlap)
+
+
+def exponential(exponent: float) -> float:
+    """Return the exponential of a number, infinite where it overflows."""
+    with np.errstate(over="ignore"):
+        return float(np.exp(exponent))
 
 
 def positive(beta: float) -> float:
@@ -158,16 +174,9 @@ def positive(beta: float) -> float:
     return in_interval("beta", as_beta(beta), 0.0, math.inf)
 
 
-def as_count(n: int) -> int:
-    """Return a number of tokens."""
-    if int(n) != n or n < 1:
-        raise BadInput(f"theory: n is {n}; it counts tokens.")
-    return int(n)
-
-
 def as_directions(centres: Any) -> Float[np.ndarray, "k d"]:
     """Return unit vectors."""
-    centres = np.asarray(centres, float)
+    centres = as_numbers("centres", centres)
     if centres.ndim != 2 or not np.allclose(np.linalg.norm(centres, axis=-1), 1.0, atol=1e-9):
         raise BadInput(f"theory: centres have shape {centres.shape}; they must be unit vectors (k, d).")
     return centres

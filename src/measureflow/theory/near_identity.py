@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from measureflow.errors import BadInput
-from measureflow.theory.checks import as_dimension
+from measureflow.theory.checks import as_count, as_dimension, as_matrix, as_numbers, in_interval
 from measureflow.theory.forms import as_form, as_positive_form
 from measureflow.theory.uniform_measure import funk_hecke_coefficients
 
@@ -43,8 +42,7 @@ def slope_of_minimiser_at_identity(*, kappa: float, d: int) -> float:
         >>> [round(theory.slope_of_minimiser_at_identity(kappa=1.0, d=d), 7) for d in (2, 3)]
         [-4.1633061, -5.1406468]
     """
-    if not (math.isfinite(kappa) and kappa > 0):
-        raise BadInput(f"theory: kappa is {kappa}; the multiple of the identity must be finite and > 0.")
+    kappa = in_interval("kappa", kappa, 0.0, math.inf)
     first, second = funk_hecke_coefficients([1, 2], beta=kappa, d=as_dimension(d), shifted=True)
     return float(-kappa * first / second)
 
@@ -66,7 +64,8 @@ def first_order_density(form: Any, points: Any) -> Float[np.ndarray, "m"]:
         [1.199, 0.801]
     """
     as_positive_form(form)
-    matrix, points = as_form(form), np.asarray(points, float)
+    matrix = as_form(form)
+    points = as_matrix("points", points, columns=len(matrix))
     kappa = float(np.trace(matrix)) / len(matrix)
     slope = slope_of_minimiser_at_identity(kappa=kappa, d=len(matrix))
     return 1.0 + slope * (np.einsum("mi,ij,mj->m", points, matrix, points) / kappa - 1.0)
@@ -125,7 +124,7 @@ def density_of_small_form(ratio: float, angles: Any, *, modes: int = 0) -> Float
         modes: how many (default: up to rounding).
 
     Raises:
-        BadInput: a ratio that is not positive.
+        BadInput: a ratio that is not positive, or no count of modes.
 
     Example:
         >>> import numpy as np
@@ -135,9 +134,8 @@ def density_of_small_form(ratio: float, angles: Any, *, modes: int = 0) -> Float
         >>> round(float(2 * (density * np.cos(2 * angles)).mean()), 12)  # 2 (rho^2 - 1) / (rho^2 + 1)
         1.2
     """
-    if not (math.isfinite(ratio) and ratio > 0):
-        raise BadInput(f"theory: ratio is {ratio}; the ratio of two axes must be finite and > 0.")
-    angles = np.asarray(angles, float)
+    ratio, modes = in_interval("ratio", ratio, 0.0, math.inf), as_count("modes", modes, 0)
+    angles = as_numbers("angles", angles)
     if ratio == 1.0:
         return np.ones_like(angles)
     xi, sign = math.atanh(min(ratio, 1.0 / ratio)), np.sign(ratio - 1.0)

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import root_scalar
-from scipy.special import ive
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_dimension, as_times, in_interval
-from measureflow.theory.uniform_measure import funk_hecke_coefficients
+from measureflow.theory.checks import as_beta, as_dimension, as_number, as_times, in_interval
+from measureflow.theory.uniform_measure import bessel_ratio, funk_hecke_coefficients
 
 __all__ = [
     "cosine_of_brownian_motion",
@@ -65,7 +64,7 @@ def tricritical_beta(*, d: int) -> float:
     half = d / 2.0
 
     def excess(beta: float) -> float:
-        return float(ive(half + 1.0, beta) / ive(half, beta)) - 1.0 / d
+        return float(bessel_ratio(half, beta)) - 1.0 / d
 
     # Amos: the ratio lies above beta / (d/2 + 1 + sqrt((d/2 + 1)^2 + beta^2)), which is 1/d at this beta
     high = 2.0 * (half + 1.0) * d / (d * d - 1.0) + 1e-9
@@ -94,6 +93,7 @@ def order_parameter_near_onset(kappa: float, *, beta: float) -> float:
     """
     beta = as_beta(beta)
     onset, last = critical_kappa(beta=beta, d=2), tricritical_beta(d=2)
+    kappa = as_number("kappa", kappa)
     if not (np.isfinite(kappa) and kappa > onset):
         raise BadInput(f"theory: kappa is {kappa}; the polarised state branches off at {onset:.6g}: take more.")
     if not beta < last:

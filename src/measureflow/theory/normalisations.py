@@ -25,8 +25,17 @@ from scipy.integrate import quad, solve_ivp
 from scipy.optimize import root_scalar
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_model, as_times, in_interval
-from measureflow.theory.equiangular import as_count, speed_of_equiangular_tokens
+from measureflow.theory.checks import (
+    as_beta,
+    as_count,
+    as_dimension,
+    as_finite,
+    as_model,
+    as_number,
+    as_numbers,
+    as_times,
+    in_interval,
+)
 from measureflow.theory.uniform_measure import funk_hecke_coefficients
 
 __all__ = [
@@ -61,16 +70,29 @@ def output_of_equiangular_tokens(
 
     Source: derived from [arXiv:2512.01868](https://arxiv.org/abs/2512.01868), section 6.2.
 
+    Raises:
+        BadInput: a cosine that n tokens cannot have, beta < 0, fewer than 2 tokens.
+
     Example:
         >>> from measureflow import theory
         >>> [float(part) for part in theory.output_of_equiangular_tokens(1.0, n=8, beta=2.0)]
         [1.0, 1.0]
     """
-    rho, n, beta = np.asarray(rho, float), as_count(n), as_beta(beta)
-    own = 1.0 / (1.0 + (n - 1) * np.exp(-beta * (1.0 - rho)))
-    other = (1.0 - own) / (n - 1)
-    square = own**2 + 2 * own * other * (n - 1) * rho + other**2 * ((n - 1) + (n - 1) * (n - 2) * rho)
-    return own + (n - 1) * rho * other, np.sqrt(square)
+    n, beta = as_count("n", n, 2), as_beta(beta)
+    gap = 1.0 - as_cosines(rho, n)
+    return along_and_size(beta * gap, np.maximum(n - (n - 1) * gap, 0.0), n)
+
+
+def along_and_size(exponent: Any, lift: Any, n: int) -> tuple[Any, Any]:
+    r"""Return $\langle\theta, A\rangle$ and $|A|$ from $\beta(1-\rho)$ and $1 + (n-1)\rho$.
+
+    With the sum S of the tokens, $A \propto (1-q)\theta + qS$ for $q = e^{-\beta(1-\rho)}$: nothing overflows, and
+    nothing cancels.
+    """
+    share, rest = np.exp(-exponent), -np.expm1(-exponent)
+    total = 1.0 + (n - 1) * share
+    size = np.sqrt(rest**2 + share * lift * (2.0 * rest + n * share))
+    return (rest + share * lift) / total, size / total
 
 
 def speed_factor(
@@ -81,19 +103,26 @@ def speed_factor(
     Source: the table of this module, [arXiv:2510.22026](https://arxiv.org/abs/2510.22026).
 
     Raises:
-        BadInput: an unknown scheme.
+        BadInput: an unknown scheme, a radius or size that is not positive, a negative depth, alpha or switch.
 
     Example:
         >>> from measureflow import theory
         >>> theory.speed_factor("peri", radius=2.0, size=0.5), theory.speed_factor("ngpt", size=0.5, alpha=2.0)
         (1.0, 0.25)
     """
+    for name, values in (("radius", radius), ("size", size)):
+        if not (as_numbers(name, values) > 0).all():
+            raise BadInput(f"theory: {name} is {values}; it must be > 0.")
+    as_times(depth)
+    if not (as_numbers("alpha", alpha) >= 0).all():
+        raise BadInput(f"theory: alpha is {alpha}; it must be >= 0.")
+    switch = as_switch(switch)
     factors = {
         "post": lambda: 1.0,
         "pre": lambda: radius,
         "mix": lambda: np.where(np.asarray(depth) < switch, 1.0, radius),
         "peri": lambda: radius * size,
-        "ngpt": lambda: size / alpha,
+        "ngpt": lambda: size / alpha if np.all(alpha) else size * infinite_at_zero(alpha),
         "sqrt": lambda: np.sqrt(1.0 + np.asarray(depth)),
     }
     return factors[as_model(scheme, SCHEMES)]()
@@ -128,7 +157,8 @@ def gap_and_radius_of_normalised_tokens(
     Source: derived from [arXiv:2510.22026](https://arxiv.org/abs/2510.22026).
 
     Raises:
-        BadInput: an unknown scheme, times that do not increase, a start outside the interval.
+        BadInput: an unknown scheme, no times or times that do not increase, a start outside the interval, a radius that
+            is not positive, a negative alpha or switch, beta < 0, fewer than 2 tokens.
 
     Example:
         >>> from measureflow import theory
@@ -136,29 +166,31 @@ def gap_and_radius_of_normalised_tokens(
         >>> round(float(gap[0] / gap[1]), 1), bool((r > 40.0).all())  # 1 - rho falls like t^-2
         (4.0, True)
     """
-    times, n, beta = as_times(times), as_count(n), as_beta(beta)
+    times, n, beta = as_times(times), as_count("n", n, 2), as_beta(beta)
     start = in_interval("start", start, -1.0 / (n - 1), 1.0)
-    scheme = as_model(scheme, SCHEMES)
-    if times.ndim != 1 or (np.diff(times) <= 0).any():
-        raise BadInput(f"theory: times are {times.tolist()}; they must increase, in one axis.")
+    scheme, radius = as_model(scheme, SCHEMES), in_interval("radius", radius, 0.0, math.inf)
+    alpha, switch = as_alpha(alpha), as_switch(switch)
+    if times.ndim != 1 or not times.size or (np.diff(times) <= 0).any():
+        raise BadInput(f"theory: times are {times.tolist()}; they must increase, in one axis, one or more.")
 
     def rate(t: float, state: Any) -> Any:
         z, r = float(state[0]), float(state[1])
-        gap = n / (n - 1) * math.exp(min(z, 0.0)) / (1.0 + math.exp(-abs(z)))
-        rho, raised = 1.0 - gap, math.exp(beta * gap)
-        # the two weights of `output_of_equiangular_tokens`, in plain numbers: this is called often
-        total = raised + n - 1
-        along = (raised + (n - 1) * rho) / total
-        size = math.sqrt(raised**2 + 2 * raised * (n - 1) * rho + (n - 1) * (1.0 + (n - 2) * rho)) / total
+        below = math.exp(min(z, 0.0)) / (1.0 + math.exp(-abs(z)))
+        # `along_and_size` in plain numbers: this is called often
+        exponent, lift = beta * n / (n - 1) * below, n * math.exp(min(-z, 0.0)) / (1.0 + math.exp(-abs(z)))
+        share, rest = math.exp(-exponent), -math.expm1(-exponent)
+        total = 1.0 + (n - 1) * share
+        along = (rest + share * lift) / total
+        size = math.sqrt(rest**2 + share * lift * (2.0 * rest + n * share)) / total
         grows = scheme in ("pre", "peri") or (scheme == "mix" and t >= switch)
         s = r if grows else math.sqrt(t + 1.0) if scheme == "sqrt" else 1.0
         s *= size if scheme in ("peri", "ngpt") else 1.0
-        factor = (alpha(t) if callable(alpha) else alpha) if scheme == "ngpt" else 1.0
-        return [-2.0 * n / total * factor / s, (along / size if scheme == "peri" else along) if grows else 0.0]
+        factor = alpha(t) if scheme == "ngpt" else 1.0
+        return [-2.0 * n * share / total * factor / s, (along / size if scheme == "peri" else along) if grows else 0.0]
 
-    state = np.array([math.log((1.0 - start) / (start + 1.0 / (n - 1))), float(radius)])
+    state = np.array([math.log((1.0 - start) / (start + 1.0 / (n - 1))), radius])
     if not times[-1]:
-        return np.array([1.0 - start]), np.array([float(radius)])
+        return np.array([1.0 - start]), np.array([radius])
     ends = [switch, times[-1]] if scheme == "mix" and 0 < switch < times[-1] else [times[-1]]
     found, now = [], 0.0
     for end in ends:
@@ -189,15 +221,19 @@ def clock_of_normalisation(
     Source: [arXiv:2510.22026](https://arxiv.org/abs/2510.22026), the table of rates (the row of nGPT with
     $\alpha_t$ in the place of $1/\alpha_t$).
 
+    Raises:
+        BadInput: an unknown scheme, a negative time, a radius that is not positive, a negative alpha or switch.
+
     Example:
         >>> from measureflow import theory
         >>> [float(theory.clock_of_normalisation([8.0], scheme=s, alpha=0.5)[0].round(3)) for s in theory.SCHEMES]
         [8.0, 2.197, 8.0, 2.197, 4.0, 4.0]
     """
-    times = as_times(times)
+    times, switch, radius = as_times(times), as_switch(switch), in_interval("radius", radius, 0.0, math.inf)
     if as_model(scheme, SCHEMES) == "ngpt":
         if not callable(alpha):
-            return alpha * times
+            return as_finite("alpha", alpha, 0.0) * times
+        alpha = as_alpha(alpha)
         return np.reshape([quad(alpha, 0.0, t, limit=200)[0] for t in times.ravel()], times.shape)
     if scheme == "sqrt":
         return 2.0 * (np.sqrt(1.0 + times) - 1.0)
@@ -216,13 +252,16 @@ def rate_of_variance(
     Source: [arXiv:2510.22026](https://arxiv.org/abs/2510.22026), the theorem on the local cone; the constant 2 is
     derived here.
 
+    Raises:
+        BadInput: as `clock_of_normalisation`.
+
     Example:
         >>> from measureflow import theory
         >>> float(theory.rate_of_variance(0.0, scheme="ngpt", alpha=0.25))
         0.5
     """
     times = as_times(times)
-    values = np.vectorize(alpha)(times) if callable(alpha) else alpha
+    values = np.vectorize(as_alpha(alpha), otypes=[float])(times) if callable(alpha) else as_finite("alpha", alpha, 0.0)
     s = speed_factor(scheme, radius=radius, size=1.0, depth=times, alpha=values, switch=switch)
     return 2.0 / s * np.ones_like(times)
 
@@ -242,8 +281,8 @@ def cone_of_local_rates(n: int, beta: float) -> float:
         >>> theory.cone_of_local_rates(2, 0.01)
         0.0025
     """
-    n, beta = as_count(n), as_beta(beta)
-    return min(1.0, 1.0 / beta**2 if beta > 0 else 1.0) / (100.0 * n**2)
+    n, beta = as_count("n", n, 2), as_beta(beta)
+    return (1.0 / max(1.0, beta) / n) ** 2 / 100.0
 
 
 def initial_speed_of_normalised_tokens(*, scheme: str, n: int, beta: float, alpha: float = 1.0) -> float:
@@ -260,10 +299,11 @@ def initial_speed_of_normalised_tokens(*, scheme: str, n: int, beta: float, alph
         >>> [round(v, 6) for v in speeds]
         [0.028414, 0.184429]
     """
-    n, beta = as_count(n), as_beta(beta)
+    n, beta, alpha = as_count("n", n, 2), as_beta(beta), as_finite("alpha", alpha, 0.0)
+    share = math.exp(-beta)
     if as_model(scheme, SCHEMES) in ("peri", "ngpt"):
-        return 2.0 * (alpha if scheme == "ngpt" else 1.0) / math.sqrt(math.exp(2 * beta) + n - 1)
-    return 2.0 / (math.exp(beta) + n - 1)
+        return 2.0 * (alpha if scheme == "ngpt" else 1.0) * share / math.sqrt(1.0 + (n - 1) * share**2)
+    return 2.0 * share / (1.0 + (n - 1) * share)
 
 
 def speed_of_uniform_tokens(*, scheme: str, n: int, d: int, beta: float, alpha: float = 1.0) -> float:
@@ -284,11 +324,14 @@ def speed_of_uniform_tokens(*, scheme: str, n: int, d: int, beta: float, alpha: 
         >>> [round(v, 3) for v in speeds]
         [0.05, 0.96]
     """
-    n, beta = as_count(n), as_beta(beta)
-    mean, slope = funk_hecke_coefficients([0, 1], beta=beta, d=d)
-    spread = (d - 1) * funk_hecke_coefficients([1], beta=2 * beta, d=d)[0] / (2 * beta) if beta > 0 else 1 - 1 / d
-    total = math.exp(beta) + (n - 1) * mean
-    across, along = math.sqrt((n - 1) * spread) / total, (math.exp(beta) + (n - 1) * slope) / total
+    n, beta, d = as_count("n", n, 2), as_beta(beta), as_dimension(d)
+    # everything beside e^beta, so that nothing overflows
+    mean, slope = funk_hecke_coefficients([0, 1], beta=beta, d=d, shifted=True)
+    spread = 1 - 1 / d
+    if beta > 1e-9:  # the relative correction is 2 beta^2 / (d + 2)
+        spread = (d - 1) * funk_hecke_coefficients([1], beta=2 * beta, d=d, shifted=True)[0] / (2 * beta)
+    total = 1.0 + (n - 1) * mean
+    across, along = math.sqrt((n - 1) * spread) / total, (1.0 + (n - 1) * slope) / total
     size = math.hypot(across, along)
     return float(across / speed_factor(scheme, size=size, alpha=alpha))
 
@@ -306,7 +349,7 @@ def bound_on_initial_output(n: int, d: int, *, constant: float = 128.0) -> float
         >>> round(theory.bound_on_initial_output(1000, 200, constant=1.0), 4)
         0.1177
     """
-    n = as_count(n)
+    n, d, constant = as_count("n", n, 2), as_dimension(d), in_interval("constant", constant, 0.0, math.inf)
     return constant * (math.sqrt(math.log(n) / n) + math.log(n) / d)
 
 
@@ -318,14 +361,23 @@ def alpha_for_cosine(rho: Any, slope: Any, *, n: int, beta: float) -> Float[np.n
     Source: derived here, for the open problem of [arXiv:2512.01868](https://arxiv.org/abs/2512.01868) on the choice of
     $\alpha_t$.
 
+    Raises:
+        BadInput: a cosine outside $(-1/(n-1), 1)$, beta < 0, fewer than 2 tokens.
+
     Example:
         >>> from measureflow import theory
         >>> rate = theory.initial_speed_of_normalised_tokens(scheme="ngpt", n=64, beta=2.0)
         >>> float(theory.alpha_for_cosine(0.0, rate, n=64, beta=2.0).round(12))
         1.0
     """
-    _, size = output_of_equiangular_tokens(rho, n=n, beta=beta)
-    return np.asarray(slope, float) * size / speed_of_equiangular_tokens(rho, n=n, beta=beta)
+    n, beta, slope = as_count("n", n, 2), as_beta(beta), as_numbers("slope", slope)
+    gap = 1.0 - as_cosines(rho, n)
+    lift = n - (n - 1) * gap
+    if (gap <= 0).any() or (lift <= 0).any():
+        raise BadInput(f"theory: rho is {rho}; at -1/(n-1) and at 1 nothing moves: take a cosine between them.")
+    _, size = along_and_size(beta * gap, lift, n)
+    with np.errstate(over="ignore"):
+        return slope * size * (np.exp(beta * gap) + n - 1) / (2.0 * gap * lift)
 
 
 def switch_for_cosine(target: float, *, depth: float, n: int, beta: float, start: float) -> float:
@@ -337,7 +389,7 @@ def switch_for_cosine(target: float, *, depth: float, n: int, beta: float, start
     the switch.
 
     Raises:
-        BadInput: the target lies outside what switches from 0 to `depth` reach.
+        BadInput: the target lies outside what switches from 0 to `depth` reach, a depth that is not positive.
 
     Example:
         >>> from measureflow import theory
@@ -348,17 +400,49 @@ def switch_for_cosine(target: float, *, depth: float, n: int, beta: float, start
         0.999
     """
 
+    target, depth = in_interval("target", target, -1.0, 1.0), in_interval("depth", depth, 0.0, math.inf)
+
     def gap(switch: float) -> float:
         found, _ = gap_and_radius_of_normalised_tokens(
             [depth], scheme="mix", switch=switch, n=n, beta=beta, start=start
         )
-        return math.log(found[0]) - math.log1p(-target)
+        return math.log(max(found[0], 1e-300)) - math.log1p(-target)
 
-    low, high = gap(0.0), gap(float(depth))
+    low, high = gap(0.0), gap(depth)
     if not high <= 0.0 <= low:
         reached = [1.0 - (1.0 - target) * math.exp(value) for value in (low, high)]
         raise BadInput(
             f"theory: target is {target}; at depth {depth:g} Mix-LN has cosines from {reached[0]:.6g} (switch 0) to "
             f"{reached[1]:.6g} (switch {depth:g})."
         )
-    return float(root_scalar(gap, bracket=(0.0, float(depth)), method="brentq", xtol=1e-12, rtol=1e-14).root)
+    return float(root_scalar(gap, bracket=(0.0, depth), method="brentq", xtol=1e-12, rtol=1e-14).root)
+
+
+def infinite_at_zero(alpha: Any) -> Float[np.ndarray, "..."]:
+    """Return the inverse of step sizes, infinite where they are 0: there nothing moves."""
+    with np.errstate(divide="ignore"):
+        return np.divide(1.0, alpha)
+
+
+def as_cosines(rho: Any, n: int) -> Float[np.ndarray, "..."]:
+    """Return common cosines of n tokens; rounding beyond the ends of the interval is cut off."""
+    rho = as_numbers("rho", rho)
+    least = -1.0 / (n - 1)
+    if (rho < least - 1e-12).any() or (rho > 1.0 + 1e-12).any():
+        raise BadInput(f"theory: rho is {rho.tolist()}; {n} tokens have a common cosine in [{least:.6g}, 1].")
+    return np.clip(rho, least, 1.0)
+
+
+def as_alpha(alpha: Any) -> Callable[[float], float]:
+    """Return the step sizes of nGPT as a function of time whose values are finite and not negative."""
+    if callable(alpha):
+        return lambda t: as_finite("alpha", alpha(t), 0.0)
+    constant = as_finite("alpha", alpha, 0.0)
+    return lambda t: constant
+
+
+def as_switch(switch: Any) -> float:
+    """Return the depth at which Mix-LN switches; infinite: never."""
+    if not as_number("switch", switch) >= 0:
+        raise BadInput(f"theory: switch is {switch}; it is a depth, >= 0 (inf: never).")
+    return float(switch)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from measureflow.errors import BadInput
-from measureflow.theory.checks import as_times
+from measureflow.theory.checks import as_times, in_interval
 
 __all__ = ["order_parameter_of_poisson_density"]
 
@@ -28,8 +27,6 @@ def order_parameter_of_poisson_density(times: Any, *, start: float) -> Float[np.
         >>> theory.order_parameter_of_poisson_density([1.0, 2.0], start=0.3).round(6).tolist()
         [0.460303, 0.649791]
     """
-    times = as_times(times)
-    if not 0 < start < 1:
-        raise BadInput(f"theory: start is {start}; the mean of a Poisson kernel has a length in (0, 1).")
+    times, start = as_times(times), in_interval("start", start, 0.0, 1.0)
     # 1/R^2 = 1 + e^(-t)/c does not overflow
     return 1.0 / np.sqrt(1.0 + np.exp(-times) * (1.0 - start**2) / start**2)

@@ -23,8 +23,8 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, in_interval
-from measureflow.theory.equiangular import as_count, gap_of_equiangular_tokens, speed_of_equiangular_tokens
+from measureflow.theory.checks import as_beta, as_count, as_numbers, in_interval
+from measureflow.theory.equiangular import gap_of_equiangular_tokens, speed_of_equiangular_tokens
 
 __all__ = [
     "error_of_phase_front",
@@ -52,12 +52,13 @@ def rates_of_overlap_fluctuations(gamma: Any, *, n: int, beta: float) -> Float[n
         >>> theory.rates_of_overlap_fluctuations(1.0, n=5, beta=3.0).tolist()  # at consensus all decay at rate 2
         [-2.0, -2.0, -2.0]
     """
-    gamma, n, beta = np.asarray(gamma, float), as_count(n), as_beta(beta)
+    gamma, n, beta = as_numbers("gamma", gamma), as_count("n", n, 2), as_beta(beta)
     gap = 1.0 - gamma
-    own = np.exp(beta * gap)
-    weight = 1.0 / (own + n - 1)
+    # the weights of another token and of the own one, beside e^beta: nothing overflows
+    share = np.exp(-beta * gap)
+    weight, own = share / (1.0 + (n - 1) * share), 1.0 / (1.0 + (n - 1) * share)
     alone = weight * (gap * beta - 1.0 - (n - 1) * gamma)
-    shared = weight * gap * (1.0 - beta * weight * (1.0 - gamma * own))
+    shared = weight * gap * (1.0 - beta * (weight - gamma * own))
     return np.stack([2 * alone + 2 * (n - 1) * shared, 2 * alone + (n - 2) * shared, 2 * alone])
 
 
@@ -80,8 +81,10 @@ def growth_of_overlap_fluctuations(times: Any, *, n: int, beta: float) -> Float[
         >>> theory.growth_of_overlap_fluctuations([1.0], n=8, beta=0.0).round(4).T.tolist()
         [[2.284, 1.0187, 0.556]]
     """
-    n, beta = as_count(n), as_beta(beta)
+    n, beta = as_count("n", n, 2), as_beta(beta)
     gaps = gap_of_equiangular_tokens(times, n=n, beta=beta, start=0.0)
+    if not gaps.size:
+        raise BadInput("theory: times are []; give at least one.")
     return np.exp(np.stack([logarithms_of_growth(float(gap), n, beta) for gap in np.atleast_1d(gaps)], axis=1))
 
 
@@ -120,7 +123,7 @@ def width_of_phase_front(*, n: int, beta: float, delta: float = 1e-3) -> float:
         >>> round(theory.width_of_phase_front(n=2, beta=0.0), 6)  # artanh(rho) moves at speed 1: the width is 1
         1.0
     """
-    n, beta = as_count(n), as_beta(beta)
+    n, beta = as_count("n", n, 2), as_beta(beta)
     delta = in_interval("delta", delta, 0.0, 1.0)
     if beta > 300.0:
         raise BadInput(f"theory: beta is {beta}; the width of a front is beyond a double there. Take at most 300.")
@@ -150,4 +153,4 @@ def error_of_phase_front(d: Any, *, n: int, beta: float, delta: float = 1e-3) ->
         [0.0798, 0.0399]
     """
     width = width_of_phase_front(n=n, beta=beta, delta=delta)
-    return math.sqrt(2 / math.pi) * width / np.sqrt(np.asarray(d, float))
+    return math.sqrt(2 / math.pi) * width / np.sqrt(as_numbers("d", d))

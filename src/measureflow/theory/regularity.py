@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_count
+from measureflow.theory.checks import as_count, as_finite, as_matrix, as_number, as_numbers
 
 __all__ = [
     "adversarial_tokens",
@@ -48,7 +48,9 @@ def jacobian_of_attention(
         >>> theory.jacobian_of_attention([[1.0], [-1.0]], form=[[0.0]]).tolist()  # plain means
         [[0.5, 0.5], [0.5, 0.5]]
     """
-    x, form = np.asarray(points, float), np.asarray(form, float)
+    x, form = as_numbers("points", points), as_numbers("form", form)
+    if x.ndim < 2 or form.shape[-2:] != (x.shape[-1], x.shape[-1]):
+        raise BadInput(f"theory: points have shape {x.shape} and the form {form.shape}; give (..., n, d) and (d, d).")
     (n, d), weights = x.shape[-2:], _rows(x, form, causal)
     centred = x[..., None, :, :] - (weights @ x)[..., :, None, :]
     spread = np.einsum("...ij,...ijc,...ije->...ice", weights, centred, centred, optimize=True)
@@ -58,7 +60,7 @@ def jacobian_of_attention(
     own = np.arange(n)
     blocks[..., own, :, own, :] += np.moveaxis(spread @ form[..., None, :, :], -3, 0)
     if value is not None:
-        blocks = np.einsum("ac,...icje->...iaje", np.asarray(value, float), blocks)
+        blocks = np.einsum("ac,...icje->...iaje", as_matrix("value", value, rows=d, columns=d), blocks)
     return blocks.reshape(*x.shape[:-2], n * d, n * d)
 
 
@@ -87,6 +89,7 @@ def lipschitz_of_measures(*, form: Any, value: Any = 1.0, radius: float, n: int 
         28.63
     """
     size, alpha = _norm("value", value), _norm("form", form) * _radius(radius) ** 2
+    p = as_number("p", p)
     if not (math.isfinite(p) and p >= 1):
         raise BadInput(f"theory: p is {p}; transport distances have p >= 1.")
     if p != 2:
@@ -138,9 +141,10 @@ def local_lipschitz_of_attention(points: Any, *, form: Any, value: Any = 1.0, sh
         >>> round(theory.local_lipschitz_of_attention([[3.0, 0.0]], form=[[1.0, 0.0], [0.0, 1.0]]), 6)
         1.732051
     """
-    x, form = np.asarray(points, float), np.asarray(form, float)
-    n = len(x)
-    here = np.linalg.norm(x @ form.T + (0.0 if shift is None else np.asarray(shift, float)), axis=1).max()
+    x = as_matrix("points", points)
+    n, d = x.shape
+    form = as_matrix("form", form, rows=d, columns=d)
+    here = np.linalg.norm(x @ form.T + (0.0 if shift is None else as_numbers("shift", shift)), axis=1).max()
     there = np.linalg.norm(x @ form, axis=1).max()
     square = (x * x).sum(axis=1)
     wide = max(0.5 * float((square[:, None] + square - 2.0 * x @ x.T).max()), 0.0)
@@ -192,7 +196,9 @@ def lipschitz_of_adversarial_tokens(n: int, *, form: Any, value: Any = None, rad
     n, alpha = as_count("n", n, 2), _radius(radius) ** 2
     gamma, direction, _ = _worst(form)
     seen = 1.0 / (1.0 + (n - 1) * math.exp(-2.0 * gamma * alpha))
-    stretch = 1.0 if value is None else float(np.linalg.norm(np.asarray(value, float) @ direction))
+    stretch = (
+        1.0 if value is None else float(np.linalg.norm(as_matrix("value", value, columns=len(direction)) @ direction))
+    )
     return stretch * math.sqrt(n - 1) * seen * (1.0 + 2.0 * gamma * alpha * (1.0 - seen))
 
 
@@ -210,8 +216,9 @@ def lipschitz_at_large_radius(points: Any, *, form: Any, value: Any = 1.0) -> fl
         >>> theory.lipschitz_at_large_radius([[1.0], [0.5], [0.2], [3.0]], form=[[1.0]])
         2.0
     """
-    x = np.asarray(points, float)
-    chosen = (x @ np.asarray(form, float).T @ x.T).argmax(axis=1)
+    x = as_matrix("points", points)
+    d = x.shape[1]
+    chosen = (x @ as_matrix("form", form, rows=d, columns=d).T @ x.T).argmax(axis=1)
     return _norm("value", value) * math.sqrt(np.bincount(chosen).max())
 
 
@@ -234,6 +241,7 @@ def lipschitz_of_causal_attention(*, form: Any, value: Any = 1.0, radius: float,
         >>> theory.lipschitz_of_causal_attention(form=0.0, radius=1.0)  # prefix means
         2.0
     """
+    p = as_number("p", p)
     if not (math.isfinite(p) and p > 1):
         raise BadInput(f"theory: p is {p}; prefix means are bounded for p > 1 only.")
     alpha = _norm("form", form) * _radius(radius) ** 2
@@ -268,7 +276,7 @@ def _rows(x: np.ndarray, form: np.ndarray, causal: bool) -> np.ndarray:
 
 def _worst(form: Any) -> tuple[float, np.ndarray, bool]:
     """Return gamma, the unit eigenvector that has it, and whether its eigenvalue is negative."""
-    roots, vectors = np.linalg.eig(np.asarray(form, float))
+    roots, vectors = np.linalg.eig(as_matrix("form", form, square=True))
     real = np.abs(np.imag(roots)) <= 1e-12 * (1.0 + np.abs(roots))
     gain = np.where(real, np.where(np.real(roots) < 0, -np.real(roots), np.real(roots) / 8.0), 0.0)
     k = int(gain.argmax())
@@ -280,18 +288,16 @@ def _worst(form: Any) -> tuple[float, np.ndarray, bool]:
 
 def _norm(name: str, matrix: Any) -> float:
     """Return the spectral norm of a matrix; a number is one already."""
-    matrix = np.asarray(matrix, float)
-    size = float(np.linalg.norm(matrix, 2)) if matrix.ndim == 2 else float(matrix)
-    if not (math.isfinite(size) and size >= 0):
+    matrix = as_numbers(name, matrix)
+    size = float(np.linalg.norm(matrix, 2)) if matrix.ndim == 2 else as_number(name, matrix)
+    if not size >= 0:
         raise BadInput(f"theory: {name} is {size}; give a matrix, or its spectral norm, finite and >= 0.")
     return size
 
 
 def _radius(radius: Any) -> float:
     """Return a radius."""
-    if not (math.isfinite(radius) and radius >= 0):
-        raise BadInput(f"theory: radius is {radius}; the ball has a finite radius >= 0.")
-    return float(radius)
+    return as_finite("radius", radius, 0.0)
 
 
 def _exp(x: float) -> float:

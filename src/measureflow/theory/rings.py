@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Complex
 from scipy.special import ive
 
-from measureflow.errors import BadInput
+from measureflow.theory.checks import as_finite
+from measureflow.theory.uniform_measure import as_degrees
 
 __all__ = ["RingRates", "rates_of_ring"]
 
@@ -55,11 +56,7 @@ def rates_of_ring(degrees: Any, *, twist: float, kappa: float = 0.0) -> RingRate
         >>> [round(float(rate.real), 6) for rate in (found.out[0], found.within[1])]
         [0.042457, 0.060526]
     """
-    m = np.asarray(degrees, float)
-    if (m < 0).any() or (m != np.round(m)).any():
-        raise BadInput(f"theory: degrees are {m.tolist()}; they are integers >= 0.")
-    if not (math.isfinite(twist) and math.isfinite(kappa)):
-        raise BadInput(f"theory: twist is {twist} and kappa {kappa}; give finite numbers.")
+    m, twist, kappa = as_degrees(degrees), as_finite("twist", twist), as_finite("kappa", kappa)
     size, angle = math.hypot(kappa, twist), -math.atan2(twist, kappa)
 
     def weight(degree: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from measureflow.errors import BadInput
+from measureflow.theory.checks import as_numbers
 
 __all__ = ["mean_square_distance_of_samples"]
 
@@ -49,7 +50,7 @@ def mean_square_distance_of_samples(density: Any, *, closed: bool = True) -> flo
         >>> round(theory.mean_square_distance_of_samples(uniform, closed=False) / math.pi**2, 6)
         0.666667
     """
-    values = np.asarray(density, float)
+    values = as_numbers("density", density)
     if values.ndim != 1 or len(values) < 2 or not values.min() > 0:
         raise BadInput("theory: the density must have two values or more, all positive.")
     fine = np.fft.irfft(np.fft.rfft(values), FINE * math.ceil(len(values) / FINE))

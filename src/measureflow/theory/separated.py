@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import in_interval
-from measureflow.theory.metastability import as_count, positive
+from measureflow.theory.checks import as_count, as_numbers, in_interval
+from measureflow.theory.metastability import positive
 
 __all__ = ["are_separated_on_circle", "chance_of_separation"]
 
@@ -31,7 +31,7 @@ def are_separated_on_circle(angles: Any, *, beta: float, epsilon: float) -> Bool
         >>> theory.are_separated_on_circle([[0.0, 0.1, 2.0], [0.0, 0.4, 2.0]], beta=100.0, epsilon=0.01).tolist()
         [True, False]
     """
-    angles = np.asarray(angles, float)
+    angles = as_numbers("angles", angles)
     if angles.ndim < 1 or angles.shape[-1] < 1:
         raise BadInput(f"theory: angles have shape {angles.shape}; they must be (*b, n).")
     batch, n = angles.shape[:-1], angles.shape[-1]
@@ -78,7 +78,7 @@ def chance_of_separation(n: int, *, beta: float, epsilon: float) -> float:
         >>> round(theory.chance_of_separation(10, beta=100.0, epsilon=0.01), 3)
         0.31
     """
-    n, radius, apart = as_count(n), half_width(epsilon), least_angle(2, beta, epsilon)
+    n, radius, apart = as_count("n", n), half_width(epsilon), least_angle(2, beta, epsilon)
     if math.isinf(apart):
         return float(n == 1)
     forbidden = (min(apart - 2 * radius, math.pi) - 2 * radius) / math.pi

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_times
+from measureflow.theory.checks import as_beta, as_finite, as_times
 
 __all__ = ["distance_to_no_temperature", "dobrushin_constant", "growth_of_twins"]
 
@@ -34,8 +33,7 @@ def growth_of_twins(*, beta: float, form: float = 1.0, value: float = 1.0) -> fl
         7.0
     """
     for name, norm in (("form", form), ("value", value)):
-        if not (np.isfinite(norm) and norm >= 0):
-            raise BadInput(f"theory: {name} is {norm}; it is a spectral norm, finite and >= 0.")
+        as_finite(name, norm, 0.0)
     return float(value * (3.0 + 2.0 * as_beta(beta) * form))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_masses, in_interval
+from measureflow.theory.checks import as_beta, as_masses, as_numbers, in_interval
 
 __all__ = ["Stair", "collision_radius", "crossing_time", "length_of_a_step", "rise_within_a_step", "staircase"]
 
@@ -83,7 +83,8 @@ def length_of_a_step(*, beta: float, start: float, masses: Any) -> float:
     $O(r_\beta^2/\log\beta)$. Derived for [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), section 5.
 
     Raises:
-        BadInput: `beta <= 1`, a start outside `(0, pi)`, masses that are not two positive numbers of sum at most 1.
+        BadInput: `beta <= 1`, a start that is not between the collision radius and pi, masses that are not two positive
+            numbers of sum at most 1.
 
     Example:
         >>> from measureflow import theory
@@ -91,7 +92,7 @@ def length_of_a_step(*, beta: float, start: float, masses: Any) -> float:
         5.834
     """
     beta = in_interval("beta", as_beta(beta), 1.0, math.inf)
-    start = in_interval("start", start, 0.0, math.pi)
+    start = in_interval("start", start, collision_radius(beta), math.pi)
     one, two = two_masses(masses)
     log_beta = math.log(beta)
     correction = math.log(log_beta) + 2.0 * math.log(2.0) + 2.0 * math.log(math.tan(start / 2.0))
@@ -133,7 +134,8 @@ def staircase(angles: Any, *, beta: float, masses: Any = None) -> list[Stair]:
     [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), section 5, with heights and lengths derived.
 
     Raises:
-        BadInput: `beta <= 1`, fewer than two tokens, two of them at one place, masses that do not sum to 1.
+        BadInput: `beta <= 1`, fewer than two tokens, two of them within the collision radius (they have met already; no
+            later pair does, since merging only widens gaps), masses that do not sum to 1.
 
     Example:
         >>> from measureflow import theory
@@ -143,12 +145,13 @@ def staircase(angles: Any, *, beta: float, masses: Any = None) -> list[Stair]:
         >>> [round(stair.jump, 2) for stair in stairs]
         [0.08, 0.16, 0.08, 0.48]
     """
-    places = np.sort(np.mod(np.asarray(angles, float), 2 * np.pi))
-    if places.ndim != 1 or places.size < 2:
-        raise BadInput(f"theory: angles have shape {places.shape}; give at least two of them, (n,).")
+    angles = as_numbers("angles", angles)
+    if angles.ndim != 1 or angles.size < 2:
+        raise BadInput(f"theory: angles have shape {angles.shape}; give at least two of them, (n,).")
+    places = np.sort(np.mod(angles, 2 * np.pi))
     shares = np.full(places.size, 1.0 / places.size)
     if masses is not None:
-        shares = as_masses(masses, places.size)[np.argsort(np.mod(np.asarray(angles, float), 2 * np.pi))]
+        shares = as_masses(masses, places.size)[np.argsort(np.mod(angles, 2 * np.pi))]
     stairs = []
     while places.size > 1:
         stair, places, shares = climbed(places, shares, beta)
@@ -162,11 +165,14 @@ def climbed(
     """Return the next step, and the clusters after it."""
     n = places.size
     gaps = np.diff(places, append=places[0] + 2 * np.pi)
-    if gaps.min() <= 0.0:
-        raise BadInput("theory: two tokens have the same angle; join them, with masses=.")
     one = int(np.argmin(np.minimum(gaps, 2 * np.pi - gaps)))
     two = (one + 1) % n
-    apart = float(min(gaps[one], 2 * np.pi - gaps[one]))
+    apart, radius = float(min(gaps[one], 2 * np.pi - gaps[one])), collision_radius(beta)
+    if apart <= radius:
+        raise BadInput(
+            f"theory: the tokens at {places[one]:.6g} and {places[two]:.6g} are within r_beta = {radius:.6g} of each "
+            f"other and count as one; join them, with masses=."
+        )
     first, second = np.triu_indices(n, 1)
     cosines = np.sort(np.cos(places[first] - places[second]))
     pair, joint = (float(shares[one]), float(shares[two])), float(shares[one] + shares[two])
@@ -190,7 +196,7 @@ def climbed(
 
 def two_masses(masses: Any) -> tuple[float, float]:
     """Return two positive masses of sum at most 1."""
-    pair = np.asarray(masses, float)
+    pair = as_numbers("masses", masses)
     if pair.shape != (2,) or not (pair > 0).all() or pair.sum() > 1.0 + 1e-9:
         raise BadInput(f"theory: masses are {pair.tolist()}; give two positive ones of sum at most 1.")
     return float(pair[0]), float(pair[1])

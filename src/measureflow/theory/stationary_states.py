@@ -23,7 +23,7 @@ from scipy.optimize import root_scalar
 from scipy.special import gammaln, logsumexp, roots_gegenbauer
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_dimension, in_interval
+from measureflow.theory.checks import as_beta, as_count, as_dimension, in_interval
 from measureflow.theory.noise import critical_kappa, tricritical_beta
 from measureflow.theory.uniform_measure import funk_hecke_coefficients
 
@@ -159,7 +159,7 @@ class GibbsMap:
     """The map $m \\mapsto \\langle P_k\\rangle_\\mu$ at one beta and d, with what Newton's method needs of it."""
 
     def __init__(self, beta: float, d: int, size: int) -> None:
-        degree = int(4.0 * np.sqrt(beta) + 12.0)
+        degree = degree_of_moments(beta)
         self.beta, self.d = beta, d
         self.heights, self.weights, self.table, counts = harmonics(d, degree, size)
         pull = funk_hecke_coefficients(np.arange(1, degree + 1), beta=beta, d=d)
@@ -249,10 +249,11 @@ def branch_of_stationary_states(*, beta: float, d: int, degree: int = 1, top: fl
         True
     """
     gibbs = gibbs_map(beta, d, top, size)
-    if int(degree) != degree or not 1 <= degree <= len(gibbs.strength):
+    degree = as_count("degree", degree)
+    if degree > len(gibbs.strength):
         raise BadInput(f"theory: degree is {degree}; give one of 1..{len(gibbs.strength)}.")
-    points = follow(gibbs, int(degree) - 1, top)
-    return Branch(float(beta), int(d), int(degree), tuple(gibbs.state(u) for u in points))
+    points = follow(gibbs, degree - 1, top)
+    return Branch(float(beta), int(d), degree, tuple(gibbs.state(u) for u in points))
 
 
 def gibbs_map(beta: float, d: int, top: float, size: int = 0) -> GibbsMap:
@@ -260,7 +261,15 @@ def gibbs_map(beta: float, d: int, top: float, size: int = 0) -> GibbsMap:
     beta, d, top = as_beta(beta), as_dimension(d), in_interval("top", top, 0.0, 1.0)
     # a state of mean length top has about the width sqrt(1 - top), and the field sqrt(1 / beta)
     enough = int(16.0 * np.sqrt(1.0 + beta) + 12.0 * np.sqrt((d - 1) / (1.0 - top)))
-    return GibbsMap(beta, d, int(size) or enough)
+    least, size = degree_of_moments(beta) + 1, as_count("size", size, 0)
+    if 0 < size < least:
+        raise BadInput(f"theory: size is {size}; {least - 1} moments need at least {least} nodes (0: enough for top).")
+    return GibbsMap(beta, d, size or enough)
+
+
+def degree_of_moments(beta: float) -> int:
+    """Return how many moments a state is known by."""
+    return int(4.0 * np.sqrt(beta) + 12.0)
 
 
 def highest(beta: float, kappa: float, d: int) -> float:
@@ -343,7 +352,7 @@ def stationary_states(*, beta: float, kappa: float, d: int) -> tuple[StationaryS
         0.2908 False False
         0.7241 True True
     """
-    kappa = in_interval("kappa", kappa, 0.0, np.inf)
+    beta, kappa = as_beta(beta), in_interval("kappa", kappa, 0.0, np.inf)
     top = highest(beta, kappa, d)
     gibbs = gibbs_map(beta, d, top)
     uniform = np.append(np.log(kappa), np.zeros(len(gibbs.strength)))

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_masses, as_model, as_times, in_interval
+from measureflow.theory.checks import as_beta, as_masses, as_model, as_numbers, as_times, in_interval
 from measureflow.theory.clocks import Clock, never_moves
 
 __all__ = [
@@ -109,7 +109,7 @@ def speed_of_two_clusters(
         >>> float(theory.speed_of_two_clusters(0.0, beta=0.0, masses=(0.2, 0.8)))
         1.0
     """
-    u, beta = np.asarray(u, float), as_beta(beta)
+    u, beta = as_numbers("u", u), as_beta(beta)
     one, two = _two(masses)
     with np.errstate(over="ignore"):
         if as_model(model) == "unnormalised":

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.special import gammaln, ive
 
 from measureflow.errors import BadInput
-from measureflow.theory.checks import as_beta, as_model
+from measureflow.theory.checks import as_beta, as_count, as_dimension, as_model, as_numbers, in_interval
 
 __all__ = [
     "dominant_degree",
@@ -39,11 +39,8 @@ def funk_hecke_coefficients(degrees: Any, *, beta: float, d: int, shifted: bool 
         >>> theory.funk_hecke_coefficients([0, 1], beta=1.0, d=3).round(6).tolist()
         [1.175201, 0.367879]
     """
-    degrees, beta = np.asarray(degrees, float), as_beta(beta)
-    if (degrees < 0).any() or (degrees != np.round(degrees)).any():
-        raise BadInput(f"theory: degrees are {degrees.tolist()}; they are integers >= 0.")
-    if int(d) != d or d < 2:
-        raise BadInput(f"theory: d is {d}; the sphere of R^d needs d >= 2.")
+    degrees, beta = as_degrees(degrees), as_beta(beta)
+    d = as_dimension(d)
     if beta == 0.0:
         return np.where(degrees == 0, 1.0, 0.0)
     order = d / 2.0 - 1.0
@@ -82,9 +79,7 @@ def growth_rates_around_uniform(
     """
     if as_beta(beta) == 0.0:
         raise BadInput("theory: beta is 0; the growth rates need beta > 0 (take a small one for the limit).")
-    if not kappa > 0:
-        raise BadInput(f"theory: kappa is {kappa}; the noise parameter must be positive (inf: no noise).")
-    degrees = np.asarray(degrees, float)
+    degrees, kappa = as_degrees(degrees), in_interval("kappa", kappa, 0.0, np.inf, closed=True)
     shifted = as_model(model) == "softmax"
     pull = funk_hecke_coefficients(degrees, beta=beta, d=d, shifted=shifted) / beta
     if shifted:
@@ -103,6 +98,7 @@ def dominant_degree(*, beta: float, d: int) -> int:
         >>> theory.dominant_degree(beta=5.0, d=2), theory.dominant_degree(beta=7.0, d=2)
         (3, 4)
     """
+    beta, d = as_beta(beta), as_dimension(d)
     reach = int(3 * np.sqrt(2.0 * beta + d * d) + 10)
     degrees = np.arange(1, reach)
     return int(degrees[np.argmax(growth_rates_around_uniform(degrees, beta=beta, d=d))])
@@ -123,17 +119,14 @@ def switching_betas(count: int, *, d: int) -> Float[np.ndarray, "k"]:
         >>> theory.switching_betas(3, d=2).round(5).tolist()
         [1.04446, 3.16543, 6.2113]
     """
-    if int(count) != count or count < 1:
-        raise BadInput(f"theory: count is {count}; give a number of switching values, at least 1.")
-    if int(d) != d or d < 2:
-        raise BadInput(f"theory: d is {d}; the sphere of R^d needs d >= 2.")
-    k = np.arange(1, int(count) + 1)
+    count, d = as_count("count", count), as_dimension(d)
+    k = np.arange(1, count + 1)
     order, wanted = k + d / 2.0 - 1.0, k * (k + d - 2.0) / ((k + 1.0) * (k + d - 1.0))
     # Amos: r = I_(v+1)/I_v lies above beta / (v + 1 + sqrt((v + 1)^2 + beta^2)), which passes any r < 1
     low, high = np.zeros(len(k)), 2.0 * wanted * (order + 1.0) / (1.0 - wanted**2)
     for _ in range(60):
         middle = 0.5 * (low + high)
-        below = ive(order + 1.0, middle) < wanted * ive(order, middle)
+        below = bessel_ratio(order, middle) < wanted
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     return 0.5 * (low + high)
 
@@ -153,6 +146,29 @@ def mean_field_exponent(*, d: int) -> float:
         >>> theory.mean_field_exponent(d=2)
         -0.5
     """
-    if int(d) != d or d < 2:
-        raise BadInput(f"theory: d is {d}; the sphere of R^d needs d >= 2.")
-    return -1.0 / max(2, int(d) - 1)
+    return -1.0 / max(2, as_dimension(d) - 1)
+
+
+def bessel_ratio(order: Any, x: Any) -> Float[np.ndarray, "..."]:
+    r"""Return $I_{\nu+1}(x)/I_\nu(x)$ for x > 0, also where the two underflow: there by its continued fraction.
+
+    It starts far out from the bound of Amos, whose relative error falls like $\nu^{-2}$, and each step shrinks what is
+    left; it would take many where x is much larger than the order, but there nothing underflows.
+    """
+    order, x = np.asarray(order, float), np.asarray(x, float)
+    upper, lower = ive(order + 1.0, x), ive(order, x)
+    if (upper > 1e-250).all():
+        return upper / lower
+    last = order + 200.0
+    ratio = x / (last + 1.0 + np.hypot(last + 1.0, x))
+    for k in range(199, -1, -1):
+        ratio = x / (2.0 * (order + k + 1.0) + x * ratio)
+    return np.where(upper > 1e-250, upper / np.maximum(lower, 1e-250), ratio)
+
+
+def as_degrees(degrees: Any) -> Float[np.ndarray, "..."]:
+    """Return degrees of harmonics."""
+    degrees = as_numbers("degrees", degrees)
+    if (degrees < 0).any() or (degrees != np.round(degrees)).any():
+        raise BadInput(f"theory: degrees are {degrees.tolist()}; they are integers >= 0.")
+    return degrees
