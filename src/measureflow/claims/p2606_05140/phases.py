@@ -50,8 +50,9 @@ def polarisation(beta: float, kappa: float, d: int, border: float) -> float:
 @functools.lru_cache(maxsize=32)
 def last_order_parameter(beta: float, kappa: float, d: int) -> float:
     """Return the order parameter of the most polarised state; where there is none, that of a state to be rejected."""
-    states = theory.stationary_states(beta=beta, kappa=kappa, d=d)
-    return float(states[-1].order_parameter) if len(states) > 1 else 0.5
+    if beta <= theory.tricritical_beta(d=d) and kappa < theory.critical_kappa(beta=beta, d=d):
+        return 0.5
+    return float(theory.stationary_states(beta=beta, kappa=kappa, d=d)[-1].order_parameter)
 
 
 @claim(
