@@ -130,7 +130,6 @@ from measureflow.theory.noise import (
 )
 from measureflow.theory.normalisations import (
     SCHEMES,
-    alpha_for_cosine,
     bound_on_initial_output,
     clock_of_normalisation,
     cone_of_local_rates,
@@ -140,7 +139,6 @@ from measureflow.theory.normalisations import (
     rate_of_variance,
     speed_factor,
     speed_of_uniform_tokens,
-    switch_for_cosine,
 )
 from measureflow.theory.ott_antonsen import order_parameter_of_poisson_density
 from measureflow.theory.phase_front import (
@@ -162,6 +160,7 @@ from measureflow.theory.regularity import (
 )
 from measureflow.theory.rings import RingRates, rates_of_ring
 from measureflow.theory.sampling import mean_square_distance_of_samples
+from measureflow.theory.schedules import alpha_for_cosine, switch_for_cosine
 from measureflow.theory.separated import are_separated_on_circle, chance_of_separation
 from measureflow.theory.stability import distance_to_no_temperature, dobrushin_constant, growth_of_twins
 from measureflow.theory.staircase import (

@@ -112,7 +112,8 @@ def rise_within_a_step(times: Any, *, beta: float, start: float, masses: Any) ->
     Derived for [arXiv:2410.06833](https://arxiv.org/abs/2410.06833), section 5, in the clock of `length_of_a_step`.
 
     Raises:
-        BadInput: `beta <= 1`, a start outside `(0, pi)`, masses that are not two positive numbers of sum at most 1.
+        BadInput: times that are no numbers, `beta <= 1`, a start outside `(0, pi)`, masses that are not two positive
+            numbers of sum at most 1.
 
     Example:
         >>> from measureflow import theory
@@ -122,7 +123,7 @@ def rise_within_a_step(times: Any, *, beta: float, start: float, masses: Any) ->
     beta = in_interval("beta", as_beta(beta), 1.0, math.inf)
     start = in_interval("start", start, 0.0, math.pi)
     one, two = two_masses(masses)
-    square = (math.tan(start / 2.0) * beta ** (-(one + two) * np.asarray(times, float))) ** 2
+    square = (math.tan(start / 2.0) * beta ** (-(one + two) * as_numbers("times", times))) ** 2
     return 2.0 * one * two * np.exp(-2.0 * beta * square / (1.0 + square))
 
 
