@@ -120,42 +120,58 @@ def corners_are_left_after_some_e_to_the_beta_times_their_gap_of_layers(case: Ca
         radius.append(radius[-1] * (1 - eta * (1 - mean_cosine(beta * radius[-1] ** 2))))
     because = "rounding of 60 layers, each of which may double it"
     case.compare(np.linalg.norm(z[:61, 0], axis=1), radius, within=1e-9, because=because, name="radius of a pentagon")
-    # the ends of hardmax, each with the mass that went there; long steps, so that they are reached
-    form = metric(case)
-    ends, counts = np.unique(hard_layers(case, plane(case), form, 3.0)[-1].round(9), axis=0, return_counts=True)
-    case.require("hardmax has two ends or more", len(ends) > 1)
-    apart = np.linalg.norm(ends[:, None] - ends, axis=-1)
-    nearest = np.min(apart + np.diag(np.full(len(ends), np.inf)))
-
-    def layers_until_moved(beta: float, gap: Any, wait: Any, eta: float) -> float:
-        """Return the layers in which a first end has moved by its part of the way to the nearest other."""
-        pulls = []
-        for v, mass in zip(ends, counts, strict=True):
-            weights = np.array([np.exp(-beta * gap(form, v, w)) for w in ends]) * counts / mass
-            pulls.append(np.linalg.norm(weights @ (ends - v)))
-        return float(wait(eta, LEFT * nearest / max(*pulls, 1e-300)))
-
-    def true_gap(form: np.ndarray, at: np.ndarray, other: np.ndarray) -> float:
-        return float(at @ form @ (at - other))
-
+    form, eta = metric(case), alpha / (1 + alpha)
+    ends, counts = ends_of_hardmax(case, form)
     points = np.concatenate([ends, np.repeat(ends[:1], TOKENS - len(ends), axis=0)])
-    masses = np.concatenate([counts / TOKENS, np.zeros(TOKENS - len(ends))])
-    tokens = mf.Tokens(mf.Euclidean(D), points, masses)
+    tokens = mf.Tokens(mf.Euclidean(D), points, np.append(counts, np.zeros(TOKENS - len(ends))) / TOKENS)
     for wanted in (30.0, 500.0):
-        # a beta at which the wait is that of the run
-        low, high = 0.0, 1e4
-        for _ in range(80):
-            middle = (low + high) / 2
-            shorter = layers_until_moved(middle, true_gap, lambda eta, way: way / eta, eta=alpha / (1 + alpha)) < wanted
-            low, high = (middle, high) if shorter else (low, middle)
-        z = soft_layers(case, tokens, form, high, alpha / (1 + alpha))[:, : len(ends)]
-        moved = np.linalg.norm(z - z[0], axis=-1).max(axis=1) / nearest
-        case.require("a corner is left", bool(moved[-1] > LEFT))
-        first = int(np.argmax(moved > LEFT))
-        found = first - (moved[first] - LEFT) / (moved[first] - moved[first - 1])
-        stated = layers_until_moved(high, case.statement.gap, case.statement.wait, case.statement.step(alpha))
+        beta = beta_of_a_wait(wanted * eta, ends, counts, form)
+        found = layers_until_left(case, soft_layers(case, tokens, form, beta, eta)[:, : len(ends)])
+        way = way_until_left(beta, ends, counts, lambda v, w: case.statement.gap(form, v, w))
+        stated = case.statement.wait(case.statement.step(alpha), way)
         because = "gaps that fall by some 1e-4 of them, with beta g up to 20, as ends near each other do"
         case.compare(np.log(found), np.log(stated), within=0.07, because=because, name=f"log of {wanted:g} layers")
+
+
+def ends_of_hardmax(case: Case, form: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where tokens of the plane end under hardmax, by long steps, and how many end at each place."""
+    ended = hard_layers(case, plane(case), form, 3.0)[-1].round(9)
+    ends, counts = np.unique(ended, axis=0, return_counts=True)
+    case.require("hardmax has two ends or more", len(ends) > 1)
+    return ends, counts
+
+
+def nearest_two(ends: np.ndarray) -> float:
+    """Return the distance of the two nearest ends."""
+    apart = np.linalg.norm(ends[:, None] - ends, axis=-1)
+    return float(np.min(apart + np.diag(np.full(len(ends), np.inf))))
+
+
+def way_until_left(beta: float, ends: np.ndarray, counts: np.ndarray, gap: Any) -> float:
+    """Return the time in which a first end moves by its part of the way to the nearest other, at its first speed."""
+    pulls = []
+    for v, mass in zip(ends, counts, strict=True):
+        weights = np.array([np.exp(-beta * gap(v, w)) for w in ends]) * counts / mass
+        pulls.append(np.linalg.norm(weights @ (ends - v)))
+    return float(LEFT * nearest_two(ends) / max(*pulls, 1e-300))
+
+
+def beta_of_a_wait(wanted: float, ends: np.ndarray, counts: np.ndarray, form: np.ndarray) -> float:
+    """Return the beta at which a first end is left after a time."""
+    low, high = 0.0, 1e4
+    for _ in range(80):
+        middle = (low + high) / 2
+        shorter = way_until_left(middle, ends, counts, lambda v, w: float(v @ form @ (v - w))) < wanted
+        low, high = (middle, high) if shorter else (low, middle)
+    return high
+
+
+def layers_until_left(case: Case, z: np.ndarray) -> float:
+    """Return after how many layers of `(layers, k, d)` a first end has been left, between two layers by a line."""
+    moved = np.linalg.norm(z - z[0], axis=-1).max(axis=1) / nearest_two(z[0])
+    case.require("a corner is left", bool(moved[-1] > LEFT))
+    first = int(np.argmax(moved > LEFT))
+    return first - (moved[first] - LEFT) / (moved[first] - moved[first - 1])
 
 
 waits = corners_are_left_after_some_e_to_the_beta_times_their_gap_of_layers
