@@ -234,7 +234,7 @@ class Simulation:
             BadInput: a step without noise, a noise that is none, and what the solver says.
         """
         if as_noise(self.noise or 0.0, self.seed) is None:
-            if self.step is not None:
+            if self.step is not None and self.noise is None:  # an axis of noise may begin at 0
                 raise BadInput(f"step is {self.step}, and there is no noise; a flow without it chooses its own steps.")
             return Adaptive(self.rtol, self.atol, **options)
         return Splitting() if self.step is None else Splitting(self.step)

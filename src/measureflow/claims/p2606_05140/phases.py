@@ -6,13 +6,12 @@ import functools
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
 
 import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.p2606_05140.states import ANGLES, SIZE, at_rest
+from measureflow.claims.p2606_05140.states import ANGLES, SIZE, at_rest, crossing
 from measureflow.theory import funk_hecke_coefficients
 
 #: times, in units of kappa, after which a polarisation that dies is small: it falls at 0.05 (d - 1)/kappa or faster
@@ -135,8 +134,7 @@ def polarised_state_wins_first_on_the_sphere(case: Case) -> None:
         case.require("the state is polarised", values.max() > 2.0)
         curve.append(zonal_free_energy(values, beta, share * onset, 3))
     energies, slopes = np.transpose(curve)
-    roots = CubicHermiteSpline(shares * onset, energies, slopes).roots(extrapolate=True) / onset
-    measured = float(roots[np.abs(roots - 0.94).argmin()])
+    measured = crossing(shares, energies, slopes * onset)
     because = "a cubic through free energies and slopes at two kappa, the root within the width of their interval"
     case.compare(measured, case.predict(beta), within=5e-4, because=because)
 

@@ -176,9 +176,7 @@ def polarised_state_wins_before_the_uniform_one_fails(case: Case) -> None:
     energies, slopes = np.transpose(
         [weight_of_polarisation(*one) for one in zip(states, [beta] * 2, kappas, strict=True)]
     )
-    curve = CubicHermiteSpline(kappas, energies, slopes)
-    roots = curve.roots(extrapolate=True) / onset
-    measured = float(roots[np.abs(roots - 0.95).argmin()])
+    measured = crossing(kappas / onset, energies, slopes * onset)
     because = "a cubic through free energies and slopes at two kappa, the root within the width of their interval"
     case.compare(measured, case.predict(beta), within=5e-4, because=because)
 
@@ -199,6 +197,12 @@ def where_the_polarised_state_begins(beta: float) -> float:
 def energy_counted_twice(beta: float) -> float:
     """Without the 1/2 of the free energy's double integral."""
     return 0.5 * theory.transition(beta=beta, d=2).coexistence / theory.critical_kappa(beta=beta, d=2)
+
+
+def crossing(shares: np.ndarray, energies: np.ndarray, slopes: np.ndarray) -> float:
+    """Return where a cubic through free energies and slopes at two places is 0, nearest to their middle."""
+    roots = CubicHermiteSpline(shares, energies, slopes).roots(extrapolate=True)
+    return float(roots[np.abs(roots - shares.mean()).argmin()])
 
 
 #: amplitudes of the first harmonic, and the times between which it is seen to grow: the others follow it by then
