@@ -5,6 +5,7 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 from measureflow import BadInput, theory
@@ -128,6 +129,33 @@ def test_tricritical_beta_is_found_in_high_dimensions():
         assert theory.tricritical_beta(d=d) == pytest.approx(1.0 + 2.0 / d, abs=3.0 / d**2)
     found = theory.transition(beta=1.5, d=200)
     assert found.spinodal < found.coexistence < found.onset
+
+
+@pytest.mark.parametrize("beta", [2.0, 4.0, 8.0])
+def test_transition_in_high_dimensions_comes_to_its_limit(beta):
+    # a share p of the tokens at height sqrt(s) and the others at 0 have, for each of d dimensions, the free energy
+    # -p log(1 - s)/2 - (k p^2 / 2 beta)(e^(beta s) - 1) at kappa = k d. A state p = 1 is lost where s has no minimum
+    # any more, at s = 1 - 1/beta, or before where tokens leave it one by one for the height 0 (for beta > 7.4).
+    def leaves(s):
+        return -0.5 * beta * (1 - s) * np.log1p(-s) + np.expm1(-beta * s)
+
+    fold = 1 - 1 / beta
+    if leaves(fold) > 0:
+        fold = brentq(leaves, fold, 1 - 1e-9)
+    s = np.linspace(1e-6, 1 - 1e-6, 2_000_001)
+    limits = np.exp(-beta * fold) / (1 - fold), (-beta * np.log1p(-s) / np.expm1(beta * s)).min()
+    errors = []
+    for d in (250, 1000):
+        found = theory.transition(beta=beta, d=d)
+        errors.append(np.abs([found.spinodal / (d * limits[0]) - 1, found.coexistence / (d * limits[1]) - 1]))
+    assert errors[1].max() < 2.0 / 1000
+    assert errors[0].max() / errors[1].max() == pytest.approx(4.0, rel=0.1)
+
+
+def test_no_other_branch_is_entered():
+    # a step once landed on the uniform law, which is stationary at every kappa, and went on there for ever
+    found = theory.transition(beta=8.0, d=63)
+    assert found.spinodal < found.coexistence < 0.1 * found.onset
 
 
 def test_switching_betas_do_not_underflow():

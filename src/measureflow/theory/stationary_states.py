@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Float
@@ -38,12 +38,16 @@ __all__ = [
 
 #: arc length of the first point from the uniform law, and of the shortest step
 FIRST, SHORTEST = 1e-4, 1e-7
+#: how far Newton's method may go from where a step led, in steps: the chord of a bend of the tangent is nearer
+FAR = 0.3
 #: what Newton's method leaves, relative to moments of size 1
 RESIDUAL = 1e-13
 #: Newton steps before a point of the branch counts as lost
 STEPS = 12
 #: kappa e^beta / (d - 1) of the tightest state whose quadrature is worth its cost
 STIFFEST = 3e5
+#: dimension from which on the midpoint rule in the angle serves
+MANY = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +59,8 @@ class StationaryState:
         free_energy: $\\int\\mu\\log\\mu - \\frac{\\kappa}{2\\beta}\\iint e^{\\beta\\langle x,y\\rangle}\\mu\\mu$, less
             that of the uniform law.
         slope: largest eigenvalue of the derivative of the Gibbs map among perturbations with the same symmetry.
-        heights, density: values with respect to the uniform probability at heights `<x, e>` (quadrature nodes).
+        heights, density: values with respect to the uniform probability at heights `<x, e>` (quadrature nodes); `inf`
+            beyond the largest float, in some hundreds of dimensions.
     """
 
     beta: float
@@ -139,20 +144,24 @@ class Transition:
 
 @functools.lru_cache(maxsize=32)
 def harmonics(d: int, degree: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return heights and probabilities of a Gauss rule on the sphere, `P_k` there for k = 1..degree, and `N_k`."""
-    if d == 2:
+    """Return heights and log-probabilities of a rule on the sphere, `P_k` there for k = 1..degree, and `N_k`.
+
+    On the circle, and from dimension `MANY` on, it is the midpoint rule in the angle: exact for harmonics there, and
+    here better than any power of its step, while the weights of a Gauss rule underflow or are not found.
+    """
+    if d == 2 or d >= MANY:
         angles = np.pi * (np.arange(size) + 0.5) / size
-        heights, weights = np.cos(angles), np.full(size, 1.0 / size)
+        heights, logs = np.cos(angles), (d - 2.0) * np.log(np.sin(angles))
     else:
         heights, weights = roots_gegenbauer(size, d / 2.0 - 1.0)
-        weights = weights / weights.sum()
+        logs = np.log(weights)
     table = np.empty((degree + 1, size))
     table[0], table[1] = 1.0, heights
     for k in range(1, degree):  # (k + d - 2) P_(k+1) = (2k + d - 2) t P_k - k P_(k-1)
         table[k + 1] = ((2 * k + d - 2) * heights * table[k] - k * table[k - 1]) / (k + d - 2)
     k = np.arange(1, degree + 1)
     counts = (2 * k + d - 2) / (k + d - 2) * np.exp(gammaln(k + d - 1) - gammaln(k + 1) - gammaln(d - 1))
-    return heights, weights, table[1:], counts
+    return heights, logs - logsumexp(logs), table[1:], counts
 
 
 class GibbsMap:
@@ -161,21 +170,21 @@ class GibbsMap:
     def __init__(self, beta: float, d: int, size: int) -> None:
         degree = degree_of_moments(beta)
         self.beta, self.d = beta, d
-        self.heights, self.weights, self.table, counts = harmonics(d, degree, size)
+        self.heights, self.log_weights, self.table, counts = harmonics(d, degree, size)
         pull = funk_hecke_coefficients(np.arange(1, degree + 1), beta=beta, d=d)
         #: the mean of P_k^2 under the uniform law
         self.variance = 1.0 / counts
         #: c_k for kappa = 1
         self.strength = counts * pull / beta if beta > 1e-9 else np.where(np.arange(degree) == 0, 1.0, 0.0)
 
-    def density(self, kappa: float, moments: np.ndarray) -> np.ndarray:
-        """Return the Gibbs density of the field that the moments make."""
+    def log_density(self, kappa: float, moments: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the Gibbs density of the field that the moments make."""
         exponent = kappa * (self.strength * moments) @ self.table
-        return np.exp(exponent - logsumexp(exponent, b=self.weights))
+        return exponent - logsumexp(exponent + self.log_weights)
 
     def derivative(self, kappa: float, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the moments of the Gibbs density and their covariance."""
-        masses = self.weights * self.density(kappa, moments)
+        masses = np.exp(self.log_density(kappa, moments) + self.log_weights)
         mean = self.table @ masses
         centred = self.table - mean[:, None]
         return mean, (centred * masses) @ centred.T
@@ -210,16 +219,17 @@ class GibbsMap:
     def state(self, u: np.ndarray) -> StationaryState:
         """Return a fixed point with all that is known of it."""
         kappa, moments = float(np.exp(u[0])), u[1:]
-        density = self.density(kappa, moments)
+        logs = self.log_density(kappa, moments)
         _, covariance = self.derivative(kappa, moments)
         root = np.sqrt(kappa * self.strength)
-        entropy = float(self.weights @ (density * np.log(np.maximum(density, 1e-300))))
+        with np.errstate(over="ignore"):  # in some hundreds of dimensions
+            density = np.exp(logs)
         return StationaryState(
             beta=self.beta,
             d=self.d,
             kappa=kappa,
             moments=moments,
-            free_energy=entropy - 0.5 * kappa * float(self.strength @ moments**2),
+            free_energy=float(np.exp(logs + self.log_weights) @ logs) - 0.5 * kappa * float(self.strength @ moments**2),
             slope=float(np.linalg.eigvalsh(root[:, None] * covariance * root)[-1]),
             heights=self.heights,
             density=density,
@@ -286,10 +296,19 @@ def highest(beta: float, kappa: float, d: int) -> float:
     return max(0.97, 1.0 - 0.25 / stiffness)
 
 
+def tops() -> Iterator[float]:
+    """Return ends of a branch, each four times as near 1 as the one before: loose states cost less."""
+    gap = 0.2
+    while gap > 0.25 / STIFFEST:
+        yield 1.0 - gap
+        gap *= 0.25
+
+
 def follow(gibbs: GibbsMap, index: int, top: float) -> list[np.ndarray]:
     """Return points `(log kappa, m)` of the branch from near the uniform law to where the moment `index` is `top`.
 
-    Steps of arc length, halved where Newton's method fails or the branch bends, and kept short where it nears 1.
+    Steps of arc length, halved where Newton's method fails or ends far from where it began, on another branch perhaps,
+    or the branch bends.
     """
     u = np.zeros(len(gibbs.strength) + 1)
     u[0] = -np.log(gibbs.strength[index] * gibbs.variance[index])
@@ -302,7 +321,7 @@ def follow(gibbs: GibbsMap, index: int, top: float) -> list[np.ndarray]:
             tangent = gibbs.tangent(first, along)
         ahead = points[-1] + step * tangent
         u = gibbs.solve(ahead, tangent, float(tangent @ ahead))
-        turned = None if u is None else gibbs.tangent(u, tangent)
+        turned = None if u is None or np.linalg.norm(u - ahead) > FAR * step else gibbs.tangent(u, tangent)
         if u is None or turned is None or turned @ tangent < 0.95:
             step *= 0.5
             if step < SHORTEST:
@@ -367,11 +386,12 @@ def transition(*, beta: float, d: int) -> Transition:
     r"""Return where the uniform law gives way under USA with noise: `kappa_#`, `kappa_c` and the spinodal.
 
     Up to `beta_*` all three are one. Beyond, the polarised branch turns back: its least kappa is the spinodal, and
-    `kappa_c` is where its free energy equals that of the uniform law. Relative error below 1e-9.
+    `kappa_c` is where its free energy equals that of the uniform law. Relative error below 1e-9. In high
+    dimensions the spinodal comes to $d\beta e^{1-\beta}$ for beta up to 7.4, and $\kappa_\#$ to d.
     [arXiv:2606.05140](https://arxiv.org/abs/2606.05140) (with $K = \kappa/2$).
 
     Raises:
-        BadInput: beta < 0, d < 2, or a transition to a state too narrow for the quadrature (beta above some 20).
+        BadInput: beta < 0, d < 2, or a transition to a state too narrow for the quadrature (beta 30 in 100 dimensions).
 
     Example:
         >>> from measureflow import theory
@@ -382,16 +402,20 @@ def transition(*, beta: float, d: int) -> Transition:
     onset = critical_kappa(beta=beta, d=d)
     if as_beta(beta) <= tricritical_beta(d=d):
         return Transition(float(beta), int(d), onset, onset, onset)
-    top = highest(beta, onset, d)
-    gibbs = gibbs_map(beta, d, top)
-    points = follow(gibbs, 0, top)
-    stable = [gibbs.state(u).stable for u in points]
-    if stable[0]:  # beta is so near beta_* that the fold cannot be told from the onset
-        return Transition(float(beta), int(d), onset, onset, onset)
-    turn = stable.index(True)
+    for top in tops():
+        gibbs = gibbs_map(beta, d, top)
+        points = follow(gibbs, 0, top)
+        states = [gibbs.state(u) for u in points]
+        if states[0].stable:  # beta is so near beta_* that the fold cannot be told from the onset
+            return Transition(float(beta), int(d), onset, onset, onset)
+        if states[-1].stable and states[-1].free_energy < 0:
+            break
+    else:
+        raise BadInput(f"theory: at beta {beta:g} and d {d} the polarised state is too narrow for the quadrature.")
+    turn = next(k for k, state in enumerate(states) if state.stable)
     # the fold is where the derivative of the Gibbs map has the eigenvalue 1: a simple root, unlike the least kappa
     fold = between(gibbs, points[turn - 1], points[turn], lambda u: gibbs.state(u).slope - 1.0)
-    below = next(k for k in range(turn, len(points)) if gibbs.state(points[k]).free_energy < 0)
+    below = next(k for k in range(turn, len(points)) if states[k].free_energy < 0)
     low = fold if below == turn else points[below - 1]
     equal = between(gibbs, low, points[below], lambda u: gibbs.state(u).free_energy)
     return Transition(float(beta), int(d), onset, float(np.exp(equal[0])), float(np.exp(fold[0])))
