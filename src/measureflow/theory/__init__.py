@@ -174,11 +174,10 @@ from measureflow.theory.staircase import (
 from measureflow.theory.stationary_states import (
     Branch,
     StationaryState,
-    Transition,
     branch_of_stationary_states,
     stationary_states,
-    transition,
 )
+from measureflow.theory.transitions import Transition, transition
 from measureflow.theory.two_clusters import (
     asymptotic_merge_time,
     cosine_of_two_clusters,
