@@ -9,8 +9,9 @@ import pytest
 from measureflow import BadInput, theory
 
 
-@pytest.mark.parametrize("d", [2, 3, 6, 17])
-@pytest.mark.parametrize("beta", [1e-6, 0.5, 8.0, 300.0])
+# in 400 and more dimensions the Bessel function underflows long before the coefficient does
+@pytest.mark.parametrize("d", [2, 3, 6, 17, 150, 400, 420, 1000, 100_000])
+@pytest.mark.parametrize("beta", [1e-6, 0.5, 5.0, 60.0, 300.0])
 def test_coefficients_agree_with_mpmath(d, beta):
     degrees = np.array([0, 1, 2, 5, 30])
     with mpmath.workdps(40):
@@ -20,7 +21,16 @@ def test_coefficients_agree_with_mpmath(d, beta):
             for k in degrees
         ]  # fmt: skip
     measured = theory.funk_hecke_coefficients(degrees, beta=beta, d=d, shifted=True)
-    assert np.allclose(measured, [float(x) for x in exact], rtol=1e-11, atol=1e-300)
+    assert np.allclose(measured, [float(x) for x in exact], rtol=1e-12, atol=1e-300)
+
+
+def test_rates_are_known_where_the_coefficients_underflow():
+    # a_k / a_0 at beta = 2000 in 1000 dimensions, where a_0 e^-beta is 1e-395
+    order, beta = 499, mpmath.mpf(2000)
+    with mpmath.workdps(40):
+        ratio = [float(mpmath.besseli(order + k, beta) / mpmath.besseli(order, beta)) for k in (1, 5)]
+    found = theory.growth_rates_around_uniform([1, 5], beta=2000.0, d=1000)
+    assert np.allclose(found, np.array([999, 5 * 1003]) * ratio / 2000, rtol=1e-12)
 
 
 def test_rates_on_the_circle_are_the_printed_ones():

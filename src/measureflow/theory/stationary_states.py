@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import root_scalar
-from scipy.special import gammaln, logsumexp, roots_gegenbauer
+from scipy.special import logsumexp, roots_gegenbauer
 
 from measureflow.errors import BadInput
 from measureflow.theory.checks import as_beta, as_count, as_dimension, in_interval
@@ -135,7 +135,8 @@ def harmonics(d: int, degree: int, size: int) -> tuple[np.ndarray, np.ndarray, n
     for k in range(1, degree):  # (k + d - 2) P_(k+1) = (2k + d - 2) t P_k - k P_(k-1)
         table[k + 1] = ((2 * k + d - 2) * heights * table[k] - k * table[k - 1]) / (k + d - 2)
     k = np.arange(1, degree + 1)
-    counts = (2 * k + d - 2) / (k + d - 2) * np.exp(gammaln(k + d - 1) - gammaln(k + 1) - gammaln(d - 1))
+    with np.errstate(over="ignore"):  # refused where it is used
+        counts = (2 * k + d - 2) / (k + d - 2) * np.exp(np.cumsum(np.log((k + d - 2.0) / k)))
     return heights, logs - logsumexp(logs), table[1:], counts
 
 
@@ -150,7 +151,10 @@ class GibbsMap:
         #: the mean of P_k^2 under the uniform law
         self.variance = 1.0 / counts
         #: c_k for kappa = 1
-        self.strength = counts * pull / beta if beta > 1e-9 else np.where(np.arange(degree) == 0, 1.0, 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.strength = counts * pull / beta if beta > 1e-9 else np.where(np.arange(degree) == 0, 1.0, 0.0)
+        if not np.isfinite(self.strength).all():
+            raise BadInput(f"theory: at beta {beta:g} and d {d} the kernel is beyond floats; take a smaller beta.")
 
     def log_density(self, kappa: float, moments: np.ndarray) -> np.ndarray:
         """Return the logarithm of the Gibbs density of the field that the moments make."""
@@ -164,6 +168,7 @@ class GibbsMap:
         centred = self.table - mean[:, None]
         return mean, (centred * masses) @ centred.T
 
+    @np.errstate(over="ignore", invalid="ignore")  # a step too far, of which nothing is taken
     def solve(self, guess: np.ndarray, normal: np.ndarray, offset: float) -> np.ndarray | None:
         """Return the fixed point `(log kappa, m)` on the plane `<normal, u> = offset`, by Newton's method from a guess.
 
@@ -177,7 +182,10 @@ class GibbsMap:
                 return u
             if not np.isfinite(residual).all() or np.abs(residual).max() > 1.0:
                 return None
-            u = u - np.linalg.solve(np.vstack([self.slopes(u, covariance), normal]), residual)
+            slopes = self.slopes(u, covariance)
+            if not np.isfinite(slopes).all():
+                return None
+            u = u - np.linalg.solve(np.vstack([slopes, normal]), residual)
         return None
 
     def slopes(self, u: np.ndarray, covariance: np.ndarray) -> np.ndarray:

@@ -19,6 +19,20 @@ __all__ = [
     "switching_betas",
 ]
 
+#: order from which on Bessel functions are taken in the limit of large orders
+LARGE = 200.0
+#: coefficients in p^2 of Debye's polynomials u_1, ..., u_5 over p, ..., p^5, and their denominators (DLMF 10.41.10)
+DEBYE = (
+    ((3.0, -5.0), 24.0),
+    ((81.0, -462.0, 385.0), 1152.0),
+    ((30375.0, -369603.0, 765765.0, -425425.0), 414720.0),
+    ((4465125.0, -94121676.0, 349922430.0, -446185740.0, 185910725.0), 39813120.0),
+    (
+        (1519035525.0, -49286948607.0, 284499769554.0, -614135872350.0, 566098157625.0, -188699385875.0),
+        6688604160.0,
+    ),
+)
+
 
 def funk_hecke_coefficients(degrees: Any, *, beta: float, d: int, shifted: bool = False) -> Float[np.ndarray, "k"]:
     r"""Return the eigenvalues `a_k(beta)` of the kernel $e^{\beta\langle x,y\rangle}$ on harmonics of
@@ -29,7 +43,7 @@ def funk_hecke_coefficients(degrees: Any, *, beta: float, d: int, shifted: bool 
     with respect to the uniform probability on the sphere (d = 2: $I_k$). `shifted=True` multiplies by
     $e^{-\beta}$, which never overflows. The Funk-Hecke formula, as used in
     [arXiv:2410.23228](https://arxiv.org/abs/2410.23228); relative error below 1e-12 where the coefficient
-    is not subnormal.
+    is not subnormal (`inf` beyond the largest float).
 
     Raises:
         BadInput: a negative degree, d < 2, beta < 0.
@@ -43,17 +57,47 @@ def funk_hecke_coefficients(degrees: Any, *, beta: float, d: int, shifted: bool 
     d = as_dimension(d)
     if beta == 0.0:
         return np.where(degrees == 0, 1.0, 0.0)
-    order = d / 2.0 - 1.0
-    log_front = gammaln(d / 2.0) + order * np.log(2.0 / beta)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        shape = np.exp(log_front + np.log(ive(degrees + order, beta)))
-        # the Bessel function underflows before the coefficient does: there its power series takes over
-        series = np.exp(gammaln(d / 2.0) - gammaln(degrees + d / 2.0) + degrees * np.log(beta / 2.0) - beta)
-        quarter = beta * beta / 4.0
-        series = series * (1.0 + quarter / (degrees + d / 2.0) * (1.0 + quarter / (2.0 * (degrees + d / 2.0 + 1.0))))
-        small = (shape < 1e-280) | (beta < 1e-4)
-        coefficient = np.where(small, series, shape)
-        return coefficient if shifted else coefficient * np.exp(beta)
+    with np.errstate(over="ignore"):
+        return np.exp(log_coefficients(degrees, beta, d) - beta * shifted)
+
+
+def log_coefficients(degrees: Float[np.ndarray, "..."], beta: float, d: int) -> Float[np.ndarray, "..."]:
+    r"""Return $\log a_k(\beta)$ for beta > 0.
+
+    With $\nu = k + d/2 - 1$ it is $k\log(\beta/2) - \log(d/2)_k + \log F_\nu$, where
+    $F_\nu = \Gamma(\nu+1)(2/\beta)^\nu I_\nu(\beta)$ is found by its power series, by the Bessel function, or in the
+    limit of large orders, each where it has all digits.
+    """
+    order = degrees + d / 2.0 - 1.0
+    # log of the rising factorial: its terms are summed, since the difference of two large gammaln has lost their digits
+    terms = np.log((d / 2.0 + np.arange(int(degrees.max(initial=0)))) * (2.0 / beta))
+    front = -np.concatenate([[0.0], np.cumsum(terms)])[degrees.astype(int)]
+    quarter = beta * beta / 4.0
+    series, term = np.ones_like(order), np.ones_like(order)
+    for m in range(1, 17):
+        term = term * (np.minimum(quarter / (order + m), 1.0) / m)
+        series = series + term
+    large = large_order(np.maximum(order, LARGE), beta)
+    with np.errstate(divide="ignore"):
+        found = gammaln(order + 1.0) + order * np.log(2.0 / beta) + np.log(ive(order, beta)) + beta
+    return front + np.where(quarter < 0.5 * (order + 1.0), np.log(series), np.where(order >= LARGE, large, found))
+
+
+def large_order(order: Float[np.ndarray, "..."], beta: float) -> Float[np.ndarray, "..."]:
+    r"""Return $\log\Gamma(\nu+1)(2/\beta)^\nu I_\nu(\beta)$ by Debye's expansion and Stirling's series.
+
+    Five terms, of relative error $\nu^{-6}$. With $w = \sqrt{1 + z^2} - 1$, $z = \beta/\nu$, the exponent is
+    $\nu(w - \log(1 + w/2))$, in which nothing cancels.
+    """
+    square = (beta / order) ** 2
+    root = np.sqrt(1.0 + square)
+    excess = square / (1.0 + root)
+    p = 1.0 / root
+    total = np.ones_like(order)
+    for j, (powers, scale) in enumerate(DEBYE, start=1):
+        total = total + p**j * np.polynomial.polynomial.polyval(p * p, powers) / (scale * order**j)
+    stirling = 1 / (12 * order) - 1 / (360 * order**3) + 1 / (1260 * order**5)
+    return stirling + order * (excess - np.log1p(excess / 2)) - 0.25 * np.log1p(square) + np.log(total)
 
 
 def growth_rates_around_uniform(
@@ -80,10 +124,10 @@ def growth_rates_around_uniform(
     if as_beta(beta) == 0.0:
         raise BadInput("theory: beta is 0; the growth rates need beta > 0 (take a small one for the limit).")
     degrees, kappa = as_degrees(degrees), in_interval("kappa", kappa, 0.0, np.inf, closed=True)
-    shifted = as_model(model) == "softmax"
-    pull = funk_hecke_coefficients(degrees, beta=beta, d=d, shifted=shifted) / beta
-    if shifted:
-        pull = pull / funk_hecke_coefficients(0, beta=beta, d=d, shifted=True)
+    beta, d = as_beta(beta), as_dimension(d)
+    shift = log_coefficients(np.zeros(()), beta, d) if as_model(model) == "softmax" else 0.0
+    with np.errstate(over="ignore"):
+        pull = np.exp(log_coefficients(degrees, beta, d) - shift) / beta
     return degrees * (degrees + d - 2) * (pull - 1.0 / kappa)
 
 
