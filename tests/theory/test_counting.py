@@ -34,6 +34,10 @@ def test_strong_centres_on_the_circle_are_the_printed_numbers(angle, count):
     assert theory.expected_strong_centres(2000, angle=angle, d=2) == pytest.approx(count, abs=0.006)
 
 
+def test_in_hundreds_of_dimensions_every_token_is_a_strong_centre():
+    assert theory.expected_strong_centres(2000, angle=0.05, d=1000) == 2000
+
+
 def test_strong_centres_add_up_one_token_at_a_time():
     share = theory.cap_mass(0.4, d=5)
     slow = sum((1 - share) ** k for k in range(50))

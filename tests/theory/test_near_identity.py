@@ -38,6 +38,10 @@ def test_small_forms_have_their_limits():
     assert np.abs(tiny.covariance - theory.covariance_of_small_form(form)).max() < 5e-4
     assert tiny.energy == pytest.approx(theory.minimum_of_small_form(0.05 * form), abs=2e-6)
     assert np.abs(theory.density_of_small_form(1.0, angles) - 1).max() == 0
+    by_modes = theory.density_of_small_form(2.0, angles, modes=200)
+    assert np.abs(theory.density_of_small_form(2.0, angles) - by_modes).max() < 1e-13
+    narrow = theory.density_of_small_form(1e6, 2e-7 * np.arange(-150, 151))  # a peak that a billion modes would show
+    assert 2e-7 * narrow.sum() / (2 * np.pi) == pytest.approx(0.5, rel=1e-9)
     turned = theory.density_of_small_form(0.5, angles + np.pi / 2)
     assert np.abs(turned - theory.density_of_small_form(2.0, angles)).max() < 1e-13
 

@@ -82,6 +82,8 @@ def expected_strong_centres(n: int, *, angle: float, d: int) -> float:
         62.83
     """
     n, share = as_count("n", n), cap_mass(angle, d=d)
+    if share < 1e-300:  # in hundreds of dimensions no cap holds two tokens
+        return float(n)
     return float(-np.expm1(n * np.log1p(-share)) / share) if share < 1.0 else 1.0
 
 

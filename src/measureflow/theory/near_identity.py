@@ -139,6 +139,11 @@ def density_of_small_form(ratio: float, angles: Any, *, modes: int = 0) -> Float
     if ratio == 1.0:
         return np.ones_like(angles)
     xi, sign = math.atanh(min(ratio, 1.0 / ratio)), np.sign(ratio - 1.0)
+    if not modes and xi < 1.0:  # two peaks: Poisson's formula has few terms there, and the modes many
+        places = np.remainder(angles - (0.0 if sign > 0 else math.pi / 2) + math.pi / 2, math.pi) - math.pi / 2
+        copies = np.abs(places[..., None] - math.pi * np.arange(-8, 9))
+        away = np.exp(-0.5 * math.pi * copies / xi)
+        return math.pi / xi * (away / (1.0 + away * away)).sum(axis=-1)
     k = np.arange(1, (modes or math.ceil(20.0 / xi)) + 1)
     heights = 2.0 * sign**k / np.cosh(np.minimum(2.0 * k * xi, LARGEST))
     return 1.0 + np.cos(2.0 * np.multiply.outer(angles, k)) @ heights

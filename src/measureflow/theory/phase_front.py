@@ -53,6 +53,8 @@ def rates_of_overlap_fluctuations(gamma: Any, *, n: int, beta: float) -> Float[n
         [-2.0, -2.0, -2.0]
     """
     gamma, n, beta = as_numbers("gamma", gamma), as_count("n", n, 2), as_beta(beta)
+    if (np.abs(gamma) > 1 + 1e-9).any():
+        raise BadInput(f"theory: gamma is {gamma.tolist()}; a cosine lies in [-1, 1].")
     gap = 1.0 - gamma
     # the weights of another token and of the own one, beside e^beta: nothing overflows
     share = np.exp(-beta * gap)

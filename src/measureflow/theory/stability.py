@@ -42,7 +42,7 @@ def dobrushin_constant(*, beta: float) -> float:
 
     $$ C = \beta + 2 + (1+2\beta)\,e^{2\beta} $$
 
-    with $W_1$ of the chord $|x-y|$. Derived: the velocity is $(\beta+2)$-Lipschitz in the place and
+    with $W_1$ of the chord $|x-y|$ (`inf` beyond beta 350). Derived: the velocity is $(\beta+2)$-Lipschitz in the place and
     $(1+2\beta)e^{2\beta}$-Lipschitz in the measure; that there is a constant is in
     [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 3.
 
@@ -55,7 +55,8 @@ def dobrushin_constant(*, beta: float) -> float:
         3.0
     """
     beta = as_beta(beta)
-    return beta + 2.0 + (1.0 + 2.0 * beta) * float(np.exp(2.0 * beta))
+    with np.errstate(over="ignore"):
+        return beta + 2.0 + (1.0 + 2.0 * beta) * float(np.exp(2.0 * beta))
 
 
 def distance_to_no_temperature(times: Any, *, beta: float) -> Float[np.ndarray, "s"]:
