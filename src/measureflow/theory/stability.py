@@ -42,8 +42,8 @@ def dobrushin_constant(*, beta: float) -> float:
 
     $$ C = \beta + 2 + (1+2\beta)\,e^{2\beta} $$
 
-    with $W_1$ of the chord $|x-y|$ (`inf` beyond beta 350). Derived: the velocity is $(\beta+2)$-Lipschitz in the place and
-    $(1+2\beta)e^{2\beta}$-Lipschitz in the measure; that there is a constant is in
+    with $W_1$ of the chord $|x-y|$ (`inf` beyond beta 350). Derived: the velocity is $(\beta+2)$-Lipschitz in the
+    place and $(1+2\beta)e^{2\beta}$-Lipschitz in the measure; that there is a constant is in
     [arXiv:2312.10794](https://arxiv.org/abs/2312.10794), section 3.
 
     Raises:
