@@ -200,7 +200,7 @@ def phase_diagrams_of_random_matrices(case: Case) -> Any:
     All pairs of 64 to 1024 clouds count, as many as make no cell less exact than one pair of each of the 2^10 published
     draws. Between clouds the share deviates by up to 0.47 in (a), 0.25 in (b), 0.45 in (c) and 0.40 in (d), most where
     all tokens meet at once, at small beta; that asks for 1022, 376, 976 and 786 clouds. In the metastable zones of (c)
-    and (d) it deviates by 0.15, and fewer than 200 will do. It takes about three hours: V of (b) has norm 45, which
+    and (d) it deviates by 0.15, and fewer than 200 will do. It takes about an hour: V of (b) has norm 45, which
     bounds the steps of each cloud that ends in two clusters. The tier standard has 64 clouds at 30 betas.
     """
     drawing = sheet(9.5, 7.2)
