@@ -65,11 +65,6 @@ PROGRAM = """
         assert shared[1].sharding.is_equivalent_to(shares, 2), (field, shared[1].sharding)
         print(field, flush=True)
 
-    print("same")
-"""
-
-
-MORE = """
     wide, circle = cloud(24, 24, 24), cloud(2, 24, 24)
     parts = [
         (wide, mf.SelfAttention(3.0, sum=Exact(block=8))),  # differences by matrix products
@@ -82,27 +77,19 @@ MORE = """
         assert shared.sharding.is_equivalent_to(shares, 2), (field, shared.sharding)
 
     field, spread = mf.SelfAttention(3.0), jax.device_put(circle, shares)
-    for run in (lambda mu: mf.flow(mu, field, until=4.0, save=3), lambda mu: mf.layers(mu, field, depth=3, step=0.1)):
-        same(run(circle).points, run(spread).points, "path")
-    assert mf.flow(spread, field, until=4.0, save=3).stats["accepted"] > 5
+    alone, shared = (mf.flow(mu, field, until=4.0, save=3) for mu in (circle, spread))
+    same(alone.points, shared.points, "flow")
+    assert shared.stats["accepted"] > 5
+    alone, shared = (mf.layers(mu, field, depth=3, step=0.1) for mu in (circle, spread))
+    same(alone.points, shared.points, "layers")
 
     print("same")
 """
 
 
-def on_eight_devices(program: str) -> subprocess.CompletedProcess[str]:
+@pytest.mark.slow
+def test_sums_flows_and_layers_of_tokens_sharded_over_devices_are_the_same_and_each_device_has_its_share():
     flags = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
-    return subprocess.run([sys.executable, "-c", program], env=flags, capture_output=True, text=True, check=False)
-
-
-@pytest.mark.slow
-def test_flow_and_layers_of_sharded_tokens_are_those_of_tokens_on_one_device():
-    start = PROGRAM.partition("    cases =")[0]
-    child = on_eight_devices(textwrap.dedent(start) + textwrap.dedent(MORE))
-    assert child.stdout.strip().endswith("same"), child.stdout + child.stderr[-3000:]
-
-
-@pytest.mark.slow
-def test_tokens_sharded_over_devices_give_the_same_and_each_device_its_share():
-    child = on_eight_devices(textwrap.dedent(PROGRAM))
+    command = [sys.executable, "-c", textwrap.dedent(PROGRAM)]
+    child = subprocess.run(command, env=flags, capture_output=True, text=True, check=False)
     assert child.stdout.strip().endswith("same"), child.stdout + child.stderr[-3000:]
