@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tempfile
@@ -15,6 +16,7 @@ COMPILED = Path(
 )
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # where a line of a program comes from: 4 % of the time
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / "measureflow-matplotlib"))
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -24,6 +26,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import measureflow  # noqa: F401  (switches JAX to float64, as it does for every user)
+
+# A worker comes to hold millions of objects that JAX keeps; to look through them all again and again was a tenth of
+# its time. What tests leave behind goes with the programs, below.
+gc.set_threshold(50_000, 50, 1_000)
+gc.freeze()
 
 # Deadlines would measure compilation; draws are the same in every run, so that a failure can be repeated.
 settings.register_profile(

@@ -12,7 +12,8 @@ from measureflow.fields.currents import current_of
 from measureflow.flows import continuity
 
 S1, S2 = mf.Sphere(2), mf.Sphere(3)
-SA, USA = mf.SelfAttention(2.0), mf.SelfAttention(2.0, weighting="unnormalised")
+# a number as value: none at all, 0, is the same program
+SA, USA = mf.SelfAttention(2.0, value=1.0), mf.SelfAttention(2.0, weighting="unnormalised")
 SHARP = mf.Adaptive(rtol=1e-10, atol=1e-12)
 
 

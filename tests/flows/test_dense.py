@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import measureflow as mf
+from hasty import hasty_jit
 
 S2 = mf.Sphere(3)
 CLOUDS = jnp.stack([mf.uniform(S2, n=8, seed=seed).points for seed in range(3)])
@@ -117,7 +118,7 @@ def test_tokens_at_rest_are_saved_at_every_time():
 def test_gradient_through_a_state_between_steps_is_a_difference_quotient():
     solver = mf.Adaptive(rtol=1e-10, atol=1e-12, dense=True)
 
-    @jax.jit
+    @hasty_jit
     @jax.value_and_grad
     def loss(beta):
         path = mf.flow(FIRST, mf.SelfAttention(beta), until=1.0, save=[0.33, 1.0], record=("cosine",), solver=solver)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import measureflow as mf
+from hasty import hasty_jit
 from measureflow import theory
 from measureflow.flows import equiangular
 
@@ -41,7 +42,7 @@ def cosine_at_the_end(beta, start, until):
 @pytest.mark.slow
 def test_phase_diagram_is_a_batch_and_has_derivatives():
     betas = jnp.array([0.5, 2.0, 4.0])
-    ends = jax.jit(jax.vmap(jax.value_and_grad(cosine_at_the_end, argnums=(0, 1, 2)), in_axes=(0, None, None)))
+    ends = hasty_jit(jax.vmap(jax.value_and_grad(cosine_at_the_end, argnums=(0, 1, 2)), in_axes=(0, None, None)))
     found, slopes = ends(betas, 0.1, 2.0)
 
     def stated(beta, start, until):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import measureflow as mf
+from hasty import hasty_jit
 from measureflow import theory
 from measureflow.flows.closed import move
 from measureflow.paths import STATUSES
@@ -100,7 +101,7 @@ def test_rank_is_kept():
 
 @pytest.mark.slow
 def test_gradient_with_respect_to_the_covariance_is_a_difference_quotient():
-    @jax.jit
+    @hasty_jit
     @jax.value_and_grad
     def loss(scale):
         law = mf.Gaussian(LAW.mean, scale * LAW.cov)

@@ -80,10 +80,10 @@ def test_weak_order_of_the_splitting_is_two():
         cosines = np.asarray(path.points[-1, :, 0])
         return cosines.mean(), cosines.std() / np.sqrt(len(cosines))
 
-    (fine, error), (rough, _), (middle, _) = mean(0.02), mean(0.4), mean(0.2)
+    (fine, error), (rough, _), (middle, _) = mean(0.04), mean(0.4), mean(0.2)
     ratio = (rough - fine) / (middle - fine)
     assert abs(middle - fine) > 5 * error  # the difference is seen above the sampling error
-    assert 2.8 < ratio < 5.6  # 4 at order 2, 2 at order 1
+    assert 2.8 < ratio < 5.6  # 4.1 at order 2, 2.3 at order 1
 
 
 def test_the_law_at_long_times_is_the_gibbs_measure():
@@ -91,7 +91,7 @@ def test_the_law_at_long_times_is_the_gibbs_measure():
         def output(self, x, mu, positions=None):
             return jnp.broadcast_to(2.0 * jnp.eye(x.shape[1])[0], x.shape)
 
-    path = mf.flow(at_pole(3, 40_000), Pull(), until=4.0, save=[4.0], noise=0.5, seed=0, solver=mf.Splitting(0.02))
+    path = mf.flow(at_pole(3, 40_000), Pull(), until=3.0, save=[3.0], noise=0.5, seed=0, solver=mf.Splitting(0.03))
     # drift = grad(2 cos), noise 1/2: density ~ e^{4 cos}; on S^2 the mean is Langevin's coth(4) - 1/4
     mean, error = moments(path.points[-1])[0]
     assert abs(mean - (1 / np.tanh(4.0) - 0.25)) < 4 * error + 1e-3
@@ -164,5 +164,5 @@ def test_vmap_over_seeds_gives_the_runs_one_by_one():
         return mf.flow(tokens, field, until=1.0, save=3, noise=0.1, seed=key).points[-1]
 
     keys = jax.random.split(jax.random.key(0), 2)
-    together = jax.vmap(end)(keys)
+    together = jax.jit(jax.vmap(end))(keys)
     np.testing.assert_allclose(together, jnp.stack([end(key) for key in keys]), atol=1e-13)

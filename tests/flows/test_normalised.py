@@ -9,6 +9,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import measureflow as mf
+from hasty import hasty_jit
 from measureflow.claims.instances import sharp
 from measureflow.fields import Normalised
 from measureflow.flows import segment as steps
@@ -136,7 +137,7 @@ def overlap(alpha):
 
 def test_alpha_may_be_batched():
     alphas = jnp.asarray([0.25, 0.5, 1.0])
-    cosines = np.asarray(jax.jit(jax.vmap(overlap))(alphas))
+    cosines = np.asarray(hasty_jit(jax.vmap(overlap))(alphas))
     gap = [by_equations(float(alpha)) for alpha in alphas]
     np.testing.assert_allclose(cosines, gap, rtol=0, atol=1e-8)
 
@@ -148,7 +149,7 @@ def by_equations(alpha):
 
 @pytest.mark.slow
 def test_flow_is_differentiated_by_alpha():
-    slope = float(jax.jit(jax.grad(overlap))(0.5))
+    slope = float(hasty_jit(jax.grad(overlap))(0.5))
     assert slope == pytest.approx((by_equations(0.5 + 1e-4) - by_equations(0.5 - 1e-4)) / 2e-4, rel=1e-6)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import measureflow as mf
+from hasty import hasty_jit
 
 S2 = mf.Sphere(3)
 TOKENS = mf.uniform(S2, n=8, seed=0)
@@ -25,7 +26,7 @@ def jitted(points, beta):
 
 
 def test_flow_under_jit_is_the_flow():
-    inside = jitted(TOKENS.points, jnp.asarray(2.0))
+    inside = jitted(TOKENS.points, jnp.asarray(2.0, float))  # of a fixed type: the program of the next test as well
     outside = end(TOKENS.points, 2.0, save=5, record=("cosine", "clusters"))
     np.testing.assert_allclose(inside.points, outside.points, rtol=0, atol=1e-11)
     np.testing.assert_array_equal(inside.times, outside.times)
@@ -39,13 +40,14 @@ def test_flow_under_jit_is_the_flow():
 
 
 def test_vmap_gives_what_separate_runs_give():
-    clouds = jnp.stack([mf.uniform(S2, n=8, seed=seed).points for seed in range(3)])
-    betas = jnp.array([0.5, 2.0, 8.0])
+    clouds = np.stack([mf.uniform(S2, n=8, seed=seed).points for seed in range(3)])
+    betas = np.array([0.5, 2.0, 8.0])
     batch = eqx.filter_vmap(jitted)(clouds, betas)
     assert batch.points.shape == (3, 5, 8, 3)
     assert batch.code.tolist() == [0, 0, 0]
     for points, beta, batched in zip(clouds, betas, batch.points, strict=True):
-        np.testing.assert_allclose(batched, jitted(points, beta).points, rtol=0, atol=1e-12)
+        alone = jitted(jnp.asarray(points), jnp.asarray(beta))
+        np.testing.assert_allclose(batched, alone.points, rtol=0, atol=1e-12)
     with pytest.raises(mf.BadInput, match=r"read path\.code"):
         _ = batch.status
     assert "batch" in repr(batch)
@@ -58,7 +60,7 @@ def loss(points, beta, present):
 
 
 #: loss and its gradient with respect to points and beta, in one program for the three tests
-value_and_slopes = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+value_and_slopes = hasty_jit(jax.value_and_grad(loss, argnums=(0, 1)))
 ALL = jnp.ones(8, bool)
 
 
@@ -75,7 +77,7 @@ def test_gradient_with_respect_to_beta_is_a_difference_quotient():
 
 def test_gradient_with_respect_to_points_is_a_difference_quotient():
     _, (slope, _) = value_and_slopes(TOKENS.points, 2.0, ALL)
-    direction = S2.tangent(TOKENS.points, jnp.sin(jnp.arange(24.0)).reshape(8, 3))
+    direction = S2.tangent(TOKENS.points, np.sin(np.arange(24.0)).reshape(8, 3))
     ahead, behind = (S2.exp(TOKENS.points, sign * 1e-5 * direction) for sign in (1, -1))
     assert float(jnp.sum(slope * direction)) == pytest.approx((value(ahead, 2.0) - value(behind, 2.0)) / 2e-5, rel=1e-5)
 
@@ -92,7 +94,7 @@ FLAT = np.random.default_rng(1).normal(size=(5, 2))
 MATRICES = np.random.default_rng(2).normal(size=(3, 2, 2))
 
 
-@jax.jit
+@hasty_jit
 @jax.value_and_grad
 def flat_loss(parts):
     """Unnormalised causal attention in flat space with all its matrices, saved twice, as far as a traced time."""
@@ -105,15 +107,15 @@ def flat_loss(parts):
 
 @pytest.mark.slow
 def test_gradient_with_respect_to_everything_at_once_is_a_difference_quotient():
-    start = (jnp.asarray(FLAT), jnp.asarray(0.3), tuple(jnp.asarray(MATRICES)), jnp.asarray(0.5))
+    start = (FLAT, np.asarray(0.3), tuple(MATRICES), np.asarray(0.5))  # NumPy's types are fixed: one program
     _, slopes = flat_loss(start)
     for part, slope in enumerate(slopes):  # points, beta, matrices, until: one direction each
-        move = [jax.tree.map(jnp.zeros_like, one) for one in start]
-        move[part] = jax.tree.map(lambda leaf: jnp.cos(jnp.arange(1.0, leaf.size + 1)).reshape(leaf.shape), start[part])
+        move = [jax.tree.map(np.zeros_like, one) for one in start]
+        move[part] = jax.tree.map(lambda leaf: np.cos(np.arange(1.0, leaf.size + 1)).reshape(leaf.shape), start[part])
         ahead, behind = (
             float(flat_loss(jax.tree.map(lambda a, b, h=h: a + h * b, start, tuple(move)))[0]) for h in (1e-5, -1e-5)
         )
-        along = jax.tree.map(lambda a, b: jnp.sum(a * b), slope, move[part])
+        along = jax.tree.map(lambda a, b: np.sum(np.asarray(a) * b), slope, move[part])
         assert float(sum(jax.tree.leaves(along))) == pytest.approx((ahead - behind) / 2e-5, rel=1e-6)
 
 

@@ -25,12 +25,14 @@ def test_split_rows_are_joined_again(n):
 
 
 PROGRAM = """
+    from functools import partial
     import jax, jax.numpy as jnp, numpy as np
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
     import measureflow as mf
     from measureflow.sums import Exact
 
     assert jax.device_count() == 8
+    hasty_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     shares = NamedSharding(Mesh(jax.devices(), ("tokens",)), PartitionSpec("tokens"))
 
     def cloud(d, n, filled):
@@ -52,7 +54,7 @@ PROGRAM = """
         mu = cloud(d, n, 32)
         spread = jax.device_put(mu, shares)
 
-        @jax.jit
+        @hasty_jit
         def program(mu, field=field):
             def loss(points):
                 raw = field.output(points, mu.replace(points=points))
@@ -65,44 +67,31 @@ PROGRAM = """
         assert shared[1].sharding.is_equivalent_to(shares, 2), (field, shared[1].sharding)
         print(field, flush=True)
 
-    print("same")
-"""
-
-
-MORE = """
     wide, circle = cloud(24, 24, 24), cloud(2, 24, 24)
     parts = [
         (wide, mf.SelfAttention(3.0, sum=Exact(block=8))),  # differences by matrix products
         (circle, mf.SelfAttention(3.0, sum=mf.sums.Harmonic(degree=16))),
     ]
     for mu, field in parts:
-        velocity = jax.jit(lambda mu, field=field: field(mu.points, mu))
+        velocity = hasty_jit(lambda mu, field=field: field(mu.points, mu))
         shared = velocity(jax.device_put(mu, shares))
         same(velocity(mu), shared, field)
         assert shared.sharding.is_equivalent_to(shares, 2), (field, shared.sharding)
 
     field, spread = mf.SelfAttention(3.0), jax.device_put(circle, shares)
-    for run in (lambda mu: mf.flow(mu, field, until=4.0, save=3), lambda mu: mf.layers(mu, field, depth=3, step=0.1)):
-        same(run(circle).points, run(spread).points, "path")
-    assert mf.flow(spread, field, until=4.0, save=3).stats["accepted"] > 5
+    alone, shared = (mf.flow(mu, field, until=4.0, save=3) for mu in (circle, spread))
+    same(alone.points, shared.points, "flow")
+    assert shared.stats["accepted"] > 5
+    alone, shared = (mf.layers(mu, field, depth=3, step=0.1) for mu in (circle, spread))
+    same(alone.points, shared.points, "layers")
 
     print("same")
 """
 
 
-def on_eight_devices(program: str) -> subprocess.CompletedProcess[str]:
+@pytest.mark.slow
+def test_sums_flows_and_layers_of_tokens_sharded_over_devices_are_the_same_and_each_device_has_its_share():
     flags = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
-    return subprocess.run([sys.executable, "-c", program], env=flags, capture_output=True, text=True, check=False)
-
-
-@pytest.mark.slow
-def test_flow_and_layers_of_sharded_tokens_are_those_of_tokens_on_one_device():
-    start = PROGRAM.partition("    cases =")[0]
-    child = on_eight_devices(textwrap.dedent(start) + textwrap.dedent(MORE))
-    assert child.stdout.strip().endswith("same"), child.stdout + child.stderr[-3000:]
-
-
-@pytest.mark.slow
-def test_tokens_sharded_over_devices_give_the_same_and_each_device_its_share():
-    child = on_eight_devices(textwrap.dedent(PROGRAM))
+    command = [sys.executable, "-c", textwrap.dedent(PROGRAM)]
+    child = subprocess.run(command, env=flags, capture_output=True, text=True, check=False)
     assert child.stdout.strip().endswith("same"), child.stdout + child.stderr[-3000:]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import measureflow as mf
+from hasty import hasty_jit
 from pair_sums import compare, true
 
 
@@ -60,7 +61,7 @@ def test_causal_velocity_and_gradient_are_those_of_exact_sums():
         return jnp.sum(jnp.sin(mf.SelfAttention(beta, mask="causal", sum=sum)(points, mu) * jnp.arange(1.0, 3.0)))
 
     values = [
-        jax.jit(jax.value_and_grad(lambda x, b, sum=sum: loss(x, b, sum), argnums=(0, 1)))(tokens.points, 0.6)
+        hasty_jit(jax.value_and_grad(lambda x, b, sum=sum: loss(x, b, sum), argnums=(0, 1)))(tokens.points, 0.6)
         for sum in (mf.sums.Harmonic(degree=12), mf.sums.Exact())
     ]
     for a, b in zip(*map(jax.tree.leaves, values), strict=True):

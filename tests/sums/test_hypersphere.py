@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import measureflow as mf
+from hasty import hasty_jit
 from measureflow.sums.bessel import hypersphere_degree
 from pair_sums import compare
 
-SPACES = [4, 5, 6]
+SPACES = [4, 6]
 DEGREE = 13
 
 
@@ -72,7 +73,7 @@ def test_gradients_are_those_of_exact_sums():
 
     at = (tokens.points, tokens.weights, 1.5)
     fast, exact = (
-        jax.jit(jax.grad(lambda x, a, b, sum=sum: loss(x, a, b, sum), argnums=(0, 1, 2)))(*at)
+        hasty_jit(jax.grad(lambda x, a, b, sum=sum: loss(x, a, b, sum), argnums=(0, 1, 2)))(*at)
         for sum in (mf.sums.Harmonic(degree=DEGREE), mf.sums.Exact())
     )
     for a, b in zip(fast, exact, strict=True):
@@ -80,12 +81,10 @@ def test_gradients_are_those_of_exact_sums():
 
 
 def test_memory_of_moments_does_not_grow_with_the_tokens():
-    def temporary(n: int) -> int:
-        tokens = mf.uniform(mf.Sphere(4), n=n, seed=0)
-        field = mf.SelfAttention(1.0, sum=mf.sums.Harmonic(degree=6))
-        lowered = jax.jit(lambda x: field.output(x[:8], tokens.replace(points=x))).lower(tokens.points)
-        # buffers are assigned before machine code is made, which nobody runs here: it need not be optimised
-        return lowered.compile({"xla_backend_optimization_level": 0}).memory_analysis().temp_size_in_bytes
-
-    small, large = temporary(1024), temporary(8192)
-    assert large - small < 7168 * 8 * 30
+    n = 2**17  # 140 harmonics of each are 140 MiB
+    tokens = mf.Tokens(mf.Sphere(4), np.eye(4)[np.arange(n) % 4])
+    field = mf.SelfAttention(1.0, sum=mf.sums.Harmonic(degree=6))
+    lowered = jax.jit(lambda x, mu: field.output(x[:8], mu.replace(points=x))).lower(tokens.points, tokens)
+    # buffers are assigned before machine code is made, which nobody runs here: it need not be optimised
+    program = lowered.compile({"xla_backend_optimization_level": 0})
+    assert program.memory_analysis().temp_size_in_bytes < n * 8 * 30

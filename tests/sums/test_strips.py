@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import measureflow as mf
+from hasty import hasty_jit
 from measureflow.sums import strips
 from pair_sums import compare, true
 
@@ -75,7 +76,7 @@ def test_causal_gradient_is_that_of_exact_sums():
         return jnp.sum(jnp.sin(mf.SelfAttention(beta, mask="causal", sum=sum)(points, mu) * jnp.arange(1.0, 4.0)))
 
     values = [
-        jax.jit(jax.value_and_grad(lambda x, b, sum=sum: loss(x, b, sum), argnums=(0, 1)))(tokens.points, 1.5)
+        hasty_jit(jax.value_and_grad(lambda x, b, sum=sum: loss(x, b, sum), argnums=(0, 1)))(tokens.points, 1.5)
         for sum in (mf.sums.Harmonic(degree=DEGREE), mf.sums.Exact())
     ]
     for a, b in zip(*map(jax.tree.leaves, values), strict=True):

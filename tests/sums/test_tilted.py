@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import measureflow as mf
+from hasty import hasty_jit
 
 N, D = 23, 10  # a prime: a multiple of no tile; a dimension whose gaps are summed by products
 KINDS = {
     "symmetric": {},
-    "unnormalised": {"weighting": "unnormalised"},
     "shifted": {"weighting": mf.fields.Unnormalised(shifted=True)},
     "causal": {"mask": "causal"},
     "l2": {"score": "l2", "mask": "causal", "weighting": "unnormalised"},
@@ -61,7 +61,7 @@ def scalar(sums) -> jax.Array:
     return sum(jnp.sum(jnp.sin(3.0 * part)) for part in sums)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(hasty_jit, static_argnums=(0, 1))
 def ways(name: str, sum: mf.sums.Sum, given: tuple, direction: tuple, tokens: mf.Tokens):
     """Return the derivatives both ways, and the sums."""
     compute = everything(KINDS[name], sum)
@@ -94,7 +94,7 @@ def test_second_derivatives_are_those_of_whole_rows(tokens):
         along = jax.grad(lambda p: jax.jvp(loss, (p,), (direction,))[1])(points)
         return along, jax.jvp(jax.grad(loss), (points,), (direction,))[1]
 
-    tiled, whole = (jax.jit(curvature, static_argnums=0)(sum) for sum in (TILED, WHOLE))
+    tiled, whole = (hasty_jit(curvature, static_argnums=0)(sum) for sum in (TILED, WHOLE))
     for ours, plain in zip(tiled, whole, strict=True):
         np.testing.assert_allclose(ours, plain, rtol=0, atol=2e-13 * float(np.abs(plain).max()))
 
@@ -104,6 +104,11 @@ def tiled_pull(field, x, mu):
     return TILED.pull(field.kernel, x, None, mu)
 
 
+@eqx.filter_jit
+def weights(field, x, mu):
+    return field.weights(x, mu)
+
+
 @pytest.mark.parametrize("beta", [0.0, 400.0, 1e6])
 @pytest.mark.parametrize("query", [1.0, -1.0])
 def test_no_beta_over_or_underflows_the_tiles(beta, query, tokens):
@@ -111,7 +116,7 @@ def test_no_beta_over_or_underflows_the_tiles(beta, query, tokens):
     field = mf.SelfAttention(beta, query=query)
     for x in (tokens.points, mf.uniform(mf.Sphere(D), 11, seed=8).points):
         pulled, total = tiled_pull(field, x, tokens)
-        expected = np.asarray(field.weights(x, tokens))
+        expected = np.asarray(weights(field, x, tokens))
         gaps = np.asarray(tokens.points)[None] - np.asarray(x)[:, None]
         np.testing.assert_allclose(total, 1.0, rtol=1e-14)
         np.testing.assert_allclose(pulled, np.einsum("mn,mnd->md", expected, gaps), atol=1e-15 * max(10.0, beta))
@@ -125,10 +130,10 @@ def test_tiles_keep_the_digits_of_near_tokens(gap):
     mu = mf.Tokens(mf.Euclidean(D), offsets)
     field = mf.SelfAttention(2.0, score="l2")
     pulled, _ = tiled_pull(field, mu.points, mu)
-    weights = np.asarray(field.weights(mu.points, mu))
+    each = np.asarray(weights(field, mu.points, mu))
     gaps = offsets[None] - offsets[:, None]
-    sizes = np.einsum("mn,mnd->md", weights, np.abs(gaps))
-    assert (np.abs(pulled - np.einsum("mn,mnd->md", weights, gaps)) <= 1e-14 * sizes).all()
+    sizes = np.einsum("mn,mnd->md", each, np.abs(gaps))
+    assert (np.abs(pulled - np.einsum("mn,mnd->md", each, gaps)) <= 1e-14 * sizes).all()
 
 
 def test_single_precision_stays_single_in_tiles(tokens):
