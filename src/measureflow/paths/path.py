@@ -221,7 +221,7 @@ class Path(eqx.Module):
 
         Example:
             >>> import measureflow as mf
-            >>> tokens, field = mf.uniform(mf.Sphere(3), n=10, seed=0), mf.SelfAttention(beta=2.0)
+            >>> tokens, field = mf.uniform(mf.Sphere(3), n=12, seed=0), mf.SelfAttention(beta=2.0)
             >>> mf.flow(tokens, field, until=20.0, save=10).certify().holds["clusters"]
             True
         """
