@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import measureflow as mf
-from measureflow.claims import checking
+from measureflow.claims import checking, mutants
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -60,6 +60,11 @@ PAGES_WITH_CODE = [page for page in PAGES if blocks(page).strip()]
 PAGES_WITH_MODELS = [page for page in PAGES_WITH_CODE if any(needs_a_model(ast.parse(blocks(page)).body))]
 
 
+def quick_ones(wanted, tier):
+    claims = CHOSEN(wanted, tier)
+    return [claim for claim in claims if claim.id in mutants.SHORT] or claims[:1]
+
+
 def absent_models(page: Path) -> list[str]:
     """The models of a page that are not on this machine."""
     absent = []
@@ -74,9 +79,9 @@ def absent_models(page: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES_WITH_CODE, ids=lambda page: page.stem)
 def test_code_of_the_page_runs(page, monkeypatch):
-    # the claims of the library have tests of their own, with all draws: of a paper that a page checks, the first few
+    # the claims of the library have tests of their own, with all draws: of a paper that a page checks, the quick ones
     monkeypatch.setitem(checking.DRAWS, "smoke", 1)
-    monkeypatch.setattr(checking, "chosen", lambda wanted, tier: CHOSEN(wanted, tier)[:3])
+    monkeypatch.setattr(checking, "chosen", quick_ones)
     run(page, with_model=not absent_models(page))
 
 

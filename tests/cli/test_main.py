@@ -175,7 +175,7 @@ def test_a_reader_that_stops_reading_is_no_error():
 
 def test_ctrl_c_stops_within_a_second_and_keeps_what_was_saved():
     program = subprocess.Popen(
-        [*PROGRAM, "flow", "--n", "1500", "--until", "1e4", "--out", "run"], stderr=subprocess.PIPE, text=True
+        [*PROGRAM, "flow", "--n", "500", "--until", "1e4", "--out", "run"], stderr=subprocess.PIPE, text=True
     )
     commit, deadline = Path("run.partial/path.zarr/commit.json"), time.monotonic() + 120
     while program.poll() is None and time.monotonic() < deadline:

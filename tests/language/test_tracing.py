@@ -114,7 +114,7 @@ def test_positions_alone_make_left_padding_a_shift(bert):
 
 
 def test_several_texts_are_one_batched_path(bert):
-    texts = [TEXT, "A flow.", [5, 6, 7]]
+    texts = [TEXT, "A flow.", [5, 6, 7, 8, 9]]  # two of one length
     batch = mf.trace(bert, texts, record=("centred_cosine",))
     assert batch.points.shape == (3, 4, 11, 24)
     assert batch.measure.present.shape == (3, 4, 11)
@@ -128,7 +128,7 @@ def test_several_texts_are_one_batched_path(bert):
         for name, values in alone.recorded.items():
             np.testing.assert_allclose(batch.recorded[name][k], values, atol=1e-4)
     assert mf.observe.cosine(batch, centred=True).shape == (3, 4)
-    assert mf.trace(bert, np.asarray([[5, 6, 7], [7, 8, 9]]), record=()).points.shape == (2, 4, 3, 24)
+    assert mf.trace(bert, 5 + np.arange(33).reshape(3, 11) % 20, record=()).points.shape == (3, 4, 11, 24)
 
 
 def test_albert_runs_two_hundred_layers_and_compiles_each_half_once(albert, compilations):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
@@ -102,9 +103,14 @@ def spread_of_means(values: Float[np.ndarray, "n"], labels: Int[np.ndarray, "n"]
     return float(means.var() / max(values.var(), 1e-300))
 
 
+#: one program for all layers
+attended = eqx.filter_jit(lambda attention, mu: attention.weights(mu.points, mu))
+
+
 def leaders(model: Transformer, tokens: Any, layer: int) -> Float[np.ndarray, "n"]:
     """Return how much attention each token receives in a layer (the mean over heads and queries, times n)."""
-    weights = np.asarray(model.sublayers(layer + 1)[2 * layer].weights(tokens.points, tokens))  # type: ignore[attr-defined]  (every second one is an Attention)
+    attention = model.sublayers(layer + 1)[2 * layer]  # every second one
+    weights = np.asarray(attended(attention, tokens.replace(labels=None)))
     return weights.mean(axis=(0, 1)) * tokens.n
 
 

@@ -103,7 +103,8 @@ def layers(
     if not traced:
         wanted = up_to(int(last), wanted, count)
         times, recorded = jax.tree.map(lambda a: a[: int(last) + 1], (times, recorded))
-    measure = measure if last_only else jax.tree.map(lambda leaf: leaf[wanted], measure)
+    if not last_only and len(wanted) < count:  # some states only; to take all of them would compile a dozen programs
+        measure = jax.tree.map(lambda leaf: leaf[wanted], measure)
     parts = {
         "tokens": tokens,
         "field": field,
@@ -150,8 +151,7 @@ def one_field(
     mu = tokens.replace(labels=None)
     nested = last_only and is_traced(tokens, field, h)  # where all states are kept, nothing is saved by nesting
     points, recorded, last = scan_layers(mu, field, depth, h, scheme, recorders, last_only, nested, twice)
-    measure = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (points.shape[0], *leaf.shape)), mu)
-    return measure.replace(points=points), h * jnp.arange(depth + 1), recorded, last
+    return repeated(mu, points.shape[0]).replace(points=points), h * jnp.arange(depth + 1), recorded, last
 
 
 @eqx.filter_jit
@@ -262,9 +262,21 @@ def in_turn(
         raise BadInput(
             "layers: the sub-layers change the dimension, so their states are no one path; run them in parts."
         )
-    measure = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    measure, stacked = joined(states, recorded)
+    return measure, jnp.asarray(np.asarray(times), float), stacked, jnp.asarray(last)
+
+
+@eqx.filter_jit
+def repeated(mu: Tokens, count: int) -> Tokens:
+    """Return a measure `count` times over, by one program for all of its arrays."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), mu)
+
+
+@jax.jit
+def joined(states: list[Tokens], recorded: dict[str, list[Array]]) -> tuple[Tokens, dict[str, Array]]:
+    """Return states, and what was recorded of them, stacked by one program."""
     stacked = {name: jnp.stack(values) for name, values in recorded.items()}
-    return measure, jnp.asarray(times, float), stacked, jnp.asarray(last)
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), stacked
 
 
 def whole_layers(blocks: list[Field], sublayers: bool) -> dict[int, float]:

@@ -198,10 +198,10 @@ class Log:
                 return self.store.read().with_field(self.plan.problem.field).with_status(status or "stopped")
         self.show_something(behind=0)
         return Path(
-            times=jnp.asarray(self.times),
-            measure=jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *self.states),
-            kept=jnp.asarray(self.kept),
-            recorded={name: jnp.asarray(np.stack(values)) for name, values in self.recorded.items()},
+            times=on_device(np.asarray(self.times, float)),
+            measure=jax.tree.map(lambda *leaves: on_device(np.stack(leaves)), *self.states),
+            kept=on_device(np.asarray(self.kept, int)),
+            recorded={name: on_device(np.stack(values)) for name, values in self.recorded.items()},
             merges=self.roster.merges(self.state),
             stats=self.stats(),
             code=jnp.asarray(STATUSES.index(status or "stopped")),
@@ -224,6 +224,11 @@ class Log:
                 self.recorded[name].append(np.asarray(value))
         self.states = [jax.tree.map(np.asarray, self.plan.full(self.points()))]
         self.kept = [behind + len(self.times) - 1]
+
+
+def on_device(array: np.ndarray) -> Array:
+    """Return a JAX array; without its kind a program would be compiled for every shape."""
+    return jnp.asarray(array, array.dtype)
 
 
 def to_arrays(state: State) -> dict[str, np.ndarray]:

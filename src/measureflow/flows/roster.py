@@ -53,7 +53,7 @@ class Roster:
     def merges(self, state: State) -> Merges:
         """Return the whole tree up to now."""
         since, partner = self.noted(state)
-        return Merges(jnp.asarray(since), jnp.asarray(partner))
+        return Merges(jnp.asarray(since, float), jnp.asarray(partner, int))
 
     def noted(self, state: State) -> tuple[np.ndarray, np.ndarray]:
         """Return `since` and `partner` with the merges of the present rows added."""

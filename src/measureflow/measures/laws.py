@@ -277,9 +277,9 @@ def on_sphere(space: Any, law: str) -> None:
 def direction(space: Sphere, centre: Any, name: str) -> Array:
     """Return `centre` as a unit vector; `None` is the last coordinate axis."""
     if centre is None:
-        return jnp.zeros(space.d).at[-1].set(1.0)
+        return jnp.asarray(np.eye(space.d)[-1], float)
     values = numbers(centre, name)
     length = float(np.linalg.norm(values)) if values.shape == (space.d,) else 0.0
     if not length > 0:
         raise BadInput(f"{name} is {values.tolist()}; it must be a non-zero vector of length {space.d}.")
-    return jnp.asarray(values / length)
+    return jnp.asarray(values / length, float)

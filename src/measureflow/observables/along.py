@@ -68,7 +68,13 @@ def along(of: Callable[..., Any], subject: Any, kinds: tuple[type[Measure], ...]
 
 def first_of(mu: Tokens) -> Tokens:
     """Return the first measure of a stack of them."""
-    return mu if mu.points.ndim == 2 else first_of(jax.tree.map(lambda leaf: leaf[0], mu))
+    return mu if mu.points.ndim == 2 else first_of_many(mu)
+
+
+@jax.jit
+def first_of_many(mu: Tokens) -> Tokens:
+    """Take it by one program: one for each array would be many."""
+    return first_of(jax.tree.map(lambda leaf: leaf[0], mu))
 
 
 @eqx.filter_jit

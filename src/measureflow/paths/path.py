@@ -42,7 +42,7 @@ class Merges(eqx.Module):
     def none(mu: Measure) -> Merges:
         """Return the empty tree, with a place for each token where there are tokens."""
         n = mu.n if isinstance(mu, Tokens) else 0
-        return Merges(jnp.full(n, jnp.inf), jnp.arange(n))
+        return Merges(jnp.asarray(np.full(n, np.inf), float), jnp.asarray(np.arange(n), int))
 
     def __len__(self) -> int:
         return int(np.isfinite(np.asarray(self.since)).sum())
@@ -161,9 +161,12 @@ class Path(eqx.Module):
 
     def __getitem__(self, k: int) -> Any:
         """Return the measure at the k-th kept state."""
-        if isinstance(k, (int, np.integer)) and not -len(self) <= k < len(self):
+        if not isinstance(k, (int, np.integer)):
+            return jax.tree.map(lambda leaf: leaf[k], self.measure)
+        if not -len(self) <= k < len(self):
             raise IndexError(f"state {k} of a path with {len(self)} kept states")
-        return jax.tree.map(lambda leaf: leaf[k], self.measure)
+        leaves, structure = jax.tree.flatten(self.measure)
+        return jax.tree.unflatten(structure, taken(leaves, int(k) % len(self)))
 
     def at(self, time: float) -> Any:
         """Return the measure at the kept state whose time is nearest to `time`."""
@@ -218,7 +221,7 @@ class Path(eqx.Module):
 
         Example:
             >>> import measureflow as mf
-            >>> tokens, field = mf.uniform(mf.Sphere(3), n=10, seed=0), mf.SelfAttention(beta=2.0)
+            >>> tokens, field = mf.uniform(mf.Sphere(3), n=12, seed=0), mf.SelfAttention(beta=2.0)
             >>> mf.flow(tokens, field, until=20.0, save=10).certify().holds["clusters"]
             True
         """
@@ -316,3 +319,9 @@ def _energy(field: Field, mu: Any) -> Array:
 def along(observable: Any, field: Any, measure: Measure) -> Any:
     """Apply `observable(field, mu)` to every state, one after the other, in one compiled program."""
     return jax.lax.map(lambda mu: observable(field, mu), measure)
+
+
+@jax.jit
+def taken(leaves: list[Array], k: Array) -> list[Array]:
+    """Return the k-th entries, by one program for all arrays and every `k`."""
+    return [leaf[k] for leaf in leaves]

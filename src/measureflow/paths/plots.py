@@ -62,8 +62,9 @@ def tokens_picture(path: Path) -> Any:
         shown = tokens_along(path, upper)
         below = lower.subplots()
         timeline(path, below)
+        times = np.asarray(path.times)[np.asarray(path.kept)]
         for _, k in shown:
-            below.axvline(float(path.times[path.kept[k]]), color=FAINT, lw=1.0, zorder=0)
+            below.axvline(float(times[k]), color=FAINT, lw=1.0, zorder=0)
     caption(drawing, credit(path))
     if path.labels is not None and path.space.d > 3:
         last, k = shown[-1]

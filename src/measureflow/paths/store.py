@@ -279,7 +279,8 @@ def save(path: Path, folder: str | os.PathLike[str], *, overwrite: bool = False)
         states = [jax.tree.map(lambda leaf, k=k: leaf[k], arrays) for k in range(len(path))]
         store = PathStore.create(beside, recipe=path.recipe, measure=states[0])
         recorded = {name: list(np.asarray(values)) for name, values in path.recorded.items()}
-        store.append([float(t) for t in path.times], states, [int(k) for k in path.kept], recorded)
+        # through NumPy: JAX compiles a program that takes an array apart, for every length
+        store.append(np.asarray(path.times).tolist(), states, np.asarray(path.kept).tolist(), recorded)
         store.commit(stats=path.stats, merges=path.merges, status=path.status)
         put_in_place(beside, target)
     except BaseException:

@@ -9,9 +9,12 @@ import numpy as np
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import Findings, exploration
+from measureflow.claims.instances import velocity
 from measureflow.paths.style import ACCENT
 
 SIZE = {"smoke": (16, 1, 20.0), "standard": (64, 16, 100.0), "full": (128, 64, 1000.0)}
+#: heads where there are several: two are as much a sum as four, in half of the program
+HEADS = {"smoke": 2}
 BETA, DIM = 4.0, 3
 
 
@@ -22,14 +25,15 @@ def layers_of(case: Case, replica: int) -> dict[str, mf.Field]:
     def matrix() -> np.ndarray:
         return rng.normal(size=(DIM, DIM)) / np.sqrt(DIM)
 
-    heads = [mf.SelfAttention(BETA, query=matrix(), key=matrix(), value=0.25) for _ in range(4)]
-    mixed = [mf.SelfAttention(BETA, query=matrix(), key=matrix(), value=matrix() / 4) for _ in range(4)]
+    count = HEADS.get(case.tier, 4)
+    heads = [mf.SelfAttention(BETA, query=matrix(), key=matrix(), value=1 / count) for _ in range(count)]
+    mixed = [mf.SelfAttention(BETA, query=matrix(), key=matrix(), value=matrix() / count) for _ in range(count)]
     one = mf.SelfAttention(BETA)
     perceptron = mf.Perceptron(matrix(), 0.3 * matrix(), activation="relu")
     return {
         "one head, V = I": one,
-        "four heads, V = I": mf.MultiHead(heads),
-        "four heads, random V": mf.MultiHead(mixed),
+        f"{count} heads, V = I": mf.MultiHead(heads),
+        f"{count} heads, random V": mf.MultiHead(mixed),
         "one head and a perceptron": one + perceptron,
         "one head, doubly stochastic": mf.SelfAttention(BETA, weighting="sinkhorn"),
     }
@@ -62,7 +66,7 @@ def do_heads_perceptrons_and_masses_keep_the_clusters(case: Case) -> dict[str, A
         for name, (tokens, field) in starts.items():
             path = mf.flow(tokens, field, until=until, save=[0.0, until], keep="last")
             last = path[-1]
-            speed = float(np.linalg.norm(np.asarray(field(last.points, last)), axis=1).max())
+            speed = float(np.linalg.norm(np.asarray(velocity(field, last)), axis=1).max())
             count = int(mf.observe.clusters(last).count)
             rows.setdefault(name, []).append((count, float(mf.observe.cosine(last)), speed))
     found: dict[str, Any] = {"beta": BETA, "tokens": n, "replicas": replicas, "until": until}

@@ -12,7 +12,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import exploration
-from measureflow.claims.instances import normalised
+from measureflow.claims.instances import normalised, velocity
 
 PAPER = "2501.03096"
 
@@ -75,7 +75,7 @@ def is_there_a_metric_for_masks_and_heads(case: Case) -> dict[str, Any]:
     found: dict[str, Any] = {"tokens": n}
     for name, field in fields.items():
         jacobian = np.asarray(mf.observe.jacobian(tokens, field=field))
-        speeds = np.einsum("nd,ndk->nk", np.asarray(field(tokens.points, tokens)), frames)
+        speeds = np.einsum("nd,ndk->nk", np.asarray(velocity(field, tokens)), frames)
         found[name] = least_asymmetry(jacobian, speeds)
     return found
 
