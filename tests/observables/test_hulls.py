@@ -51,5 +51,15 @@ def test_along_a_path_hulls_of_rescaled_tokens_shrink_and_those_of_repelled_ones
 def test_what_has_no_hull_is_refused():
     with pytest.raises(mf.BadInput, match="one of Tokens, and this is a Gaussian"):
         hull(mf.Gaussian(np.zeros(2), np.eye(2)))
+    for call, name in (
+        (lambda mu: mf.observe.distance_to_hull(mu, mu.points), "distance_to_hull: queries"),
+        (lambda mu: mf.observe.levels(mu, 0.1), "levels: values"),
+        (mf.observe.eigenfunctionals, "eigenfunctionals: matrix"),
+        (mf.observe.numerical_rank, "numerical_rank: matrices"),
+    ):
+        with pytest.raises(mf.BadInput, match=f"{name} is .*must be made of real numbers"):
+            call(mf.uniform(mf.Sphere(3), n=4, seed=0))
+    with pytest.raises(mf.BadInput, match=r"give \(\.\., m, n\)"):
+        mf.observe.numerical_rank([1.0, 2.0])
     with pytest.raises(mf.BadInput, match=r"queries have shape \(1, 3\) and points \(4, 2\)"):
         distance_to_hull(np.zeros((1, 3)), np.zeros((4, 2)))

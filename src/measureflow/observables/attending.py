@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from measureflow.errors import BadInput
 from measureflow.fields import Field, RescaledAttention
 from measureflow.measures import Tokens
+from measureflow.measures.gaussians import numbers
 from measureflow.observables.along import field_of, measure_of
 
 __all__ = ["Unscaled", "attention", "eigenfunctionals", "leaders", "levels", "numerical_rank", "unscaled"]
@@ -58,7 +59,10 @@ def weights_at(field: Any, mu: Tokens, t: Array, alone: bool = False) -> Array:
 
 def numerical_rank(matrices: Any, within: float = 1e-6) -> Int[np.ndarray, "*s"]:
     """Return how many singular values of each matrix are larger than `within` times the largest."""
-    values = np.linalg.svd(np.asarray(matrices), compute_uv=False)
+    matrices = numbers(matrices, "numerical_rank: matrices")
+    if matrices.ndim < 2:
+        raise BadInput(f"numerical_rank: the matrices have shape {matrices.shape}; give (.., m, n).")
+    values = np.linalg.svd(matrices, compute_uv=False)
     return (values > within * values[..., :1]).sum(axis=-1)
 
 
@@ -114,7 +118,7 @@ def eigenfunctionals(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
         >>> roots.tolist(), abs(rows[1]).round(12).tolist()
         ([2.0, -1.0], [0.0, 1.0])
     """
-    matrix = np.asarray(matrix, float)
+    matrix = numbers(matrix, "eigenfunctionals: matrix")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise BadInput(f"eigenfunctionals: the matrix has shape {matrix.shape}; give a square one.")
     roots, columns = np.linalg.eig(matrix.T)
@@ -132,6 +136,6 @@ def levels(values: Any, within: float) -> list[float]:
         >>> levels([0.0, 1.0, 1e-9, 1.0 + 1e-9], within=1e-6)
         [5e-10, 1.0000000005]
     """
-    ordered = np.sort(np.asarray(values, float).ravel())
+    ordered = np.sort(numbers(values, "levels: values").ravel())
     cuts = np.flatnonzero(np.diff(ordered) > within) + 1
     return [0.5 * float(run[0] + run[-1]) for run in np.split(ordered, cuts) if len(run)]

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from measureflow.errors import BadInput
+from measureflow.measures.gaussians import numbers
 from measureflow.observables.along import measure_of
 
 __all__ = ["Hull", "distance_to_hull", "hull"]
@@ -79,7 +80,10 @@ def distance_to_hull(queries: Any, points: Any) -> Float[np.ndarray, "m"]:
     """
     from scipy.optimize import nnls
 
-    queries, points = np.atleast_2d(np.asarray(queries, float)), np.atleast_2d(np.asarray(points, float))
+    queries, points = (
+        np.atleast_2d(numbers(given, f"distance_to_hull: {name}"))
+        for name, given in (("queries", queries), ("points", points))
+    )
     if queries.shape[1] != points.shape[1] or not len(points):
         raise BadInput(f"distance_to_hull: queries have shape {queries.shape} and points {points.shape}.")
     aim = np.append(np.zeros(points.shape[1]), 1.0)
