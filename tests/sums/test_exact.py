@@ -199,20 +199,26 @@ def temporary(function, *arguments) -> int:
 
 @pytest.mark.parametrize(("d", "score"), [(3, "dot"), (24, "dot"), (24, "l2")])
 def test_memory_is_linear_in_the_number_of_tokens_forward_and_backward(d, score):
-    field, n = mf.SelfAttention(4.0, score=score), 16384
-    mu = mf.Tokens(mf.Sphere(d), np.eye(d)[np.arange(n) % d])
+    field = mf.SelfAttention(4.0, score=score)
+    sizes = []
+    for n in (4096, 16384):
+        mu = mf.Tokens(mf.Sphere(d), np.eye(d)[np.arange(n) % d])
 
-    def velocity(points, mu):
-        return field(points, mu.replace(points=points))
+        def velocity(points, mu=mu):
+            return field(points, mu.replace(points=points))
 
-    def loss(points, mu):
-        return jnp.sum(velocity(points, mu) ** 2)
+        def loss(points, velocity=velocity):
+            return jnp.sum(velocity(points) ** 2)
 
-    # a few blocks or tiles of at most 4 MiB each and a few arrays of the size of the tokens: one dense matrix is
-    # 2 GiB, of bytes 256 MiB, and the differences of one block are d times its weights
+        sizes.append((temporary(velocity, mu.points), temporary(jax.grad(loss), mu.points)))
+    # a few blocks or tiles of at most 4 MiB each and a few arrays of the size of the tokens: one dense matrix of
+    # n = 16,384 is 2 GiB, and the differences of one block are d times its weights
     block, cloud = 2**22, 8 * d
-    assert temporary(velocity, mu.points, mu) < 6 * block + 4 * cloud * n
-    assert temporary(jax.grad(loss), mu.points, mu) < 20 * block + 8 * cloud * n
+    for n, (forward, backward) in zip((4096, 16384), sizes, strict=True):
+        assert forward < 6 * block + 4 * cloud * n
+        assert backward < 20 * block + 8 * cloud * n
+    for small, large in zip(*sizes, strict=True):
+        assert large - small < 24 * cloud * (16384 - 4096)
 
 
 @pytest.mark.parametrize("block", [0, -4, 2.0, "many", True])
