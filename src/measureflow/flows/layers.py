@@ -103,8 +103,7 @@ def layers(
     if not traced:
         wanted = up_to(int(last), wanted, count)
         times, recorded = jax.tree.map(lambda a: a[: int(last) + 1], (times, recorded))
-    if not last_only and len(wanted) < count:  # some states only; to take all of them would compile a dozen programs
-        measure = jax.tree.map(lambda leaf: leaf[wanted], measure)
+    measure = measure if last_only else states_at(measure, wanted, count)
     parts = {
         "tokens": tokens,
         "field": field,
@@ -132,6 +131,11 @@ def layers(
 def up_to(last: int, wanted: np.ndarray, count: int) -> np.ndarray:
     """Return which states stay where the last finite one of `count` is `last`: it ends the path."""
     return wanted if last == count - 1 else np.union1d(wanted[wanted <= last], [last])
+
+
+def states_at(measure: Tokens, wanted: np.ndarray, count: int) -> Tokens:
+    """Return some of `count` states; all of them as they are, since to take them would compile a dozen programs."""
+    return measure if len(wanted) == count else jax.tree.map(lambda leaf: leaf[wanted], measure)
 
 
 Run = tuple[Tokens, Array, dict[str, Array], Array]

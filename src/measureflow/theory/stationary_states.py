@@ -308,7 +308,7 @@ def follow(gibbs: GibbsMap, index: int, top: float) -> list[np.ndarray]:
         last = points[-1][index + 1] if points else 0.0
         raise BadInput(
             f"theory: the branch of stationary states was lost at a moment of {last:.6g} (beta {gibbs.beta:g}, d "
-            f"{gibbs.d}); take top= below that."
+            f"{gibbs.d}), and is known to there: take top= below that, or a smaller beta."
         )
     return points
 

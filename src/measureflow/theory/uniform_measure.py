@@ -121,10 +121,10 @@ def growth_rates_around_uniform(
         >>> rates.round(6).tolist()
         [4.867128, 14.004492, 18.59607]
     """
-    if as_beta(beta) == 0.0:
+    beta, d = as_beta(beta), as_dimension(d)
+    if beta == 0.0:
         raise BadInput("theory: beta is 0; the growth rates need beta > 0 (take a small one for the limit).")
     degrees, kappa = as_degrees(degrees), in_interval("kappa", kappa, 0.0, np.inf, closed=True)
-    beta, d = as_beta(beta), as_dimension(d)
     shift = log_coefficients(np.zeros(()), beta, d) if as_model(model) == "softmax" else 0.0
     with np.errstate(over="ignore"):
         pull = np.exp(log_coefficients(degrees, beta, d) - shift) / beta

@@ -323,7 +323,7 @@ def coordinates_in_high_dimension(case: Case) -> Any:
 
     The flow is shown as far as doubles know it, to 36 over the largest eigenvalue, about 8: beyond, tokens that look
     at each other's places differ by less than a rounding where e^(2 lambda t) tells them apart, so that rounding
-    chooses who is looked at (the same steps cost a hundred times as much there). The published scheme goes on to 15.
+    chooses who is looked at (a unit of time costs some forty times as much there). The published scheme goes on to 15.
     """
     d = 24 if case.tier == "smoke" else 128
     generator = case.generator("matrices")
