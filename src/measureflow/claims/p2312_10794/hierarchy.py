@@ -13,7 +13,7 @@ from measureflow.claims.runge_kutta import classical_step
 __all__ = ["evolved", "moved", "pull", "pulls"]
 
 #: replicas by tier, those moved at once (their pairs stay near the core), sines in a fit of g, and bins
-REPLICAS, AT_ONCE, SINES, BINS = {"smoke": 20_000, "standard": 100_000, "full": 400_000}, 500, 10, 4096
+REPLICAS, AT_ONCE, SINES, BINS = {"smoke": 100_000, "standard": 100_000, "full": 400_000}, 500, 10, 4096
 #: the waves whose means are compared
 WAVES = np.arange(1, 4)
 
@@ -125,8 +125,8 @@ def the_law_of_two_tokens_moves_with_the_mean_of_a_third(case: Case) -> None:
     d_t psi + d_x(v psi) = 0 with v = 2/(beta n) h'(x) - 2(n-2)/(beta n) g(t, x), g = E[-h'(theta_3) | 0, x].
 
     g is fitted, as a sum of sines, on one half of the replicas. On the other half d/dt E cos(kx) is compared with
-    -k E[sin(kx) v(x)], and E cos(kx) a time later with that of the old differences carried along by v. Few replicas
-    (tier smoke) do not tell n - 1 from n - 2.
+    -k E[sin(kx) v(x)], and E cos(kx) a time later with that of the old differences carried along by v. Fewer replicas
+    do not tell n - 1 from n - 2.
     """
     n, beta, replicas = case.choose("n", [4, 6, 9]), case.draw("beta", 0.9, 1.2), REPLICAS[case.tier]
     step, states = case.measure(runs, case.seed, n, beta, replicas)
