@@ -13,7 +13,7 @@ from measureflow.claims.runge_kutta import classical_step
 __all__ = ["evolved", "moved", "pull", "pulls"]
 
 #: replicas by tier, those moved at once (their pairs stay near the core), sines in a fit of g, and bins
-REPLICAS, AT_ONCE, SINES, BINS = {"smoke": 100_000, "standard": 100_000, "full": 400_000}, 500, 10, 4096
+REPLICAS, AT_ONCE, SINES, BINS = {"smoke": 100_000, "standard": 200_000, "full": 400_000}, 500, 10, 4096
 #: the waves whose means are compared
 WAVES = np.arange(1, 4)
 
