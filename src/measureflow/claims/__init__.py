@@ -38,7 +38,7 @@ from measureflow.claims import (
 from measureflow.claims.case import Case, Comparison
 from measureflow.claims.checking import check
 from measureflow.claims.claim import Claim, Mutation, claim
-from measureflow.claims.exploration import Exploration, Findings, exploration, explorations, explore
+from measureflow.claims.exploration import Exploration, Findings, exploration, explorations, explore, find_explorations
 from measureflow.claims.figures import PublishedFigure, draw_figure, figure, figures, find_figures
 from measureflow.claims.mutants import MUTANTS, Mutant, MutantTable, against_mutants
 from measureflow.claims.registry import all, find
@@ -72,6 +72,7 @@ __all__ = [
     "figure",
     "figures",
     "find",
+    "find_explorations",
     "find_figures",
     "p2006_04710",
     "p2007_02876",

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from measureflow.claims.curves import Curve
+from measureflow.claims.parameters import as_given, as_number, as_option
 from measureflow.errors import BadInput
 
 __all__ = ["Case", "Comparison", "Memory", "NotApplicable"]
@@ -74,16 +76,18 @@ def fingerprint_of_leaf(leaf: Any) -> Any:
 class Case:
     """One random instance of a claim, handed to its check.
 
-    The check draws its instance (`draw`, `choose`, `rng`, `seed`, `key`), says what must hold for the claim
+    The check draws its instance (`draw`, `choose`, `given`, `rng`, `seed`, `key`), says what must hold for the claim
     to apply (`require`), measures (`measure`, which remembers), takes what is stated through `predict` or
     `statement.<part>`, and compares (`compare`, `at_least`, `at_most`). A mutation replaces a part of the
-    statement and nothing else.
+    statement and nothing else; a user's `parameters` replace what is drawn, chosen or given.
 
     Main attributes:
         statement: the stated parts by name; a mutation stands here in the place of the original.
         index: 0, 1, 2, ... among the draws; `tier`: `"smoke"`, `"standard"` or `"full"`.
         rng: a NumPy generator; `seed`: an integer for `mf.uniform(..., seed=case.seed)`; `key`: a JAX key. All three
             depend on the user's seed, the claim and the index only.
+        instance: what was drawn, chosen or given, by name; `unusual`: which of it a user set where it is never drawn.
+        curves: what was compared, whole, for pictures.
     """
 
     def __init__(
@@ -95,8 +99,10 @@ class Case:
         index: int = 0,
         tier: str = "smoke",
         memory: Memory | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
+        self.parameters = dict(parameters or {})
         self.statement = SimpleNamespace(**parts)
         self.index = index
         self.tier = tier
@@ -106,7 +112,9 @@ class Case:
         self.seed = int(self.generator("seed").integers(2**31))
         self.instance: dict[str, Any] = {}
         self.hypotheses: dict[str, bool] = {}
+        self.unusual: dict[str, str] = {}
         self.comparisons: list[Comparison] = []
+        self.curves: list[Curve] = []
 
     def generator(self, name: str, *, index: int | None = None) -> np.random.Generator:
         """Return a generator of its own for `name`: what else is drawn does not change it."""
@@ -121,8 +129,12 @@ class Case:
     def draw(self, name: str, low: float, high: float, *, log: bool = False, integer: bool = False) -> Any:
         """Draw a number of `[low, high]`, uniform or (`log`) log-uniform; `integer` includes both ends."""
         generator = self.generator(f"draw {name}")
-        if integer:
-            value: Any = int(generator.integers(int(low), int(high), endpoint=True))
+        if name in self.parameters:
+            value: Any = as_number(self.about(name), self.parameters[name], whole=integer)
+            if not low <= value <= high:
+                self.unusual[name] = f"{name} = {value:g} is set by hand; it is drawn from {low:g} to {high:g}"
+        elif integer:
+            value = int(generator.integers(int(low), int(high), endpoint=True))
         elif log:
             value = float(np.exp(generator.uniform(np.log(low), np.log(high))))
         else:
@@ -132,10 +144,29 @@ class Case:
 
     def choose(self, name: str, options: Sequence[T]) -> T:
         """Take one of the options: successive draws go round all of them, from a random place."""
-        start = int(self.generator(f"choose {name}", index=0).integers(len(options)))
-        value = options[(start + self.index) % len(options)]
+        if name in self.parameters:
+            value: T = as_option(self.about(name), self.parameters[name], options)
+            if value not in options:
+                tried = ", ".join(map(str, options))
+                self.unusual[name] = f"{name} = {value} is set by hand; it is one of {tried}"
+        else:
+            start = int(self.generator(f"choose {name}", index=0).integers(len(options)))
+            value = options[(start + self.index) % len(options)]
         self.instance[name] = value
         return value
+
+    def given(self, name: str, value: T) -> T:
+        """Return a value that is the same in every draw; a user may set another of its kind."""
+        if name in self.parameters:
+            usual, value = value, as_given(self.about(name), self.parameters[name], value)
+            if value != usual:
+                self.unusual[name] = f"{name} = {value} is set by hand; it is {usual}"
+        self.instance[name] = value
+        return value
+
+    def about(self, name: str) -> str:
+        """Return the words with which an error about a parameter begins."""
+        return f"{self.name}: parameter {name!r}"
 
     def require(self, name: str, predicate: bool | Callable[[], bool]) -> None:
         """Note a hypothesis; where it does not hold, this instance decides nothing and the check stops
@@ -170,39 +201,64 @@ class Case:
         because: str,
         relative: bool = False,
         name: str = "",
+        over: Mapping[str, Any] | None = None,
     ) -> Comparison:
-        """Compare entry by entry: `|measured - predicted| <= within` (times `|predicted|` where
-        `relative`)."""
+        """Compare entry by entry: `|measured - predicted| <= within` (times `|predicted|` where `relative`).
+
+        `name` says what is compared; `over={"t": times}` along what, one value for each entry: a picture shows both.
+        """
         measured, predicted, within = np.broadcast_arrays(*map(as_numbers, (measured, predicted, within)))
         tolerance = within * np.abs(predicted) if relative else within
         with np.errstate(invalid="ignore"):
             error = np.where(measured == predicted, 0.0, np.abs(measured - predicted))
-        return self.note(measured, predicted, tolerance, error, because, name)
+        curve = Curve.of(name, "equal", measured, predicted, tolerance, over)
+        return self.note(curve, measured, predicted, tolerance, error, because)
 
-    def at_least(self, measured: Any, bound: Any, *, within: Any, because: str, name: str = "") -> Comparison:
+    def at_least(
+        self,
+        measured: Any,
+        bound: Any,
+        *,
+        within: Any,
+        because: str,
+        name: str = "",
+        over: Mapping[str, Any] | None = None,
+    ) -> Comparison:
         """Check `measured >= bound` entry by entry; what falls short is counted in units of `within`."""
         measured, bound, within = np.broadcast_arrays(*map(as_numbers, (measured, bound, within)))
         with np.errstate(invalid="ignore"):
             error = np.where(measured >= bound, 0.0, bound - measured)
-        return self.note(measured, bound, within, error, because, name)
+        curve = Curve.of(name, "at least", measured, bound, within, over)
+        return self.note(curve, measured, bound, within, error, because)
 
-    def at_most(self, measured: Any, bound: Any, *, within: Any, because: str, name: str = "") -> Comparison:
+    def at_most(
+        self,
+        measured: Any,
+        bound: Any,
+        *,
+        within: Any,
+        because: str,
+        name: str = "",
+        over: Mapping[str, Any] | None = None,
+    ) -> Comparison:
         """Check `measured <= bound` entry by entry; the excess is counted in units of `within`."""
         measured, bound, within = np.broadcast_arrays(*map(as_numbers, (measured, bound, within)))
         with np.errstate(invalid="ignore"):
             error = np.where(measured <= bound, 0.0, measured - bound)
-        return self.note(measured, bound, within, error, because, name)
+        curve = Curve.of(name, "at most", measured, bound, within, over)
+        return self.note(curve, measured, bound, within, error, because)
 
     def note(
         self,
+        curve: Curve,
         measured: np.ndarray,
         expected: np.ndarray,
         within: np.ndarray,
         error: np.ndarray,
         because: str,
-        name: str,
     ) -> Comparison:
-        """Keep the worst entry of a comparison."""
+        """Keep the worst entry of a comparison, and its curve."""
+        name = curve.name
         if measured.size == 0:
             raise BadInput(f"claim {self.name}: a comparison {name!r} has no entries; nothing is checked by it.")
         if not because:
@@ -222,6 +278,7 @@ class Case:
             deviation=float(deviation[worst]),
         )
         self.comparisons.append(comparison)
+        self.curves.append(curve)
         return comparison
 
     @property

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from measureflow.claims.case import Case, Comparison, Memory, NotApplicable
 from measureflow.claims.claim import TIERS, Claim, Mutation, check_tier
+from measureflow.claims.curves import Curve
+from measureflow.claims.parameters import BadParameter, check_names
 from measureflow.claims.programs import let_go
+from measureflow.claims.recipes import read_recipe
 from measureflow.claims.registry import find
 from measureflow.claims.results import Rejection, Result, Results
 from measureflow.measures import as_key
@@ -29,35 +32,45 @@ def check(
     *,
     tier: str = "smoke",
     seed: int = 0,
+    parameters: Mapping[str, Any] | None = None,
     progress: Callable[[int, int, str], Any] | None = None,
 ) -> Results:
     """Check claims on random instances and return their verdicts.
 
     Main arguments:
         wanted: an id (`"2312.10794/V5"`), a paper, a covered item (`"V5"`), a claim, or a list of these; `None` is
-            every claim of the tier.
+            every claim of the tier. Or the `recipe` of a result, which is run again with its own tier and seed.
         tier: `"smoke"` (3 instances each), `"standard"` (6) or `"full"` (12). A claim asked for by name runs even
             where its own tier is higher.
         seed: draws the instances.
+        parameters: values that stand for what the claims draw, choose or fix, such as `{"beta": 4.0}`;
+            `claim.parameters` lists them. A value that the claim would never draw is run and noted.
 
     Other arguments:
         progress: called as `progress(done, total, title)` before each claim and once at the end.
 
     Raises:
-        BadInput: nothing goes by a name (the nearest are given), an unknown tier, or a seed that is none.
+        BadInput: nothing goes by a name (the nearest are given), an unknown tier, a seed that is none, a parameter
+            that no claim asked for has, or a value of the wrong kind.
 
     Example:
         >>> import measureflow as mf
         >>> mf.check("V6")[0].verdict
         'consistent'
+        >>> result = mf.check("V6", parameters={"beta": 2.0})[0]
+        >>> result.verdict, result.recipe["parameters"]
+        ('consistent', {'beta': 2.0})
     """
+    if isinstance(wanted, Mapping):
+        wanted, tier, seed, parameters = read_recipe("check", "claims", wanted, parameters)
     as_key(seed)
     claims = chosen(wanted, tier)
+    check_names("check", claims, parameters or {})
     results = []
     for done, claim in enumerate(claims):
         if progress is not None:
             progress(done, len(claims), claim.title)
-        results.append(examine(claim, tier=tier, seed=seed))
+        results.append(examine(claim, tier=tier, seed=seed, parameters=parameters))
         let_go()
     if progress is not None:
         progress(len(claims), len(claims), "")
@@ -74,25 +87,36 @@ def chosen(wanted: Any, tier: str) -> list[Claim]:
 
 
 def examine(
-    claim: Claim, *, tier: str = "smoke", seed: int = 0, draws: int | None = None, mutations: bool = True
+    claim: Claim,
+    *,
+    tier: str = "smoke",
+    seed: int = 0,
+    parameters: Mapping[str, Any] | None = None,
+    draws: int | None = None,
+    mutations: bool = True,
 ) -> Result:
-    """Check one claim and return its verdict; `draws` overrules the tier's number of instances."""
+    """Check one claim and return its verdict; `draws` overrules the tier's number of instances, and `parameters` what
+    they draw; names that the claim does not have are left to the others of a check."""
     began = time.perf_counter()
     draws = DRAWS[tier] if draws is None else draws
     memories = [Memory() for _ in range(draws)]
 
     def attempt(index: int, mutation: Mutation | None) -> tuple[Case, str]:
-        case = Case(claim.id, claim.stated(mutation), seed=seed, index=index, tier=tier, memory=memories[index])
+        place = {"seed": seed, "index": index, "tier": tier, "memory": memories[index]}
+        case = Case(claim.id, claim.stated(mutation), **place, parameters=parameters)
         return case, run(claim, case)
 
     attempts = [attempt(index, None) for index in range(draws)]
     notes = list(dict.fromkeys(note for _, note in attempts if note))
     valid = [(index, case) for index, (case, note) in enumerate(attempts) if not note]
-    rejections = [
-        rejection(mutation, [attempt(index, mutation)[0] for index, _ in valid])
-        for mutation in (claim.mutations if mutations else [])
-    ]
+    rejections: list[Rejection] = []
+    contrasts: dict[str, tuple[tuple[Curve, ...], ...]] = {}
+    for mutation in claim.mutations if mutations else []:
+        missed = [attempt(index, mutation)[0] for index, _ in valid]
+        rejections.append(rejection(mutation, missed))
+        contrasts[mutation.name] = tuple(tuple(case.curves) for case in missed)
     cases = [case for case, _ in attempts]
+    used = {name for case in cases for name in case.instance}
     worst = worst_of([comparison for _, case in valid for comparison in case.comparisons])
     verdict, why = verdict_of(worst, len(valid), draws, rejections if mutations else None)
     return Result(
@@ -113,10 +137,13 @@ def examine(
         hypotheses=hypotheses_of(cases),
         instances=tuple(case.instance for case in cases),
         comparisons=tuple(tuple(case.comparisons) for case in cases),
-        notes=(*why, *notes),
+        notes=(*why, *notes, *dict.fromkeys(said for case in cases for said in case.unusual.values())),
         seconds=time.perf_counter() - began,
         seed=seed,
         tier=tier,
+        parameters={name: value for name, value in (parameters or {}).items() if name in used},
+        curves=tuple(tuple(case.curves) for _, case in valid),
+        contrasts=contrasts,
         claim=claim,
         cases=tuple(cases[:1]),  # for the picture; the others' flows may be large
     )
@@ -126,6 +153,8 @@ def run(claim: Claim, case: Case) -> str:
     """Run a check on a case; return why it decides nothing, or an empty string."""
     try:
         claim.check(case)
+    except BadParameter:
+        raise
     except NotApplicable as unmet:
         return f"hypothesis not met in draw {case.index}: {unmet}"
     except Exception as error:  # one claim that breaks must not take the others' verdicts with it

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
 
 from measureflow.claims.case import Case
+from measureflow.claims.parameters import Parameter, parameters_of
 from measureflow.claims.registry import register
 from measureflow.errors import BadInput
 
@@ -95,6 +96,11 @@ class Claim:
         axes."""
         self.picture = draw
         return draw
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What a user may set, with where it comes from otherwise: `mf.check(claim, parameters={"beta": 4.0})`."""
+        return parameters_of(self.check)
 
     def stated(self, mutation: Mutation | None = None) -> dict[str, Part]:
         """Return the parts of the statement, one of them replaced by a mutation."""

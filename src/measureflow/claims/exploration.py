@@ -10,13 +10,16 @@ from typing import Any
 
 from measureflow.claims.case import Case
 from measureflow.claims.claim import TIERS, check_tier
+from measureflow.claims.parameters import Parameter, check_names, parameters_of
 from measureflow.claims.programs import let_go
+from measureflow.claims.recipes import command_of, read_recipe
 from measureflow.claims.registry import Shelf
 from measureflow.claims.results import plain
 from measureflow.errors import BadInput
 from measureflow.measures import as_key
+from measureflow.paths.style import figure, house
 
-__all__ = ["Exploration", "Findings", "exploration", "explorations", "explore"]
+__all__ = ["Exploration", "Findings", "exploration", "explorations", "explore", "find_explorations"]
 
 Study = Callable[[Case], Mapping[str, Any]]
 
@@ -51,6 +54,11 @@ class Exploration:
         """An exploration runs at every tier; the tier says how large the study is."""
         return TIERS[0]
 
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What a user may set, with where it comes from otherwise."""
+        return parameters_of(self.study)
+
     def __repr__(self) -> str:
         return f"Exploration({self.id}: {self.title})"
 
@@ -61,7 +69,7 @@ class Findings:
 
     Main attributes:
         found: numbers, lists and words by name, as the study gave them.
-        instance: the random numbers of the run.
+        instance: what the run drew, chose or was given; parameters: what of it was set by the user.
     """
 
     id: str
@@ -75,17 +83,32 @@ class Findings:
     seconds: float
     seed: int
     tier: str
+    parameters: dict[str, Any]
     exploration: Exploration = dataclasses.field(repr=False, compare=False)
 
     def plot(self, ax: Any) -> Any:
         """Draw what was found on Matplotlib axes; `None` where the study has no picture."""
         return self.exploration.picture[0](self, ax) if self.exploration.picture else None
 
+    def draw(self) -> Any:
+        """Return a figure of what was found; `None` where the study has no picture."""
+        if not self.exploration.picture:
+            return None
+        with house():
+            drawing = figure(9, 5)
+            self.plot(drawing.subplots())
+        return drawing
+
+    @property
+    def command(self) -> str:
+        """The command that finds this again."""
+        return command_of("explore", self.id, self.tier, self.seed, plain(self.parameters))
+
     def to_json(self) -> dict[str, Any]:
         """Return the findings as plain numbers, strings, lists and dictionaries."""
         names = [field.name for field in dataclasses.fields(self) if field.name != "exploration"]
         fields = {name: getattr(self, name) for name in names}
-        return {**plain(fields), "verdict": "exploration"}
+        return {**plain(fields), "command": self.command, "verdict": "exploration"}
 
     def __str__(self) -> str:
         rows = "".join(f"\n{'':12} {name}: {short(value)}" for name, value in self.found.items())
@@ -147,40 +170,57 @@ def explorations() -> list[Exploration]:
     return SHELF.all()
 
 
+def find_explorations(wanted: Any = None) -> list[Exploration]:
+    """Return the explorations that an id, a paper, a covered item or several of these stand for.
+
+    Raises:
+        BadInput: nothing goes by that name; the nearest names are given.
+    """
+    return SHELF.find(wanted)
+
+
 def explore(
     wanted: Any = None,
     *,
     tier: str = "smoke",
     seed: int = 0,
+    parameters: Mapping[str, Any] | None = None,
     progress: Callable[[int, int, str], Any] | None = None,
 ) -> list[Findings]:
     """Run explorations and return what they found.
 
     Main arguments:
         wanted: an id, a paper, a covered item (`"P3"`), an exploration, or a list of these; `None` is all.
+            Or a recipe with `explorations`, `tier`, `seed` and `parameters`.
         tier: `"smoke"` (seconds), `"standard"` (minutes) or `"full"`: how large each study is.
         seed: draws the instances.
+        parameters: values that stand for what the studies draw, choose or fix; `exploration.parameters` lists them.
 
     Other arguments:
         progress: called as `progress(done, total, title)` before each study and once at the end.
 
     Raises:
-        BadInput: nothing goes by a name (the nearest are given), an unknown tier, or a seed that is none.
+        BadInput: nothing goes by a name (the nearest are given), an unknown tier, a seed that is none, a parameter
+            that no study asked for has, or a value of the wrong kind.
     """
+    if isinstance(wanted, Mapping):
+        wanted, tier, seed, parameters = read_recipe("explore", "explorations", wanted, parameters)
     as_key(seed)
     check_tier("explore", tier)
     chosen = SHELF.find(wanted)
+    check_names("explore", chosen, parameters or {})
     findings = []
     for done, one in enumerate(chosen):
         if progress is not None:
             progress(done, len(chosen), one.title)
         began = time.perf_counter()
-        case = Case(one.id, {}, seed=seed, tier=tier)
+        case = Case(one.id, {}, seed=seed, tier=tier, parameters=parameters)
         found = dict(one.study(case))
         about = {name: getattr(one, name) for name in ("id", "title", "question", "paper", "item", "covers")}
         seconds = time.perf_counter() - began
-        run = {"instance": case.instance, "seconds": seconds, "seed": seed, "tier": tier, "exploration": one}
-        findings.append(Findings(**about, found=found, **run))
+        used = {name: value for name, value in (parameters or {}).items() if name in case.instance}
+        run = {"instance": case.instance, "seconds": seconds, "seed": seed, "tier": tier, "parameters": used}
+        findings.append(Findings(**about, found=found, **run, exploration=one))
         let_go()
     if progress is not None:
         progress(len(chosen), len(chosen), "")

@@ -6,13 +6,16 @@ import dataclasses
 import inspect
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
 from measureflow.claims.case import Case
 from measureflow.claims.claim import check_tier
+from measureflow.claims.parameters import Parameter, check_names, parameters_of
+from measureflow.claims.recipes import command_of
 from measureflow.claims.registry import Shelf
+from measureflow.claims.results import plain
 from measureflow.errors import BadInput
 from measureflow.measures import as_key
 from measureflow.paths.style import house, write
@@ -47,6 +50,11 @@ class PublishedFigure:
     def command(self) -> str:
         """The command that draws it with the published parameters."""
         return f"measureflow figure {self.id} --tier full"
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What a user may set, with its published value or where it comes from otherwise."""
+        return parameters_of(self.draw)
 
     def __repr__(self) -> str:
         return f"PublishedFigure({self.id}: {self.title})"
@@ -131,18 +139,21 @@ def draw_figure(
     *,
     tier: str = "smoke",
     seed: int = 0,
+    parameters: Mapping[str, Any] | None = None,
 ) -> Any:
     """Draw one published figure, and write it to a file where one is given.
 
     Main arguments:
         wanted: a figure or its id. file: ends in .svg, .png or .pdf.
         tier: `"smoke"`, `"standard"` or `"full"`; only the last has the published sample sizes. seed: draws the rest.
+        parameters: values in place of the published ones; `figure.parameters` lists what there is.
 
     Returns:
         The Matplotlib figure, or the path of the file.
 
     Raises:
-        BadInput: no single figure goes by that name, an unknown tier, a seed that is none, a file that cannot be.
+        BadInput: no single figure goes by that name, an unknown tier, a seed that is none, a file that cannot be, a
+            parameter that the figure does not have, or a value of the wrong kind.
     """
     as_key(seed)
     check_tier("figure", tier)
@@ -150,9 +161,10 @@ def draw_figure(
     if len(found) != 1:
         raise BadInput(f"figure: {wanted!r} stands for {len(found)} figures; give one of their ids.")
     (one,) = found
+    check_names("figure", found, parameters or {})
     with house():
-        drawing = one.draw(Case(one.id, {}, seed=seed, tier=tier))
+        drawing = one.draw(Case(one.id, {}, seed=seed, tier=tier, parameters=parameters))
     if file is None:
         return drawing
-    command = f"measureflow figure {one.id} --tier {tier} --seed {seed}"
+    command = command_of("figure", one.id, tier, seed, plain(dict(parameters or {})))
     return FilePath(write(drawing, file, command, title=f"arXiv:{one.paper}, {one.item}: {one.title}"))

@@ -12,8 +12,12 @@ import numpy as np
 
 from measureflow.claims.case import Case, Comparison
 from measureflow.claims.claim import Claim
+from measureflow.claims.curves import Curve
+from measureflow.claims.pictures import draw_comparison, draw_result
+from measureflow.claims.recipes import command_of
+from measureflow.paths.style import house, write
 
-__all__ = ["Rejection", "Result", "Results"]
+__all__ = ["Rejection", "Result", "Results", "plain"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +41,9 @@ class Result:
         deviation: its error in tolerances.
         mutation_rejected: one `Rejection` per mutation.
         hypotheses: each one named, and whether it held in every draw.
-        instances: the random numbers of each draw; comparisons: the worst entry of each comparison, per draw.
+        instances: what each draw drew, chose or was given; comparisons: the worst entry of each comparison, per draw.
+        parameters: what of it was set by the user.
+        curves: what was compared, entry by entry, per draw; contrasts: the same under each mutation.
     """
 
     id: str
@@ -61,24 +67,53 @@ class Result:
     seconds: float
     seed: int
     tier: str
+    parameters: dict[str, Any]
+    curves: tuple[tuple[Curve, ...], ...] = dataclasses.field(repr=False, compare=False)
+    contrasts: dict[str, tuple[tuple[Curve, ...], ...]] = dataclasses.field(repr=False, compare=False)
     claim: Claim = dataclasses.field(repr=False, compare=False)
     cases: tuple[Case, ...] = dataclasses.field(repr=False, compare=False)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What `mf.check` needs to find this result again: claims, tier, seed and the parameters that were set."""
+        return {
+            "claims": [self.id],
+            "tier": self.tier,
+            "seed": self.seed,
+            "parameters": {name: plain(value) for name, value in self.parameters.items()},
+        }
+
+    @property
+    def command(self) -> str:
+        """The command that finds this result again."""
+        return command_of("check", self.id, self.tier, self.seed, self.recipe["parameters"])
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain numbers, strings, lists and dictionaries; NaN and infinity become
         `None`."""
-        fields = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name not in ("claim", "cases")
-        }
-        return plain(fields)
+        left_out = ("claim", "cases", "curves", "contrasts", "parameters")
+        names = [field.name for field in dataclasses.fields(self) if field.name not in left_out]
+        about = {name: getattr(self, name) for name in names}
+        return plain({**about, "recipe": self.recipe, "command": self.command})
 
-    def plot(self, ax: Any) -> Any:
-        """Draw the claim's figure for its first instance on Matplotlib axes; `None` where it has none."""
-        if self.claim.picture is None or not self.cases:
-            return None
-        return self.claim.picture(self.cases[0], ax)
+    def plot(self, where: Any = None) -> Any:
+        """Draw the result: the claim's picture of its first instance, beside the errors of truth and mutations.
+
+        A claim without a picture of its own shows what was measured against what is stated, and the nearest error.
+
+        Main arguments:
+            where: a file (.svg, .png, .pdf), which carries the recipe; `None` returns the Matplotlib figure; Matplotlib
+                axes get the left part alone.
+
+        Raises:
+            BadInput: a file that cannot be, or nothing was compared.
+        """
+        if hasattr(where, "plot"):
+            own = self.claim.picture if self.cases else None
+            return own(self.cases[0], where) if own is not None else draw_comparison(self, where)
+        with house():
+            drawing = draw_result(self)
+        return drawing if where is None else write(drawing, where, self.command, title=f"{self.id}: {self.title}")
 
     def __str__(self) -> str:
         worst = min((rejection.deviation for rejection in self.mutation_rejected), default=math.nan)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import sys
 from typing import Any, NoReturn
 
-__all__ = ["Parser", "add_out", "whole"]
+__all__ = ["Parser", "add_out", "add_set", "whole"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,3 +49,21 @@ def add_out(parser: argparse.ArgumentParser, default: str | None, what: str) -> 
     said = f" (default {default})" if default else ""
     parser.add_argument("--out", metavar="DIR", default=default, help=f"folder for {what}{said}; must not exist")
     parser.add_argument("--force", action="store_true", help="replace DIR if measureflow made everything in it")
+
+
+def add_set(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--set`, which collects values by name."""
+    parser.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], type=named_value, help=f"{what}; as often as needed"
+    )
+
+
+def named_value(text: str) -> tuple[str, Any]:
+    """Return a name and a value: a number, true or false, a list as in JSON, else the word as it is."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip() or not value.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value.strip()

@@ -97,15 +97,22 @@ class Page:
 
         self.body.append(re.sub(r"<h2>(.*?)</h2>", heading, markdown(source)))
 
+    def words(self, text: str) -> None:
+        """Add plain text as it is, paragraphs apart."""
+        self.body += [f"<p>{html.escape(part)}</p>" for part in text.split("\n\n") if part.strip()]
+
     def figure(self, drawing: Any, caption: str, name: str, recipe: str = "", kind: str = "svg") -> str:
         """Write a picture to `pictures/name.kind`, with its recipe in the file too, and add it; return its place."""
         place = f"pictures/{name}.{kind}"
         (self.folder / "pictures").mkdir(exist_ok=True)
-        said = re.sub(r"[$`*\\]", "", caption)
+        said = without_marks(caption)
         write(drawing, self.folder / place, recipe or said, title=said)
         ratio = drawing.get_figheight() / drawing.get_figwidth()
-        size = f'width="1100" height="{round(1100 * ratio)}"'
-        alternative = html.escape(said, quote=True)
+        return self.picture(place, caption, recipe, f'width="1100" height="{round(1100 * ratio)}"')
+
+    def picture(self, place: str, caption: str, recipe: str = "", size: str = 'width="1100"') -> str:
+        """Add a picture that is in the folder already; return its place."""
+        alternative = html.escape(without_marks(caption), quote=True)
         folded = f'<div class="recipe">{html.escape(recipe)}</div></details>'
         about = f"<details><summary>recipe</summary>{folded}" if recipe else ""
         self.body.append(
@@ -115,6 +122,12 @@ class Page:
         self.pictures.append(place)
         self.recipes.append(recipe)
         return place
+
+    def verdict(self, verdict: str, notes: Sequence[str] = ()) -> None:
+        """Add a verdict in its colour, with its reasons."""
+        kind = {"consistent": "good", "violated": "bad"}.get(verdict, "open")
+        why = "".join(f"<br>{html.escape(note)}" for note in notes)
+        self.body.append(f'<p class="verdict"><span class="{kind}">{html.escape(verdict)}</span>{why}</p>')
 
     def join(self, section: Page) -> None:
         """Add all of another page of the same folder; a heading that both have gets a place of its own."""
@@ -161,6 +174,11 @@ class Page:
         place = self.folder / name
         place.write_text(page, "utf-8")
         return place
+
+
+def without_marks(caption: str) -> str:
+    """Return a caption as plain words."""
+    return re.sub(r"[$`*\\]", "", caption)
 
 
 def cell(value: Any) -> str:
