@@ -27,12 +27,12 @@ TOKENS, INITIAL = 300, 0.02
 def albert_of_figures(case: Case) -> tuple[Transformer, str]:
     """Return a model of shared weights, and what it is in words.
 
-    That of the folder or hub name in `MEASUREFLOW_ALBERT`, else the published one where it is found, else a network of
-    its shape as it is before training; at the tier smoke a small one of those.
+    That of the parameter `model` (a folder or a hub name), which `MEASUREFLOW_ALBERT` sets too, else the published one
+    where it is found, else a network of its shape as it is before training; at the tier smoke a small one of those.
     """
-    if case.tier == "smoke":
+    wanted = case.given("model", "" if case.tier == "smoke" else os.environ.get(PLACE, ""))
+    if case.tier == "smoke" and not wanted:
         return random_albert(case, width=48, heads=4, layers=6), "a small ALBERT with random weights"
-    wanted = os.environ.get(PLACE)
     try:
         model = load(wanted or PUBLISHED)
     except BadInput:
@@ -40,7 +40,7 @@ def albert_of_figures(case: Case) -> tuple[Transformer, str]:
             raise
         return random_albert(case), f"random weights in the shape of {PUBLISHED}, which was not found"
     if model.config.groups != 1:
-        raise BadInput(f"{PLACE} is {wanted!r}: its layers are not one that is repeated; give an ALBERT of one group.")
+        raise BadInput(f"model ({PLACE}) is {wanted!r}: its layers are not one, repeated; give an ALBERT of one group.")
     return model, f"{model.name}, as trained"
 
 

@@ -11,6 +11,7 @@ import inspect
 import numbers
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from measureflow.errors import BadInput
@@ -176,20 +177,27 @@ def told(call: ast.Call, function: Callable[..., Any]) -> str:
     if call.func.attr == "given":
         return said[0]
     if call.func.attr == "choose":
-        return f"one of {said[0].strip('[]()')}"
+        return f"one of {said[0].removeprefix('[').removesuffix(']')}"
     return f"{said[0]} to {said[1]}" if len(said) > 1 else "drawn"
 
 
 def worth(node: ast.expr, function: Callable[..., Any]) -> str:
-    """Return the value of an expression as text where constants of its module give it, else the expression."""
-    if isinstance(node, ast.Subscript) and ast.unparse(node.slice).endswith(".tier"):
-        table = look_up(node.value, function.__globals__)
-        if isinstance(table, dict):
-            return " / ".join(map(str, table.values()))
-        return " / ".join(ast.unparse(one) for one in node.value.values) if isinstance(node.value, ast.Dict) else ""
-    value = look_up(node, function.__globals__)
-    if isinstance(value, (int, float, str, list, tuple)):
-        return str(value)
-    if isinstance(value, dict):
-        return ", ".join(map(name_of, value))
-    return ast.unparse(node)
+    """Return the value of an expression as text, for each tier where it depends on it; the expression itself where it
+    needs more than its module to have one."""
+    found = []
+    for tier in ("smoke", "standard", "full"):
+        try:
+            code = compile(ast.Expression(node), "<parameter>", "eval")
+            found.append(eval(code, function.__globals__, {"case": SimpleNamespace(tier=tier)}))
+        except Exception:  # whatever it needs is known only where the check runs
+            return ast.unparse(node)
+    return " / ".join(dict.fromkeys(map(shown, found)))
+
+
+def shown(value: Any) -> str:
+    """Return a value as a reader would write it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, (list, tuple, range, dict)):
+        return f"[{', '.join(map(shown, value))}]"
+    return name_of(value)

@@ -38,7 +38,8 @@ def named(half_steps: int) -> str:
 def trained(case: Case, data: Data, half_steps: int) -> Trained:
     """Return the models of all seeds, trained."""
     _, seeds, recipe = SIZE[case.tier]
-    return train(data, weighting_of(half_steps), recipe, case.seed % 2**20 + np.arange(seeds))
+    recipe = recipe._replace(epochs=case.given("epochs", recipe.epochs))
+    return train(data, weighting_of(half_steps), recipe, case.seed % 2**20 + np.arange(case.given("seeds", seeds)))
 
 
 def compared(case: Case, data: Data) -> dict[str, Any]:
@@ -122,6 +123,7 @@ def column_sums_over_training(case: Case) -> Any:
     the histogram of column sums of one seed at several epochs; right, their mean distance from 1 for every seed.
     """
     sizes, _, recipe = SIZE[case.tier]
+    epochs_run = case.given("epochs", recipe.epochs)
     try:
         name, data = "digits", digits(case.generator("digits"), sizes)
     except mf.BadInput:
@@ -130,14 +132,14 @@ def column_sums_over_training(case: Case) -> Any:
     drawing = empty(11.0, 4.4)
     drawing.suptitle(f"softmax attention trained on {name}: what each token receives")
     left, right = drawing.subplots(1, 2)
-    epochs = sorted({0, recipe.epochs // 2, recipe.epochs})
-    for epoch, colour in zip(epochs, ACCENT, strict=True):
+    epochs = sorted({0, epochs_run // 2, epochs_run})
+    for epoch, colour in zip(epochs, ACCENT, strict=False):
         sums = np.minimum(columns[0, epoch].ravel(), 3.0)
         left.hist(sums, bins=np.linspace(0, 3, 31), histtype="step", color=colour, lw=2, label=f"epoch {epoch}")
     left.axvline(1.0, color=THEORY, ls="--", lw=1.2, label="doubly stochastic")
     left.set(xlabel="column sum (3 and more in the last bar)", ylabel="tokens")
     left.legend()
     off = np.abs(columns - 1).mean(axis=(2, 3))
-    right.plot(np.arange(recipe.epochs + 1), off.T, color=INK, alpha=0.5, lw=1.2)
+    right.plot(np.arange(epochs_run + 1), off.T, color=INK, alpha=0.5, lw=1.2)
     right.set(xlabel="epoch (a line for each seed)", ylabel="mean |column sum $-$ 1|", ylim=(0, None))
     return drawing

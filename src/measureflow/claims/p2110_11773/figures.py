@@ -24,17 +24,19 @@ def links_become_a_matching(case: Case) -> Any:
     softmax several queries look at one key, and some keys at none; all columns of Sinkhorn sum to one. The published
     points are not known: ours are drawn with the same seed by another generator.
     """
-    rng = np.random.default_rng(SEED)
-    queries, keys = rng.normal(size=(2, GROUP, DIM))
+    group, scale = case.given("n", GROUP), case.given("scale", SCALE)
+    iterations = case.given("iterations", ITERATIONS)
+    rng = np.random.default_rng(case.given("seed of the points", SEED))
+    queries, keys = rng.normal(size=(2, group, DIM))
     # tokens that are unit vectors, so that query and key matrices hold the points as columns
-    tokens = mf.Tokens(mf.Euclidean(GROUP), np.eye(GROUP))
+    tokens = mf.Tokens(mf.Euclidean(group), np.eye(group))
     drawing = empty(12.6, 4.6)
-    drawing.suptitle("who attends to whom: queries (circles) and keys (squares) of five tokens")
-    for axes, count in zip(drawing.subplots(1, 3), (1, 5, 2 * ITERATIONS + 1), strict=True):
+    drawing.suptitle(f"who attends to whom: queries (circles) and keys (squares) of {group} tokens")
+    for axes, count in zip(drawing.subplots(1, 3), (1, 5, 2 * iterations + 1), strict=True):
         weighting = mf.fields.Sinkhorn(iterations=count)
-        field = mf.SelfAttention(SCALE, query=queries.T, key=keys.T, weighting=weighting)
+        field = mf.SelfAttention(scale, query=queries.T, key=keys.T, weighting=weighting)
         weights = np.asarray(field.weights(tokens.points, tokens))
-        for i, j in np.ndindex(GROUP, GROUP):
+        for i, j in np.ndindex(group, group):
             ends = np.stack([queries[i], keys[j]])
             axes.plot(*ends.T, color=ACCENT[1], lw=4.0 * weights[i, j], alpha=0.8, solid_capstyle="butt", zorder=1)
         axes.scatter(*queries.T, s=60, color=ACCENT[0], zorder=2)

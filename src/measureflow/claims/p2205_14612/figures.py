@@ -26,11 +26,11 @@ def weights_along_depth(case: Case) -> Any:
     generator; here it is drawn among those with a positive determinant, which alone can be reached from the identity,
     and the rate is 10, a tenth of the published one, at which gradient descent explodes for some of them.
     """
-    depth = 20 if case.tier == "smoke" else 100
+    depth, tolerance = case.given("N", 20 if case.tier == "smoke" else 100), case.given("loss", 1e-5)
     rng, target = case.generator("target"), -np.eye(2)
     while np.linalg.eigvals(target).real.min() < 0.3 or np.linalg.norm(target, 2) > 2.5:
         target = np.eye(2) + rng.normal(size=(2, 2))
-    options = {"rate": 0.1 * depth, "tolerance": 1e-5, "most": 5_000}
+    options = {"rate": 0.1 * depth, "tolerance": tolerance, "most": 5_000}
     last = theory.train_linear_net(target, depth, **options)
     keep = sorted({1, max(last.steps // 8, 2), max(last.steps // 3, 3), last.steps})
     net = theory.train_linear_net(target, depth, **options, keep=keep)
@@ -60,7 +60,8 @@ def reconstruction_against_depth(case: Case) -> Any:
     smoke; 16 .. 1,024, and up to 16,384 at the full tier): smooth weights, slope -1 (Euler) and -3 (Heun, to rounding),
     and independent weights, about -1 for both."""
     most = {"smoke": 0, "standard": 10}.get(case.tier, 14)
-    depths = [64, 256] if not most else [2**k for k in range(4, most + 1, 2)]  # each is a program of its own
+    # each is a program of its own
+    depths = case.given("depths", (64, 256) if not most else tuple(2**k for k in range(4, most + 1, 2)))
     drawing = sheet(8.0, 5.6)
     axes = drawing.subplots()
     for method, colour in zip(METHODS, ACCENT, strict=False):

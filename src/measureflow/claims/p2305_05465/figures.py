@@ -11,6 +11,7 @@ import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.figures import figure
 from measureflow.claims.published import overlay, rings
+from measureflow.errors import BadInput
 from measureflow.paths.style import ACCENT, FAINT, INK, MUTED, THEORY, caption, shades
 from measureflow.paths.style import figure as empty
 
@@ -112,27 +113,31 @@ def hull_line(axes: Any, points: np.ndarray, **style: Any) -> None:
 @figure(PAPER, "polytope", title="tokens end at the corners of a polytope")
 def tokens_end_on_a_polytope(case: Case) -> Any:
     """V = A = I, 20 tokens of U[-5, 5]^d, T = 5, d = 2 and 3: the hull shrinks to a polytope."""
+    n, half, until = case.given("n", 20), case.given("half side", 5.0), case.given("T", 5.0)
     drawing = empty(13.8, 9.4)
     for row, d in enumerate((2, 3)):
         field = growing(np.eye(d))
-        path = run(case, 20, d, 5.0, field, 5.0)
-        ghost = frozen_steps(np.asarray(path.points[0]), field, 5.0)[-1]
+        path = run(case, n, d, half, field, until)
+        ghost = frozen_steps(np.asarray(path.points[0]), field, until)[-1]
         last = len(path) - 1
         for column, k in enumerate((0, last // 5, last)):
             axes = drawing.add_subplot(2, 3, 3 * row + column + 1, **({} if d == 2 else {"projection": "3d"}))
-            tokens_on(axes, path, k, 5.0, ghost if k == last else None)
+            tokens_on(axes, path, k, half, ghost if k == last else None)
             hull_line(axes, np.asarray(path.points[k]), color=ACCENT[1], lw=1.0)
             if d == 2:
                 axes.set_aspect("equal")
-    said_of(drawing, case, "polytope", "V = A = I, 20 tokens of U[-5, 5]^d, d = 2 and 3, their hull and their trails")
+    box = f"U[-{half:g}, {half:g}]^d"
+    said_of(drawing, case, "polytope", f"V = A = I, {n} tokens of {box}, d = 2 and 3, their hull and their trails")
     return drawing
 
 
 def hyperplanes(case: Case, value: np.ndarray, until: float, said: str) -> Any:
     """Draw tokens with the hyperplanes on which they gather, and their first eigen-coordinate along time."""
+    n, half, until = case.given("n", 20), case.given("half side", 5.0), case.given("T", until)
+    value = np.array(case.given("V", value.tolist()))
     d = len(value)
     field = growing(value)
-    path = run(case, 20, d, 5.0, field, until)
+    path = run(case, n, d, half, field, until)
     roots, rows = mf.observe.eigenfunctionals(value)
     own = np.real(rows[0])
     drawing, (*axes, last) = panels(d == 2, said)
@@ -143,7 +148,7 @@ def hyperplanes(case: Case, value: np.ndarray, until: float, said: str) -> Any:
     ends = np.asarray(path.points[-1]) @ own
     for level in mf.observe.levels(ends, within=0.05):
         plane_across(axes[1], own, level, scale)
-    for token, colour in enumerate(shades(20)):
+    for token, colour in enumerate(shades(n)):
         last.plot(path.times, np.asarray(path.points)[:, token] @ own, color=colour, lw=1.2)
     overlay(last, STEP * np.arange(len(coarse)), coarse @ own, label=HELD)
     # rings and dashes are the same scheme: one legend, where no line passes
@@ -152,9 +157,14 @@ def hyperplanes(case: Case, value: np.ndarray, until: float, said: str) -> Any:
     last.legend([tuple(held)], [HELD], loc="center right", fontsize=9, handler_map={tuple: side_by_side()})
     last.set(xlabel="time $t$", ylabel=r"$\varphi_1^*(z_i)$")
     last.set_title(rf"$\lambda_1 = {float(np.real(roots[0])):.3g}$")
-    recipe = f"V of the authors' script, A = I, 20 tokens of U[-5, 5]^{d}; orange: where coordinates end"
+    recipe = f"{matrix_of(case)}, A = I, {n} tokens of U[-{half:g}, {half:g}]^{d}; orange: where coordinates end"
     said_of(drawing, case, f"hyperplanes in {d} dimensions", recipe)
     return drawing
+
+
+def matrix_of(case: Case) -> str:
+    """Say where V comes from."""
+    return "V as set" if "V" in case.parameters else "V of the authors' script"
 
 
 def side_by_side() -> Any:
@@ -200,42 +210,51 @@ def planes_with_other_eigenvalues_positive(case: Case) -> Any:
 @figure(PAPER, "codimension k", title="two growing directions: lines")
 def lines_of_codimension_two(case: Case) -> Any:
     """The authors' symmetric V of R^3 with two positive eigenvalues, A = I, 20 tokens: they gather on lines."""
-    field = growing(TWO_POSITIVE)
-    path = run(case, 20, 3, 5.0, field, 18.0)
-    roots, rows = mf.observe.eigenfunctionals(TWO_POSITIVE)
+    n, half, until = case.given("n", 20), case.given("half side", 5.0), case.given("T", 18.0)
+    value = np.array(case.given("V", TWO_POSITIVE.tolist()))
+    field = growing(value)
+    path = run(case, n, 3, half, field, until)
+    roots, rows = mf.observe.eigenfunctionals(value)
+    if (roots > 0).sum() != 2:
+        raise BadInput(f"figure: V has {(roots > 0).sum()} positive eigenvalues; this one shows two.")
     own = rows[roots > 0]
     drawing, (*axes, flat) = panels(False, "two eigenvalues are positive: parallel lines")
     scale = float(np.abs(np.asarray(path.points)).max())
-    coarse = frozen_steps(np.asarray(path.points[0]), field, 18.0)
+    coarse = frozen_steps(np.asarray(path.points[0]), field, until)
     for place, k in zip(axes, (0, len(path) - 1), strict=True):
         tokens_on(place, path, k, scale, coarse[-1] if k else None)
     places = np.asarray(path.points) @ own.T
-    for token, colour in enumerate(shades(20)):
+    for token, colour in enumerate(shades(n)):
         flat.plot(*places[:, token].T, color=colour, lw=0.8, alpha=0.6)
         flat.scatter(*places[-1, token], color=[colour], s=26, zorder=3)
     rings(flat, *(coarse[-1] @ own.T).T, size=70, label=HELD)
     flat.legend(fontsize=9)
     flat.set(xlabel=r"$\varphi_1^*(z)$", ylabel=r"$\varphi_2^*(z)$", title="along the lines")
-    said_of(drawing, case, "codimension k", "V of the authors' script, A = I, 20 tokens of U[-5, 5]^3 and their trails")
+    recipe = f"{matrix_of(case)}, A = I, {n} tokens of U[-{half:g}, {half:g}]^3 and their trails"
+    said_of(drawing, case, "codimension k", recipe)
     return drawing
 
 
 @figure(PAPER, "polytope times subspace", title="a polytope times a subspace")
 def polytope_times_a_subspace(case: Case) -> Any:
     """V = diag(1, 1, -1/2), A = I, 20 tokens of U[-5, 5]^3: corners of a polygon in F, anything along G."""
-    field = mf.RescaledAttention(value=np.diag([1.0, 1.0, -0.5]))
-    path = run(case, 20, 3, 5.0, field, 5.0)
-    ghost = frozen_steps(np.asarray(path.points[0]), field, 5.0)[-1]
+    n, half, until = case.given("n", 20), case.given("half side", 5.0), case.given("T", 5.0)
+    third = case.given("third eigenvalue", -0.5)
+    field = mf.RescaledAttention(value=np.diag([1.0, 1.0, third]))
+    path = run(case, n, 3, half, field, until)
+    ghost = frozen_steps(np.asarray(path.points[0]), field, until)[-1]
     scale = float(np.abs(np.asarray(path.points)).max())
-    drawing, axes = panels(False, r"$V = \mathrm{diag}(1, 1, -1/2)$", plain=False)
+    drawing, axes = panels(False, rf"$V = \mathrm{{diag}}(1, 1, {third:g})$", plain=False)
     for place, k in zip(axes, (0, len(path) - 1), strict=True):
         tokens_on(place, path, k, scale, ghost if k else None)
         flat = np.asarray(path.points[k]).copy()
         corners = flat[mf.observe.hull(mf.Tokens(mf.Euclidean(2), flat[:, :2]), within=1e-3).vertices]
         for x, y, _ in corners:
             place.plot([x, x], [y, y], [-scale, scale], color=MUTED, lw=0.8, ls=(0, (2, 2)))
-        place.set(xlim=(-6, 6), ylim=(-6, 6))
-    recipe = "A = I, 20 tokens of U[-5, 5]^3; dotted: corners of the hull of two coordinates, times a line"
+        place.set(xlim=(-1.2 * half, 1.2 * half), ylim=(-1.2 * half, 1.2 * half))
+    recipe = (
+        f"A = I, {n} tokens of U[-{half:g}, {half:g}]^3; dotted: corners of the hull of two coordinates, times a line"
+    )
     said_of(drawing, case, "polytope times subspace", recipe)
     return drawing
 
@@ -249,7 +268,8 @@ def attention_loses_its_rank(case: Case) -> Any:
     25/lambda_1, about 0.25, and beyond 36/lambda_1 tokens that look alike differ by less than a rounding. At tier
     smoke n = d = 24.
     """
-    n, d = (24, 24) if case.tier == "smoke" else (40, 80)
+    small = case.tier == "smoke"
+    n, d = case.given("n", 24 if small else 40), case.given("d", 24 if small else 80)
     generator = case.generator("matrices")
     root = generator.uniform(-1, 1, (d, d))
     value = root @ root.T
@@ -284,8 +304,9 @@ def tokens_look_at_few_leaders(case: Case) -> Any:
     generator = case.generator("matrices")
     first, second = generator.uniform(-1, 1, (2, 2, 2))
     field = growing(first @ first.T, second @ second.T)
-    path = run(case, 20, 2, 1.0, field, 10.0)
-    coarse = frozen_steps(np.asarray(path.points[0]), field, 10.0)
+    n, half, until = case.given("n", 20), case.given("half side", 1.0), case.given("T", 10.0)
+    path = run(case, n, 2, half, field, until)
+    coarse = frozen_steps(np.asarray(path.points[0]), field, until)
     drawing = empty(13.5, 4.9)
     axes = drawing.subplots(1, 3)
     matrices = np.asarray(mf.observe.attention(path))
@@ -301,7 +322,8 @@ def tokens_look_at_few_leaders(case: Case) -> Any:
         place.set(title=f"$t = {float(path.times[k]):.3g}$, {told} looked at", xlabel="$z_1$", ylabel="$z_2$")
         place.locator_params(axis="x", nbins=5)
     axes[2].legend(fontsize=9)
-    recipe = "V and A of the form G G^T, 20 tokens of U[-1, 1]^2; large and dark: much looked at; lines: P_ij > 1e-4"
+    box = f"U[-{half:g}, {half:g}]^2"
+    recipe = f"V and A of the form G G^T, {n} tokens of {box}; large and dark: much looked at; lines: P_ij > 1e-4"
     said_of(drawing, case, "leaders", recipe)
     return drawing
 
@@ -325,19 +347,19 @@ def coordinates_in_high_dimension(case: Case) -> Any:
     at each other's places differ by less than a rounding where e^(2 lambda t) tells them apart, so that rounding
     chooses who is looked at (a unit of time costs some forty times as much there). The published scheme goes on to 15.
     """
-    d = 24 if case.tier == "smoke" else 128
+    d, end = case.given("d", 24 if case.tier == "smoke" else 128), case.given("T", 15.0)
     generator = case.generator("matrices")
     value = sparse_value(generator, d)
     start = mf.Tokens(mf.Euclidean(d), generator.uniform(-0.5, 0.5, (d, d)))
     solver = mf.Adaptive(rtol=1e-5, atol=1e-7)
     field = mf.RescaledAttention(value=value, bounded=True)
     roots, rows = mf.observe.eigenfunctionals(value)
-    until = min(15.0, 36.0 / float(roots.max()))
+    until = min(end, 36.0 / float(roots.max()))
     times = np.linspace(0, until, 31 if case.tier == "smoke" else 76)
     path = mf.flow(start, field, until=until, save=times, solver=solver)
     places = np.asarray(path.points) @ rows.T
     fastest = np.argsort(-roots)[:3]
-    coarse = frozen_steps(np.asarray(start.points), field, 15.0) @ rows.T
+    coarse = frozen_steps(np.asarray(start.points), field, end) @ rows.T
     ends = np.stack([coarse.min(axis=1), coarse.max(axis=1)], axis=-1)
     drawing = empty(14.0, 4.4)
     axes = drawing.subplots(1, 4)

@@ -36,7 +36,7 @@ def cosines_along_the_layers_of_an_albert(case: Case) -> Any:
     random network, to layer 12.
     """
     model, said = albert_of_figures(case)
-    shown = (0, 3, 12) if case.tier == "smoke" else LAYERS
+    shown = case.given("layers", (0, 3, 12) if case.tier == "smoke" else LAYERS)
     ids = context_of(case, model)
     path = mf.trace(model, ids, depth=shown[-1], record=())
     drawing = cosine_histograms(path, shown)

@@ -22,8 +22,8 @@ __all__ = ["Cells", "panel", "pooled"]
 PAPER = "2312.10794"
 #: how a globe is tipped, so that its front is not all that one sees
 TILT = np.array([[1.0, 0.0, 0.0], [0.0, 0.8, 0.6], [0.0, -0.6, 0.8]])
-#: the published betas and their number of times
-BETAS, CHECKPOINTS = np.linspace(0.1, 9.0, 90), 200
+#: the published number of times
+CHECKPOINTS = 200
 #: clouds of the published draws, one pair of which counts; ours are added so many at a time
 PUBLISHED, MORE = 1024, 128
 
@@ -37,14 +37,17 @@ def loose(*, joins: bool = False) -> mf.Adaptive:
 
 
 def sizes(case: Case) -> tuple[int, int, np.ndarray, int]:
-    """Return tokens, the most clouds, betas and times of a tier.
+    """Return tokens, the most clouds, betas and times of a tier, or as they were set.
 
     All pairs of a cloud count, and clouds are added as long as one pair of each of the 2^10 published draws is more
     exact in any cell: where the tokens of a cloud all meet at once they are one pair, and no fewer clouds will do.
     """
-    if case.tier == "smoke":
-        return 8, 64, np.linspace(0.1, 6.0, 5), TIMES
-    return 32, PUBLISHED if case.tier == "full" else 64, BETAS if case.tier == "full" else BETAS[::6], CHECKPOINTS
+    tier = case.tier
+    lowest = case.given("lowest beta", 0.1)
+    highest = case.given("highest beta", {"smoke": 6.0, "standard": 8.5, "full": 9.0}[tier])
+    betas = np.linspace(lowest, highest, case.given("betas", {"smoke": 5, "standard": 15, "full": 90}[tier]))
+    clouds = case.given("clouds", PUBLISHED if tier == "full" else 64)
+    return case.given("n", 8 if tier == "smoke" else 32), clouds, betas, TIMES if tier == "smoke" else CHECKPOINTS
 
 
 #: an error that is not seen: one of the colour map's 256 shades
@@ -151,15 +154,17 @@ def phase_diagrams(case: Case) -> Any:
     clouds at every third beta: its clock is slow by 5 %. A sharp front that comes to the limit curve as d grows, and a
     pale metastable zone for small d.
     """
-    dims = (2, 32, 512) if case.tier == "smoke" else (2, 8, 32, 128, 512, 1024)
-    until = 12.0 if case.tier == "smoke" else 30.0
+    dims = case.given("dimensions", (2, 32, 512) if case.tier == "smoke" else (2, 8, 32, 128, 512, 1024))
+    until = case.given("until", 12.0 if case.tier == "smoke" else 30.0)
     n, replicas, betas, _ = sizes(case)
-    rows = math.ceil(len(dims) / 3)
-    drawing = sheet(12.0, 1.6 + 3.1 * rows)
-    axes = drawing.subplots(rows, 3, sharex=True, sharey=True, squeeze=False)
+    rows, columns = math.ceil(len(dims) / 3), min(3, len(dims))
+    drawing = sheet(1.5 + 3.5 * columns, 1.6 + 3.1 * rows)
+    axes = drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     fine = np.linspace(betas[0], betas[-1], 200)
     image = None
-    for ax, d in zip(axes.flat, dims, strict=True):
+    for ax in axes.flat[len(dims) :]:
+        ax.axis("off")
+    for ax, d in zip(axes.flat, dims, strict=False):
         image = panel(ax, probabilities(case, d, until))
         ax.plot(theory.clustering_time(fine, n=n, delta=DELTA), fine, "--", color=THEORY)
         ax.set_title(f"$d = {d}$")
@@ -175,10 +180,10 @@ def phase_diagrams_without_denominator(case: Case) -> Any:
 
     The same picture on a faster clock. The published scheme is dotted where it has up to a thousand steps.
     """
-    dims = (32,) if case.tier == "smoke" else (2, 32, 512)
+    dims = case.given("dimensions", (32,) if case.tier == "smoke" else (2, 32, 512))
     n, replicas, betas, _ = sizes(case)
-    until = 2.0 if case.tier == "smoke" else 1.0
-    drawing = sheet(5.5 if len(dims) == 1 else 12.0, 4.7)
+    until = case.given("until", 2.0 if case.tier == "smoke" else 1.0)
+    drawing = sheet(2.25 + 3.25 * len(dims), 4.7)
     axes = drawing.subplots(1, len(dims), sharex=True, sharey=True, squeeze=False)
     fine = np.linspace(betas[0], betas[-1], 200)
     image = None
@@ -198,14 +203,14 @@ def clusters_on_the_circle(case: Case) -> Any:
 
     One sees few clusters that stay: about two at beta = 4 and three at beta = 9. Rings: normalised steps of 0.1.
     """
-    points = clouds(case.generator("circle"), 1, n=32, d=2)[0][:, :3]
-    times = np.array([2.5, 18.0, 30.0])
-    drawing = sheet(8.5, 6.3)
-    axes = drawing.subplots(2, 3, squeeze=False)
+    n, betas, times = case.given("n", 32), case.given("betas", (4.0, 9.0)), case.given("times", (2.5, 18.0, 30.0))
+    points, times = clouds(case.generator("circle"), 1, n=n, d=2)[0][:, :3], np.array(times)
+    drawing = sheet(1.0 + 2.5 * len(times), 0.7 + 2.8 * len(betas))
+    axes = drawing.subplots(len(betas), len(times), squeeze=False)
     turn = np.linspace(0.0, 2 * np.pi, 200)
-    for row, beta in zip(axes, (4.0, 9.0), strict=True):
+    for row, beta in zip(axes, betas, strict=True):
         # the circle is the equator of a sphere that tokens do not leave
-        path = mf.flow(mf.Tokens(mf.Sphere(3), points), mf.SelfAttention(beta), until=30.0, save=times)
+        path = mf.flow(mf.Tokens(mf.Sphere(3), points), mf.SelfAttention(beta), until=times[-1], save=times)
         coarse = normalised_steps(points, 0.1, np.round(times / 0.1).astype(int), form=beta)
         for k, ax in enumerate(row):
             ax.plot(np.cos(turn), np.sin(turn), color="0.85", lw=1, zorder=0)
@@ -216,16 +221,16 @@ def clusters_on_the_circle(case: Case) -> Any:
             ax.set(aspect="equal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
             ax.axis("off")
     drawing.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center")
-    caption(drawing, f"arXiv:{PAPER}, figure 4: SA, n = 32 uniform tokens of the circle, clusters of cosine > 0.999")
+    caption(drawing, f"arXiv:{PAPER}, figure 4: SA, n = {n} uniform tokens of the circle, clusters of cosine > 0.999")
     return drawing
 
 
 @figure(PAPER, "Fig. 6", title="The function g of the Hessian on the circle")
 def hessian_on_the_circle(case: Case) -> Any:
     """g(x) = (cos x - beta sin^2 x) e^(beta cos x), beta = 2 and 6: negative outside [-tau*, tau*]."""
-    x = np.linspace(-np.pi, np.pi, 600)
-    drawing = sheet(9.0, 3.8)
-    for ax, beta in zip(drawing.subplots(1, 2), (2.0, 6.0), strict=True):
+    x, betas = np.linspace(-np.pi, np.pi, 600), case.given("betas", (2.0, 6.0))
+    drawing = sheet(4.5 * len(betas), 3.8)
+    for ax, beta in zip(drawing.subplots(1, len(betas), squeeze=False).flat, betas, strict=True):
         ax.plot(x, (np.cos(x) - beta * np.sin(x) ** 2) * np.exp(beta * np.cos(x)), color=shades(2)[0])
         # cos x = beta sin^2 x, a quadratic equation in cos x
         zero = math.acos((math.sqrt(1 + 4 * beta**2) - 1) / (2 * beta))
@@ -243,14 +248,21 @@ def limit_curve(case: Case) -> Any:
 
     Drawn by one quadrature for each beta; the notebook solves the equation anew for every point of a grid.
     """
-    betas = np.linspace(0.0, 9.0, 300)
+    ns, delta, highest = case.given("n", (32, 128)), case.given("delta", DELTA), case.given("highest beta", 9.0)
+    until, betas = case.given("until", 30.0), np.linspace(0.0, highest, 300)
     drawing = sheet(7.5, 4.8)
     ax = drawing.subplots()
-    for n, shade in zip((32, 128), shades(2), strict=True):
-        ax.plot(theory.clustering_time(betas, n=n, delta=DELTA), betas, color=shade, label=f"$n = {n}$")
-    ax.set(xlim=(0, 30), ylim=(0, 9), xlabel="time $t$", ylabel=r"$\beta$", title=r"$\gamma_\beta(t) = 1 - \delta$")
+    for n, shade in zip(ns, shades(len(ns)), strict=True):
+        ax.plot(theory.clustering_time(betas, n=n, delta=delta), betas, color=shade, label=f"$n = {n}$")
+    ax.set(
+        xlim=(0, until),
+        ylim=(0, highest),
+        xlabel="time $t$",
+        ylabel=r"$\beta$",
+        title=r"$\gamma_\beta(t) = 1 - \delta$",
+    )
     ax.legend(loc="lower right")
-    caption(drawing, f"arXiv:{PAPER}, section 6: T_delta(beta, n), delta = {DELTA:g}")
+    caption(drawing, f"arXiv:{PAPER}, section 6: T_delta(beta, n), delta = {delta:g}")
     return drawing
 
 
@@ -260,17 +272,17 @@ def sphere_movie(case: Case) -> Any:
 
     Rings: the published normalised steps of 0.1, which lag a little behind.
     """
-    n = 32 if case.tier == "smoke" else 64
-    times = np.array([0.0, 2.0, 5.0, 15.0])
+    n, beta = case.given("n", 32 if case.tier == "smoke" else 64), case.given("beta", 1.0)
+    times = np.array([0.0, *case.given("times", (2.0, 5.0, 15.0))])
     points = clouds(case.generator("sphere"), 1, n=n, d=3)[0][:, :3]
-    path = mf.flow(mf.Tokens(mf.Sphere(3), points), mf.SelfAttention(1.0), until=15.0, save=times)
-    coarse = normalised_steps(points, 0.1, np.round(times / 0.1).astype(int))
+    path = mf.flow(mf.Tokens(mf.Sphere(3), points), mf.SelfAttention(beta), until=times[-1], save=times)
+    coarse = normalised_steps(points, 0.1, np.round(times / 0.1).astype(int), form=beta)
     # seen from above the place where they meet
     pole = np.asarray(path.points[-1]).mean(axis=0)
     turn = np.linalg.svd(np.eye(3) - np.outer(pole, pole) / (pole @ pole))[0][:, :2]
     turn = np.column_stack([turn, pole / np.linalg.norm(pole)]) @ TILT
-    drawing = sheet(12.0, 3.7)
-    axes = drawing.subplots(1, 4)
+    drawing = sheet(3.0 * len(times), 3.7)
+    axes = drawing.subplots(1, len(times))
     for k, ax in enumerate(axes):
         x, y, depth = (np.asarray(path.points[min(k, len(path) - 1)]) @ turn).T
         if k:
@@ -280,8 +292,8 @@ def sphere_movie(case: Case) -> Any:
             ax.plot(x[front], y[front], "o", ms=size, color=shade, alpha=0.8)
         ax.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", title=f"$t = {times[k]:g}$")
         ax.axis("off")
-    drawing.legend(*axes[3].get_legend_handles_labels(), loc="outside upper center")
-    said = f"SA, n = {n}, d = 3, beta = 1; the far half of the sphere is grey"
+    drawing.legend(*axes[-1].get_legend_handles_labels(), loc="outside upper center")
+    said = f"SA, n = {n}, d = 3, beta = {beta:g}; the far half of the sphere is grey"
     caption(drawing, f"arXiv:{PAPER}, movies of the published code: {said}")
     return drawing
 

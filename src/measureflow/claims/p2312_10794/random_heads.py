@@ -15,9 +15,9 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import exploration
 from measureflow.claims.figures import figure
-from measureflow.claims.p2312_10794.phase_diagrams import DELTA, shares, stepped
+from measureflow.claims.p2312_10794.phase_diagrams import DELTA, TIMES, shares, stepped
 from measureflow.claims.p2312_10794.phase_figures import (
-    BETAS,
+    CHECKPOINTS,
     OVERLAID,
     PAPER,
     PUBLISHED,
@@ -27,7 +27,6 @@ from measureflow.claims.p2312_10794.phase_figures import (
     loose,
     panel,
     pooled,
-    sizes,
 )
 from measureflow.paths.style import figure as sheet
 
@@ -159,16 +158,17 @@ class Heads:
 
 def random_sizes(case: Case) -> tuple[int, int, int, np.ndarray]:
     """Return tokens, dimension, the most clouds, and betas of a panel with random matrices."""
-    if case.tier == "smoke":
-        _, replicas, betas, _ = sizes(case)
-        return 8, 8, replicas, betas[::2]
-    return (32, 128, PUBLISHED, BETAS) if case.tier == "full" else (32, 128, FEW, BETAS[::THIRD])
+    tier = case.tier
+    highest = case.given("highest beta", {"smoke": 6.0, "standard": 8.8, "full": 9.0}[tier])
+    betas = np.linspace(0.1, highest, case.given("betas", {"smoke": 3, "standard": 30, "full": 90}[tier]))
+    most = case.given("clouds", PUBLISHED if tier == "full" else FEW)
+    return case.given("n", 8 if tier == "smoke" else 32), case.given("d", 8 if tier == "smoke" else 128), most, betas
 
 
 def random_probabilities(case: Case, name: str, until: float) -> Cells:
     """Return a panel with random matrices; each cloud has the same matrices at every beta."""
     n, d, most, betas = random_sizes(case)
-    times = np.linspace(0.0, until, sizes(case)[3])
+    times = np.linspace(0.0, until, TIMES if case.tier == "smoke" else CHECKPOINTS)
     some = betas[:: {"smoke": 1, "standard": THIRD}.get(case.tier, 3 * THIRD)]
     parts: list[Heads] = []
 
@@ -203,11 +203,12 @@ def phase_diagrams_of_random_matrices(case: Case) -> Any:
     and (d) it deviates by 0.15, and fewer than 200 will do. It takes about an hour: V of (b) has norm 45, which
     bounds the steps of each cloud that ends in two clusters. The tier standard has 64 clouds at 30 betas.
     """
+    until = case.given("until", 6.0 if case.tier == "smoke" else 30.0)
     drawing = sheet(9.5, 7.2)
     axes = drawing.subplots(2, 2, sharex=True, sharey=True, squeeze=False)
     image = None
     for ax, name in zip(axes.flat, ENSEMBLES, strict=True):
-        image = panel(ax, random_probabilities(case, name, 6.0 if case.tier == "smoke" else 30.0))
+        image = panel(ax, random_probabilities(case, name, until))
         ax.set_title(f"({name}) {ENSEMBLES[name][2]}")
     n, d, most, betas = random_sizes(case)
     said = f"n = {n}, d = {d}, {len(betas)} betas, all pairs of up to {most} clouds with matrices of their own"
@@ -221,8 +222,8 @@ def where_is_the_front_with_random_matrices(case: Case) -> dict[str, Any]:
     Open: no limiting equation is known. Measured here: the time at which half of the pairs have met, for the four
     ensembles of figure 5, beside T_delta(beta, n) of the identity, and how many have met at the end.
     """
-    until = 6.0 if case.tier == "smoke" else 30.0
-    n = sizes(case)[0]
+    until = case.given("until", 6.0 if case.tier == "smoke" else 30.0)
+    n = random_sizes(case)[0]
     found: dict[str, Any] = {"n": n, "until": until}
     for name in ENSEMBLES if case.tier != "smoke" else ("c", "d"):
         times, betas, share, _, _ = random_probabilities(case, name, until)

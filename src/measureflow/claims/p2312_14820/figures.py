@@ -25,7 +25,9 @@ def constant_against_the_number_of_tokens(case: Case) -> Any:
     (dashed) and below both upper ones, that of n tokens and that of measures (W_2), whichever is smaller. The second
     hardly grow at all: nothing there is adversarial.
     """
-    radii, most, draws = {"smoke": ((1.3, 1.5), 200, 2)}.get(case.tier, ((1.3, 1.5, 1.7), 2000, 10))
+    small = case.tier == "smoke"
+    radii, most = case.given("radii", (1.3, 1.5) if small else (1.3, 1.5, 1.7)), case.given("n", 200 if small else 2000)
+    draws = case.given("draws", 2 if small else 10)
     drawing = sheet(12.0, 5.6)
     left, right = drawing.subplots(1, 2)
     counts = np.unique(np.geomspace(2, most, 12 if case.tier == "smoke" else 24).astype(int))
@@ -45,7 +47,7 @@ def constant_against_the_number_of_tokens(case: Case) -> Any:
             left.axvline(np.exp(2 * radius**2), color=colour, ls=":", lw=1.2)
     left.set(title=r"adversarial tokens, $d=1$; dotted: $n=e^{2\gamma R^2}$")
     few = counts[counts <= (100 if case.tier == "smoke" else 300)]
-    d, radius = 8, 2.0
+    d, radius = case.given("d", 8), case.given("radius of random tokens", 2.0)
     rng = case.generator("random heads")
     found = []
     for _ in range(draws):

@@ -33,16 +33,18 @@ def film(case: Case) -> Any:
 
     Filled: error-controlled. Rings: normalised Euler steps of 0.1 as published, which lag a little behind.
     """
-    times = np.array([0.0, 2.0, 10.0, 30.0, 60.0, 400.0])
-    path = mf.flow(
-        mf.Tokens(mf.Sphere(2), normalised(FILM)), mf.SelfAttention(4.0), until=400.0, save=times, solver=SOLVER
-    )
+    beta, times = case.given("beta", 4.0), np.array(case.given("times", (0.0, 2.0, 10.0, 30.0, 60.0, 400.0)))
+    tokens = mf.Tokens(mf.Sphere(2), normalised(FILM))
+    path = mf.flow(tokens, mf.SelfAttention(beta), until=times[-1], save=times, solver=SOLVER)
     reached = np.searchsorted(np.asarray(path.times), times, side="right") - 1
     states, counts = np.asarray(path.points)[reached], np.round(times / 0.1).astype(int)
-    coarse = normalised_steps(normalised(FILM), 0.1, counts, form=4.0)
-    drawing, circle = sheet(11.0, 7.4), np.linspace(0.0, 2 * np.pi, 200)
-    colours = shades(5)
-    for k, axes in enumerate(drawing.subplots(2, 3).ravel()):
+    coarse = normalised_steps(normalised(FILM), 0.1, counts, form=beta)
+    rows, circle = -(-len(times) // 3), np.linspace(0.0, 2 * np.pi, 200)
+    drawing, colours = sheet(11.0, 3.7 * rows), shades(5)
+    places = drawing.subplots(rows, 3).ravel()
+    for axes in places[len(times) :]:
+        axes.axis("off")
+    for k, axes in enumerate(places[: len(times)]):
         axes.plot(np.cos(circle), np.sin(circle), color=FAINT, lw=1)
         axes.scatter(*states[k].T, c=colours, s=90, zorder=3, label="error-controlled")
         rings(axes, *coarse[k].T, size=190, label="published steps of 0.1")
@@ -50,24 +52,24 @@ def film(case: Case) -> Any:
         for spine in axes.spines.values():
             spine.set_visible(False)
     drawing.axes[0].legend(loc="center", fontsize=10)
-    caption(
-        drawing, "arXiv:2410.06833: SA on the circle, n = 5, beta = 4, published start; normalised Euler of step 0.1"
-    )
+    said = f"SA on the circle, n = 5, beta = {beta:g}, published start; normalised Euler of step 0.1"
+    caption(drawing, f"arXiv:2410.06833: {said}")
     return drawing
 
 
-def published(beta: float, step: float, until: float) -> tuple[np.ndarray, np.ndarray]:
+def published(start: np.ndarray, beta: float, step: float, until: float) -> tuple[np.ndarray, np.ndarray]:
     """Return rescaled times and energies of the published scheme: steps of one length along the gradient of USA*.
 
     Tokens nearer than 1e-3 are identified once the gradient is below 1e-5.
     """
-    theta, group = START.copy(), np.arange(5)
+    n = len(start)
+    theta, group = start.copy(), np.arange(n)
     stride = max(1, round(until / step / 400))
     times, energies = [], []
     for k in range(round(until / step)):
         apart = theta[None, :] - theta[:, None]
         kernel = np.exp(beta * (np.cos(apart) - 1.0))
-        gradient = (kernel * np.sin(apart)).sum(axis=1) / 25.0
+        gradient = (kernel * np.sin(apart)).sum(axis=1) / n**2
         norm = np.sqrt(gradient @ gradient)
         if k % stride == 0:
             times.append(k * step)
@@ -76,7 +78,7 @@ def published(beta: float, step: float, until: float) -> tuple[np.ndarray, np.nd
             group = np.array([np.flatnonzero(np.abs(row) < 1e-3)[0] for row in apart])
             theta = np.array([theta[group == g].mean() for g in group])
             apart = theta[None, :] - theta[:, None]
-            gradient = (np.exp(beta * (np.cos(apart) - 1.0)) * np.sin(apart)).sum(axis=1) / 25.0
+            gradient = (np.exp(beta * (np.cos(apart) - 1.0)) * np.sin(apart)).sum(axis=1) / n**2
             norm = np.sqrt(gradient @ gradient)
         if norm == 0.0:
             break
@@ -92,31 +94,34 @@ def rainbow(case: Case) -> Any:
     Right: unmodified USA* in the clock log beta/|grad E| of the published script, error-controlled, and the script's
     own steps of fixed length 1e-5, dashed: of its 1e6 steps the first 14,000, at whose end all is one cluster.
     """
-    betas = {"smoke": (2000.0,)}.get(case.tier, (500.0, 1000.0, 1500.0, 2000.0, 3000.0, 4000.0))
-    step = 1e-5
+    usual = {"smoke": (2000.0,)}.get(case.tier, (500.0, 1000.0, 1500.0, 2000.0, 3000.0, 4000.0))
+    betas, start = case.given("betas", usual), np.array(case.given("angles", tuple(START.tolist())))
+    n, step = len(start), 1e-5
     drawing = sheet(11.0, 5.2)
     left, right = drawing.subplots(1, 2, sharey=True)
     for beta, colour in zip(betas, shades(len(betas), 0.3, 0.9), strict=True):
-        run = mf.flows.stairs(tokens_at(START), beta, save=30, solver=SOLVER)
-        left.plot(5.0 * run.times, run.energy, color=colour, label=rf"$\beta={beta:g}$")
+        run = mf.flows.stairs(tokens_at(start), beta, save=30, solver=SOLVER)
+        left.plot(n * run.times, run.energy, color=colour, label=rf"$\beta={beta:g}$")
         field = Paced(mf.SelfAttention(beta, weighting=Unnormalised(shifted=True)), SpeedOfEnergy(beta))
         save = np.linspace(0.0, 0.06, 200)
-        path = mf.flow(tokens_at(START), field, until=0.06, save=save)
-        # per derivative by angles of five tokens the clock is longer by sqrt(5), see SpeedOfEnergy
-        times = np.sqrt(5.0) * np.asarray(path.times)
+        path = mf.flow(tokens_at(start), field, until=0.06, save=save)
+        # per derivative by angles of n tokens the clock is longer by sqrt(n), see SpeedOfEnergy
+        times = np.sqrt(n) * np.asarray(path.times)
         right.plot(times, np.asarray(mf.observe.energy(path, beta=beta)), color=colour)
-        overlay(right, *published(beta, step, 0.14), label="published steps of 1e-5" if beta == betas[0] else None)
-    levels = theory.staircase(START, beta=betas[-1])
-    ends = 5.0 * np.cumsum([0.0, *(stair.length for stair in levels)])
-    heights = 0.2 + np.cumsum([0.0, *(stair.jump for stair in levels)])
-    times, energies = climbed(START, np.full(5, 0.2), betas[-1])
-    left.plot(5.0 * times, energies, "--", color=THEORY, lw=1.4, label=rf"predicted, $\beta={betas[-1]:g}$")
+        overlay(
+            right, *published(start, beta, step, 0.14), label="published steps of 1e-5" if beta == betas[0] else None
+        )
+    levels = theory.staircase(start, beta=betas[-1])
+    ends = n * np.cumsum([0.0, *(stair.length for stair in levels)])
+    heights = 1.0 / n + np.cumsum([0.0, *(stair.jump for stair in levels)])
+    times, energies = climbed(start, np.full(n, 1.0 / n), betas[-1])
+    left.plot(n * times, energies, "--", color=THEORY, lw=1.4, label=rf"predicted, $\beta={betas[-1]:g}$")
     left.step(ends, heights, ":", where="post", color=MUTED, lw=1.2, label="levels at the meetings")
     left.set(xlabel=r"rescaled time $s$ (nearest pair)", ylabel=r"energy $\bar E$")
     right.set(xlabel=r"rescaled time $s$ (clock $\log\beta/|\nabla E|$)")
     left.legend(loc="upper left")
     right.legend(loc="lower right")
-    caption(drawing, "arXiv:2410.06833: circle, n = 5, published start, USA* with 1/n^2; steps 2 w_i w_j / n^2")
+    caption(drawing, f"arXiv:2410.06833: circle, n = {n}, USA* with 1/n^2; steps 2 w_i w_j / n^2")
     return drawing
 
 
@@ -127,26 +132,27 @@ def escape(case: Case) -> Any:
     Left: three equal clusters with noise of 1e-3, beta = 9, and the escape time log(1/noise)/sigma. Right: uniform
     tokens, beta = 12, and after each merge the time at which the nearest pair of clusters is due.
     """
-    noise, n = 1e-3, {"smoke": 12}.get(case.tier, 40)
+    noise, n = case.given("noise", 1e-3), case.given("n", {"smoke": 12}.get(case.tier, 40))
+    cold, colder = case.given("beta of three clusters", 9.0), case.given("beta", 12.0)
     drawing = sheet(11.0, 5.0)
     left, right = drawing.subplots(1, 2)
     turns = 2 * np.pi * np.arange(3) / 3
     mode = np.array([1.0, -0.5, -0.5])
     three = tokens_at(turns + noise * mode / np.linalg.norm(mode))
-    draw_angles(mf.flow(three, mf.SelfAttention(9.0), until=1e9, save=300), left)
-    due = theory.escape_time(3, beta=9.0, noise=noise)
+    draw_angles(mf.flow(three, mf.SelfAttention(cold), until=1e9, save=300), left)
+    due = theory.escape_time(3, beta=cold, noise=noise)
     left.axvline(due, color=THEORY, ls="--", lw=1.5, label=r"$\sigma^{-1}\log(1/\mathrm{noise})$")
     start = case.generator("uniform").uniform(0.0, 2 * np.pi, n)
-    path = mf.flow(tokens_at(start), mf.SelfAttention(12.0), until=1e12, save=300)
+    path = mf.flow(tokens_at(start), mf.SelfAttention(colder), until=1e12, save=300)
     draw_angles(path, right)
-    for k, moment in enumerate(due_merges(path, 12.0)):
+    for k, moment in enumerate(due_merges(path, colder)):
         right.axvline(moment, color=THEORY, ls="--", lw=1.2, label="nearest pair due" if k == 0 else None)
     for axes in (left, right):
         axes.set(xscale="log", xlabel="time $t$")
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)  # above: any draw fills the height
-    left.set_title(r"three clusters, $\beta=9$", loc="left")
-    left.set(xlim=(1e2, 1e7))
-    right.set_title(rf"{n} uniform tokens, $\beta=12$", loc="left")
+    left.set_title(rf"three clusters, $\beta={cold:g}$", loc="left")
+    left.set(xlim=(1e-2 * due, 1e3 * due))
+    right.set_title(rf"{n} uniform tokens, $\beta={colder:g}$", loc="left")
     right.set(xlim=(1.0, 10 * float(path.times[-1])))
     caption(drawing, "SA on the circle; dashed: predicted from the state at the beginning of each plateau")
     return drawing
@@ -176,6 +182,10 @@ def merge_time_of_pair(beta: float, cosine: float, pair: np.ndarray) -> float:
     return theory.merge_time(beta=beta, start=cosine, masses=pair / pair.sum(), end=0.999)
 
 
+#: clouds for each mean number of clusters
+DRAWS = {"smoke": 2, "standard": 12, "full": 48}
+
+
 @figure("2410.06833", "Counts", title="how many clusters there are at first", kind="png")
 def counts(case: Case) -> Any:
     """Mean number of clusters of uniform tokens under SA at t = 10 against beta, on the circle and on S^2.
@@ -183,15 +193,15 @@ def counts(case: Case) -> Any:
     Tokens nearer than half of beta^(-1/2) in a chain are one cluster. Dashed: the modes of a kernel density,
     sqrt(3 beta/2) and beta/sqrt(3); dotted: the wave of fastest growth, sqrt(2 beta) on the circle.
     """
-    n, draws, betas = {
-        "smoke": (60, 2, (4.0, 16.0)),
-        "standard": (400, 12, (4.0, 9.0, 16.0, 25.0, 50.0, 100.0)),
-    }.get(case.tier, (400, 48, (4.0, 9.0, 16.0, 25.0, 50.0, 100.0, 200.0)))
+    few, many = (4.0, 16.0), (4.0, 9.0, 16.0, 25.0, 50.0, 100.0)
+    n, draws = case.given("n", 60 if case.tier == "smoke" else 400), case.given("draws", DRAWS[case.tier])
+    betas = case.given("betas", {"smoke": few, "standard": many}.get(case.tier, (*many, 200.0)))
+    until = case.given("t", 10.0)
     drawing, fine = sheet(11.0, 5.0), np.geomspace(betas[0], betas[-1], 100)
     for d, axes in zip((2, 3), drawing.subplots(1, 2), strict=True):
-        seen = np.array([[counted(case, d, n, beta, k) for k in range(draws)] for beta in betas])
+        seen = np.array([[counted(case, d, n, beta, k, until) for k in range(draws)] for beta in betas])
         error = seen.std(axis=1) / np.sqrt(max(draws - 1, 1))
-        axes.errorbar(betas, seen.mean(axis=1), error, fmt="o", color=ACCENT[0], label=f"SA, $t=10$, $n={n}$")
+        axes.errorbar(betas, seen.mean(axis=1), error, fmt="o", color=ACCENT[0], label=f"SA, $t={until:g}$, $n={n}$")
         modes = np.sqrt(1.5 * fine) if d == 2 else fine / np.sqrt(3.0)
         label = r"modes of a density, $\sqrt{3\beta/2}$" if d == 2 else r"modes of a density, $\beta/\sqrt{3}$"
         axes.plot(fine, modes, "--", color=THEORY, label=label)
@@ -202,7 +212,7 @@ def counts(case: Case) -> Any:
         )
         plain_ticks(axes, betas)
         axes.legend(loc="upper left")
-    caption(drawing, f"uniform tokens under SA, t = 10, {draws} draws each; bars: one standard error")
+    caption(drawing, f"uniform tokens under SA, t = {until:g}, {draws} draws each; bars: one standard error")
     return drawing
 
 
@@ -218,9 +228,9 @@ def plain_ticks(axes: Any, betas: tuple[float, ...]) -> None:
         axis.set_major_formatter(ScalarFormatter())
 
 
-def counted(case: Case, d: int, n: int, beta: float, draw: int) -> int:
-    """Return the number of clusters at t = 10."""
+def counted(case: Case, d: int, n: int, beta: float, draw: int, until: float) -> int:
+    """Return the number of clusters at a time."""
     points = normalised(case.generator(f"counts {d} {draw}").normal(size=(n, d)))
-    path = mf.flow(mf.Tokens(mf.Sphere(d), points), mf.SelfAttention(beta), until=10.0, save=[10.0],
+    path = mf.flow(mf.Tokens(mf.Sphere(d), points), mf.SelfAttention(beta), until=until, save=[until],
                    solver=mf.Adaptive(rtol=1e-6, atol=1e-8, coarsen=False))  # fmt: skip
     return int(mf.observe.clusters(path, delta=0.125 / beta).count[-1])

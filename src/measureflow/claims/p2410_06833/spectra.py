@@ -76,11 +76,11 @@ def spectrum_along_a_run(case: Case) -> Any:
     pull between clusters. They are what Lyapunov exponents over the plateau come to, without the steps that its length
     asks for.
     """
-    n = {"smoke": 8}.get(case.tier, 24)
+    n, beta = case.given("n", {"smoke": 8}.get(case.tier, 24)), case.given("beta", 9.0)
     drawing = sheet(11.0, 5.0)
     left, right = drawing.subplots(1, 2)
     tokens = tokens_at(case.generator("uniform").uniform(0.0, 2 * np.pi, n))
-    path = mf.flow(tokens, mf.SelfAttention(9.0), until=1e8, save=120)
+    path = mf.flow(tokens, mf.SelfAttention(beta), until=1e8, save=120)
     draw_angles(path, left)
     rates = np.sort(np.linalg.eigvals(np.asarray(mf.observe.jacobian(path))).real, axis=1)
     times = np.asarray(path.times)
@@ -93,5 +93,5 @@ def spectrum_along_a_run(case: Case) -> Any:
         axes.set(xscale="log", xlabel="time $t$", xlim=(0.1, 3.0 * float(times[-1])))
     right.set(ylabel="real parts of the eigenvalues", ylim=(-3.0, 3.0))
     right.legend(loc="upper right")
-    caption(drawing, f"arXiv:2410.06833: SA on the circle, {n} uniform tokens, beta = 9")
+    caption(drawing, f"arXiv:2410.06833: SA on the circle, {n} uniform tokens, beta = {beta:g}")
     return drawing

@@ -14,10 +14,8 @@ from measureflow.claims.published import overlay
 from measureflow.paths.style import INK, MUTED, THEORY, caption, shades
 from measureflow.paths.style import figure as sheet
 
-#: beta, the time of the histogram, and the end of the published density
-RUNS = ((5.0, 0.30, 0.5), (7.0, 0.045, 0.08))
-#: the ends of the published runs of particles, by beta
-ENDS = {5.0: 0.6, 7.0: 0.1}
+#: the published runs: beta, the time of the histogram, and the ends of the particles and of the density
+BETAS, SHOWN, ENDS, DENSITY_ENDS = (5.0, 7.0), (0.30, 0.045), (0.6, 0.1), (0.5, 0.08)
 #: particles nearer than this are of one cluster (cosine 1 - 1e-3), which counts with a share of them from 0.01 on
 NEAR, COUNTS = 0.0447, 0.01
 #: published numbers: particles, step of explicit Euler, grid of the density, its noise, and dt/dx
@@ -87,8 +85,9 @@ def particles_gather_where_the_fastest_mode_says(case: Case) -> Any:
     """
     drawing = sheet(11.0, 10.6)
     axes = drawing.subplots(3, 2)
-    n = int(PARTICLES * SHARE[case.tier][0])
-    for column, (beta, until, _) in enumerate(RUNS):
+    n = case.given("n", int(PARTICLES * SHARE[case.tier][0]))
+    runs = case.given("betas", BETAS), case.given("times shown", SHOWN), case.given("ends", ENDS)
+    for column, (beta, until, end) in enumerate(zip(*runs, strict=True)):
         start = case.generator(f"angles at beta {beta:g}").uniform(0, 2 * np.pi, n)
         times = np.linspace(0.0, until, 41)
         tokens = mf.Tokens(mf.Sphere(2), np.stack([np.cos(start), np.sin(start)], axis=1))
@@ -96,7 +95,7 @@ def particles_gather_where_the_fastest_mode_says(case: Case) -> Any:
         way = None if case.tier == "smoke" else mf.sums.Harmonic(degree=40)
         field = mf.SelfAttention(beta, weighting="unnormalised", sum=way)
         solver = mf.Adaptive(rtol=1e-8, atol=1e-10, coarsen=False)
-        saved, end = np.append(times, ENDS[beta]), ENDS[beta]
+        saved = np.append(times, end)
         points = np.asarray(mf.flow(tokens, field, until=end, save=saved, solver=solver).points)
         angles = np.arctan2(points[..., 1], points[..., 0]) % (2 * np.pi)
         degree = theory.dominant_degree(beta=beta, d=2)
@@ -153,9 +152,11 @@ def density_gathers_as_the_particles_do(case: Case) -> Any:
     ends where the spectral density is no longer resolved.
     """
     drawing, unstable = sheet(11.0, 4.6), ""
-    for ax, (beta, _, end) in zip(drawing.subplots(1, 2), RUNS, strict=True):
+    runs = case.given("betas", BETAS), case.given("ends", DENSITY_ENDS)
+    sigma = case.given("noise", SIGMA)
+    for ax, (beta, end) in zip(drawing.subplots(1, 2), zip(*runs, strict=True), strict=True):
         size = int(GRID * SHARE[case.tier][1])
-        noise = case.generator(f"noise at beta {beta:g}").normal(size=GRID) * SIGMA
+        noise = case.generator(f"noise at beta {beta:g}").normal(size=GRID) * sigma
         modes = np.fft.rfft(noise)[:11] / GRID * 2 * np.pi
         modes[0] = 1.0
 
@@ -183,6 +184,6 @@ def density_gathers_as_the_particles_do(case: Case) -> Any:
             ax.axvline(centre, ls="--", lw=1.0, color=THEORY, label=r"$\delta_m$" if m == 0 else None, zorder=0)
         ax.set(xlabel=r"$\theta$", ylabel="density", title=rf"$\beta={beta:g}$, $t={last:.3g}$", ylim=(low, high))
     drawing.legend(*drawing.axes[0].get_legend_handles_labels(), loc="outside upper center", ncol=4)
-    said = "continuity equation of USA on the circle, from the first 10 modes of white noise of deviation 0.01"
-    caption(drawing, f"arXiv:2410.23228, density ({case.tier}): {said}{unstable}")
+    said = "continuity equation of USA on the circle, from the first 10 modes of white noise of deviation "
+    caption(drawing, f"arXiv:2410.23228, density ({case.tier}): {said}{sigma:g}{unstable}")
     return drawing

@@ -65,17 +65,18 @@ def maximisers_of_positive_forms(case: Case) -> Any:
     Under the identity nothing moves: every Dirac is a maximiser. Otherwise all turn to ±e_3. One token under SA is
     solved exactly, x(t) = e^(Dt) x / |e^(Dt) x|, and USA runs the same curves faster; rings are the published ends.
     """
-    start = normalised(case.generator("tokens").normal(size=(30, 3)))
+    repeats, roots = case.given("repeats", 30), case.given("eigenvalues", (1.0, 3.0, 4.0))
+    start = normalised(case.generator("tokens").normal(size=(repeats, 3)))
     drawing, axes = views(2, size=4.4)
-    for ax, form in zip(axes[0], (np.eye(3), np.diag([1.0, 3.0, 4.0])), strict=True):
+    for ax, form in zip(axes[0], (np.eye(3), np.diag(roots)), strict=True):
         times = np.concatenate([np.linspace(0, 3, 60), np.linspace(3.1, 12, 60)])
         states = normalised(np.exp(np.multiply.outer(times, np.diag(form)))[:, None] * start)
-        draw_globe(ax, states, shades(30))
+        draw_globe(ax, states, shades(repeats))
         ends = steps(start[:, None], form, 0.1, 500)[:, 0] @ TURN.T
         front = ends[:, 2] >= -0.15
         rings(ax, *ends[front, :2].T, zorder=6)
         ax.set_title(f"$D$ = {spectrum(form)}")
-    said = f"one token, 30 starts ({case.tier}); curves: SA and USA, exact; rings: USA, 500 published steps"
+    said = f"one token, {repeats} starts ({case.tier}); curves: SA and USA, exact; rings: USA, 500 published steps"
     caption(drawing, f"arXiv:{PAPER}, figure 1: {said}")
     return drawing
 
@@ -97,9 +98,11 @@ def minimisers_of_positive_forms(case: Case) -> Any:
     error control, to rest or up to the published time; titles give E_2 of the flow and of the published steps, and the
     minimum. The kernel is approached algebraically.
     """
-    n, count = (400, 20_000) if case.tier == "full" else (100, 4_000) if case.tier == "standard" else (32, 200)
+    n = case.given("n", {"smoke": 32, "standard": 100, "full": 400}[case.tier])
+    count = case.given("steps", {"smoke": 200, "standard": 4_000, "full": 20_000}[case.tier])
     start = normalised(np.random.default_rng(42).normal(size=(n, 3)))
-    runs = [(0.1, [1.0, 1.0, 1.0]), (0.5, [1.0, 0.25, 1.0]), (0.75, [1.0, 0.0, 1.0]), (0.75, [0.0, 0.0, 1.0])]
+    second = case.given("second eigenvalue", 0.25)
+    runs = [(0.1, [1.0, 1.0, 1.0]), (0.5, [1.0, second, 1.0]), (0.75, [1.0, 0.0, 1.0]), (0.75, [0.0, 0.0, 1.0])]
     drawing, axes = views(4, rows=2)
     for column, (step, eigenvalues) in enumerate(runs):
         form, until = np.diag(eigenvalues), step * count
@@ -124,27 +127,28 @@ def four_tokens_and_the_step(case: Case) -> Any:
     A rectangle (±c, ±s) with tanh(c^2)/tanh(d_2 s^2) = d_2. With .05 the published scheme fails for d_2 >= 6: two pairs
     jump between e_2 and -e_2 at every step. With .0005 it ends at t = 5, before the mild forms are at rest.
     """
-    count = COUNT if case.tier == "full" else 500
-    forms = np.array([np.diag([1.0, ratio]) for ratio in RATIOS])
-    start = np.broadcast_to(cross(0.25 * np.pi), (len(RATIOS), 4, 2))
-    fine = np.linspace(RATIOS[0], RATIOS[-1], 200)
+    count = case.given("steps", COUNT if case.tier == "full" else 500)
+    step, ratios = case.given("step", STEP), case.given("ratios", tuple(map(float, RATIOS)))
+    forms = np.array([np.diag([1.0, ratio]) for ratio in ratios])
+    start = np.broadcast_to(cross(0.25 * np.pi), (len(ratios), 4, 2))
+    fine = np.linspace(ratios[0], ratios[-1], 200)
     curve = [theory.rectangle_of_four_tokens(ratio) for ratio in fine]
     drawing = sheet(12.0, 5.0)
     left, right = drawing.subplots(1, 2)
     left.plot(fine, [one.angle for one in curve], color=THEORY, ls=DASHED, label=r"$\tanh c^2 = d_2 \tanh(d_2 s^2)$")
     right.plot(fine, [one.energy for one in curve], color=THEORY, ls=DASHED, label=r"$\cosh c^2 \cosh(d_2 s^2)$")
-    least = [theory.full_support_by_sources(np.diag([1.0, ratio])).energy for ratio in RATIOS]
-    right.plot(RATIOS, least, color=INK, lw=1.0, label=r"$\min E_2$ over all measures")
+    least = [theory.full_support_by_sources(np.diag([1.0, ratio])).energy for ratio in ratios]
+    right.plot(ratios, least, color=INK, lw=1.0, label=r"$\min E_2$ over all measures")
     clouds = {
-        f"USA, published, {count:,} steps of {STEP:g}": (steps(start, forms, -STEP, count), "o", MUTED, 9),
+        f"USA, published, {count:,} steps of {step:g}": (steps(start, forms, -step, count), "o", MUTED, 9),
         f"USA, published, {count:,} steps of 0.0005": (steps(start, forms, -5e-4, count), "x", ACCENT[1], 7),
         "SA, steps of 0.05": (steps(start, forms, -0.05, min(count, 2_000), softmax=True), ".", ACCENT[0], 9),
     }
     for name, (points, marker, colour, size) in clouds.items():
         inside = "none" if marker == "o" else colour
         style = {"marker": marker, "color": colour, "ms": size, "ls": "", "mfc": inside}
-        left.plot(RATIOS, np.arctan2(*np.abs(points[:, 0]).T[::-1]), label=name, **style)
-        right.plot(RATIOS, [energy(form, one) for form, one in zip(forms, points, strict=True)], **style)
+        left.plot(ratios, np.arctan2(*np.abs(points[:, 0]).T[::-1]), label=name, **style)
+        right.plot(ratios, [energy(form, one) for form, one in zip(forms, points, strict=True)], **style)
     left.set(xlabel="$d_2$", ylabel="angle of the first token", ylim=(0, 1.65))
     right.set(xlabel="$d_2$", ylabel="$E_2$", yscale="log")
     left.legend(loc="center right")
@@ -172,8 +176,10 @@ def minimising_densities(case: Case) -> Any:
     rate of 0.005). Right the error of the optimiser, of the first order with the right slope, of that with the released
     code's slope -1.725, and of the code's exponential guess.
     """
-    size, count, gap = (1000, 1500, 0.05) if case.tier == "full" else (200, 300, 0.62)
-    excesses = np.round(np.arange(-0.1, 3.0 + 1e-9, gap), 10)
+    full = case.tier == "full"
+    size, count = case.given("n", 1000 if full else 200), case.given("steps", 1500 if full else 300)
+    gap, largest = case.given("spacing of eps", 0.05 if full else 0.62), case.given("largest eps", 3.0)
+    excesses = np.round(np.arange(-0.1, largest + 1e-9, gap), 10)
     excesses = excesses[np.abs(excesses) > 1e-9]
     drawing = sheet(12.0, 5.2)
     left, right = drawing.subplots(1, 2)
@@ -221,7 +227,8 @@ def maximisers_of_negative_forms(case: Case) -> Any:
     steps.
     """
     full = case.tier == "full"
-    n, repeated = (100, (6, 100, 10)) if full else (32, (3, 3, 3))
+    n, repeated = case.given("n", 100 if full else 32), case.given("repeats", (6, 100, 10) if full else (3, 3, 3))
+    until = case.given("t", 50.0)
     forms = (-np.eye(3), np.diag([-1.0, -3.0, -4.0]), np.diag([-1.0, 0.0, 0.0]))
     drawing, axes = views(3, rows=2, size=3.9)
     for column, (form, repeats) in enumerate(zip(forms, repeated, strict=True)):
@@ -230,13 +237,15 @@ def maximisers_of_negative_forms(case: Case) -> Any:
         most = theory.extremal_energy(form).maximum
         published = energy(form, steps(start, form, 0.1, 500)).mean()
         for row, name in enumerate(MODELS):
-            ends = moved(case, form, name, 1.0, start, 50.0)
+            ends = moved(case, form, name, 1.0, start, until)
             colours = np.repeat(shades(repeats), n, axis=0)
             draw_globe(axes[row, column], ends.reshape(1, -1, 3), colours, size=30.0)
             seen = f"$\\max E_2$ = {most:.4g}, reached {energy(form, ends).mean():.4g}"
             seen += f", published {published:.4g}" if name == "USA" else ""
             axes[row, column].set_title(f"{name}, $D$ = {spectrum(form)}, {repeats} runs\n{seen}", fontsize=9)
-    caption(drawing, f"arXiv:{PAPER}, figure 6 ({case.tier}): V = D, N = {n}, t = 50, published: 500 steps of .1")
+    caption(
+        drawing, f"arXiv:{PAPER}, figure 6 ({case.tier}): V = D, N = {n}, t = {until:g}, published: 500 steps of .1"
+    )
     return drawing
 
 
@@ -247,7 +256,9 @@ def dirac_against_antipodal_pair(case: Case) -> Any:
     Dots are the ends of runs from random starts, published steps of USA and the same of SA. Between 0 and tanh 1 both
     the pair and the Dirac attract; the maximum is the upper envelope of e^d and cosh 1.
     """
-    values, n, repeats = (np.linspace(-1, 1, 100), 20, 20) if case.tier == "full" else (np.linspace(-1, 1, 21), 8, 8)
+    full = case.tier == "full"
+    values = np.linspace(-1, 1, case.given("values", 100 if full else 21))
+    n, repeats = case.given("n", 20 if full else 8), case.given("repeats", 20 if full else 8)
     forms = np.array([np.diag([-1.0, d]) for d in values])
     start = normalised(case.generator("tokens").normal(size=(repeats, len(values), n, 2)))
     drawing = sheet(9.0, 5.6)

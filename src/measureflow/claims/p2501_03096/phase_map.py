@@ -205,7 +205,8 @@ def maps(case: Case, others: tuple[float, ...], size: tuple[int, int]) -> Any:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    count, n = size
+    count, n = case.given("cells", size[0]), case.given("n", size[1])
+    others = tuple(case.given("other eigenvalues", others)) if others else others
     drawing = sheet(11.5, 7.2)
     axes, seen = drawing.subplots(1, 2), set()
     for ax, sign, said in zip(axes, (1, -1), ("attraction, $V = D$", "repulsion, $V = -D$"), strict=True):

@@ -149,7 +149,9 @@ def one_cluster_or_two(case: Case) -> Any:
     in the window of linear theory, (tanh 1, 1.1997). Counts of the released code are crosses (values below 0.24, of
     which 0 to 1 is known, at 1).
     """
-    repeats, n, steps = {"smoke": (12, 16, 300), "standard": (30, 24, 900)}.get(case.tier, (100, 100, 1500))
+    repeats = case.given("repeats", {"smoke": 12, "standard": 30, "full": 100}[case.tier])
+    n = case.given("n", {"smoke": 16, "standard": 24, "full": 100}[case.tier])
+    steps = case.given("steps", {"smoke": 300, "standard": 900, "full": 1500}[case.tier])
     values = np.linspace(0.0, 1.5, 20)[:: 3 if case.tier == "smoke" else 1]
     shares: dict[str, np.ndarray] = {}
     # all values at once, so that one program has them all

@@ -112,6 +112,11 @@ def clock(case: Case, until: float) -> np.ndarray:
     return np.concatenate([[0.0], np.geomspace(0.02, until, (1 if case.tier == "smoke" else 3) * SAVED - 1)])
 
 
+def draws(case: Case) -> str:
+    """Say where the matrices come from."""
+    return "matrices of other seeds" if any("seed" in name for name in case.parameters) else "released draws"
+
+
 def cones(count: int) -> tuple[Any, list[Any]]:
     """Return a sheet of so many cones."""
     columns = 2 if count == 4 else count
@@ -125,29 +130,29 @@ def cones(count: int) -> tuple[Any, list[Any]]:
 @figure(PAPER, "to zero", title="every covariance falls to zero")
 def to_zero(case: Case) -> Any:
     """Q of U[0, 1], K = -Q, V = W W^T (seed 35), a 10 x 10 grid: all trajectories go to the apex of the cone."""
-    generator = np.random.RandomState(35)
+    generator = np.random.RandomState(case.given("seed of the matrices", 35))
     query, root = generator.rand(2, 2), generator.randn(2, 2)
-    starts = grid(case, 10, 0.5)
+    starts = grid(case, case.given("grid", 10), 0.5)
     drawing, views = cones(4)
     for axes, kind in zip(views, NAMES, strict=True):
         found = orbits(
             kind, starts, query, -query, root @ root.T, clock(case, 40.0), beta=BETAS[kind], own_clock=True, rtol=RTOL
         )
         panel_in_cone(axes, found, NAMES[kind])
-    caption(drawing, f"arXiv:{PAPER}: K = -Q, V = W W^T, released draws; dots: ends")
+    caption(drawing, f"arXiv:{PAPER}: K = -Q, V = W W^T, {draws(case)}; dots: ends")
     return drawing
 
 
-def unit_row() -> np.ndarray:
-    """Return the released row q, as a matrix with a second row of zeros."""
-    row = np.random.RandomState(36).randn(1, 2)
+def unit_row(case: Case) -> np.ndarray:
+    """Return the released row q, or that of another seed, as a matrix with a second row of zeros."""
+    row = np.random.RandomState(case.given("seed of the matrices", 36)).randn(1, 2)
     return np.concatenate([row / np.linalg.norm(row), np.zeros((1, 2))])
 
 
 @figure(PAPER, "to a line", title="covariances end on one ray")
 def to_a_line(case: Case) -> Any:
     """Q = q, a unit row of R^{1x2}, K = -q, V = I (seed 36), a 10 x 10 grid: limits of rank 1 on the ray of q^perp."""
-    query, starts = unit_row(), grid(case, 10, 0.5)
+    query, starts = unit_row(case), grid(case, case.given("grid", 10), 0.5)
     across = np.array([-query[0, 1], query[0, 0]])
     drawing, views = cones(2)
     for axes, kind in zip(views, ("softmax", "l2"), strict=True):
@@ -155,7 +160,7 @@ def to_a_line(case: Case) -> Any:
             kind, starts, query, -query, np.eye(2), clock(case, 1e3), beta=BETAS[kind], own_clock=True, rtol=RTOL
         )
         panel_in_cone(axes, found, NAMES[kind], across)
-    caption(drawing, f"arXiv:{PAPER}: K = -Q = -q, V = I, released draw; dots: ends at tau = 1000, dtau = tr S dt")
+    caption(drawing, f"arXiv:{PAPER}: K = -Q = -q, V = I, {draws(case)}; dots: ends at tau = 1000, dtau = tr S dt")
     return drawing
 
 
@@ -166,13 +171,13 @@ def to_a_plane(case: Case) -> Any:
     Left as published: of a query with one row the script takes the second head from rows that are not there, so that
     there is one head, with V = diag(1, 0). Right with two: q and its transverse direction, both with K = -Q.
     """
-    first, starts = unit_row(), grid(case, 10, 0.5)
+    first, starts = unit_row(case), grid(case, case.given("grid", 10), 0.5)
     second = np.stack([first[0], [-first[0, 1], first[0, 0]]])
     drawing, views = cones(2)
     for axes, query, name in zip(views, (first, second), ("as published: one head", "two heads"), strict=True):
         found = orbits("two heads", starts, query, -query, np.eye(2), clock(case, 1e3), own_clock=True, rtol=RTOL)
         panel_in_cone(axes, found, name)
-    caption(drawing, f"arXiv:{PAPER}: heads of dimension 1, K = -Q, V = I, released draw; dots: ends")
+    caption(drawing, f"arXiv:{PAPER}: heads of dimension 1, K = -Q, V = I, {draws(case)}; dots: ends")
     return drawing
 
 
@@ -182,14 +187,15 @@ def two_lines(case: Case) -> Any:
 
     The released script draws the L2 trajectories in both of its pictures; here softmax is softmax.
     """
-    query, key = drawn_until(np.random.RandomState(36), lambda roots: roots[0] * roots[1] < 0)
-    value = np.random.RandomState(32).randn(2, 2)
-    starts = grid(case, 20, 1.0)
+    seed = case.given("seed of the matrices", 36)
+    query, key = drawn_until(np.random.RandomState(seed), lambda roots: roots[0] * roots[1] < 0)
+    value = np.random.RandomState(case.given("seed of V", 32)).randn(2, 2)
+    starts = grid(case, case.given("grid", 20), 1.0)
     drawing, views = cones(2)
     for axes, kind in zip(views, ("softmax", "l2"), strict=True):
         found = orbits(kind, starts, query, key, value, clock(case, 300.0), beta=BETAS[kind], own_clock=True, rtol=RTOL)
         panel_in_cone(axes, found, NAMES[kind])
-    caption(drawing, f"arXiv:{PAPER}: A + A^T indefinite, released draws; dots: ends")
+    caption(drawing, f"arXiv:{PAPER}: A + A^T indefinite, {draws(case)}; dots: ends")
     return drawing
 
 
@@ -200,8 +206,9 @@ def blow_up_or_divergence(case: Case) -> Any:
     Softmax attention explodes in finite time, with one head and with two; L2 and Sinkhorn grow exponentially. On the
     laws' own clock, dtau = tr S dt, all are seen to the end.
     """
-    query, key = drawn_until(np.random.RandomState(33), lambda roots: roots[0] > 0)
-    starts = grid(case, 40, 1.0)
+    seed = case.given("seed of the matrices", 33)
+    query, key = drawn_until(np.random.RandomState(seed), lambda roots: roots[0] > 0)
+    starts = grid(case, case.given("grid", 40), 1.0)
     drawing = sheet(10.5, 10.0)
     for axes, kind in zip(drawing.subplots(2, 2).ravel(), NAMES, strict=True):
         until = 30.0 if kind in ("softmax", "two heads") else 1500.0
@@ -209,21 +216,22 @@ def blow_up_or_divergence(case: Case) -> Any:
             kind, starts, query, key, np.eye(2), clock(case, until), beta=BETAS[kind], own_clock=True, rtol=RTOL
         )
         panel_in_disc(axes, found, NAMES[kind])
-    caption(drawing, f"arXiv:{PAPER}: A + A^T > 0, V = I, released draw; filled dots: trace above 10 at the end")
+    caption(drawing, f"arXiv:{PAPER}: A + A^T > 0, V = I, {draws(case)}; filled dots: trace above 10 at the end")
     return drawing
 
 
 @figure(PAPER, "both", title="convergence or blow-up, by the start")
 def both(case: Case) -> Any:
     """A + A^T indefinite (seed 36), V of N(0, 1) (seed 35, behind 56 others), a 30 x 30 grid: basins and a border."""
-    query, key = drawn_until(np.random.RandomState(36), lambda roots: roots[0] * roots[1] < 0)
-    generator = np.random.RandomState(35)
+    seed = case.given("seed of the matrices", 36)
+    query, key = drawn_until(np.random.RandomState(seed), lambda roots: roots[0] * roots[1] < 0)
+    generator = np.random.RandomState(case.given("seed of V", 35))
     generator.randn(8, 7)
     value = generator.randn(2, 2)
-    starts = grid(case, 30, 1.0)
+    starts = grid(case, case.given("grid", 30), 1.0)
     drawing = sheet(14.0, 5.2)
     for axes, kind in zip(drawing.subplots(1, 3), ("softmax", "two heads", "l2"), strict=True):
         found = orbits(kind, starts, query, key, value, clock(case, 60.0), beta=BETAS[kind], own_clock=True, rtol=RTOL)
         panel_in_disc(axes, found, NAMES[kind])
-    caption(drawing, f"arXiv:{PAPER}: A + A^T indefinite, released draws; filled dots: trace above 10 at the end")
+    caption(drawing, f"arXiv:{PAPER}: A + A^T indefinite, {draws(case)}; filled dots: trace above 10 at the end")
     return drawing

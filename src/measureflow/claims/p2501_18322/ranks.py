@@ -161,7 +161,8 @@ def rank_histograms(case: Case) -> Any:
     t = 1e6. Filled: eigenvalues that stay, of whatever size. Outlined: above 0.1 as published, which calls small axes
     flat. L2 attention has beta on both of its terms. At tier smoke 2 draws of each, to t = 1e3.
     """
-    count, until = {"smoke": (2, 1e3), "standard": (25, 1e5), "full": (100, 1e6)}[case.tier]
+    count = case.given("draws", {"smoke": 2, "standard": 25, "full": 100}[case.tier])
+    until = case.given("t", {"smoke": 1e3, "standard": 1e5, "full": 1e6}[case.tier])
     drawing = sheet(12.5, 9.6)
     rows = [(score, kind) for score in ("dot", "l2") for kind in ("identity", "random")]
     for (score, kind), axes in zip(rows, drawing.subplots(4, 3, sharey=True), strict=True):

@@ -29,11 +29,13 @@ def mean_cosine_through_a_random_transformer(case: Case) -> Any:
     layers, alpha = 0.3, a switch after a sixteenth of the depth (after a quarter all have met). Post-LN ends first;
     Peri-LN and nGPT start at once; Pre-LN and Mix-LN have slow tails.
     """
-    d, n, depth, networks = SIZES[case.tier]
-    schemes = {name: mf.MixLN(depth / 16) if name == "mix" else scheme_of(name, 0.3) for name in theory.SCHEMES}
+    d, n = case.given("d", SIZES[case.tier][0]), case.given("n", SIZES[case.tier][1])
+    depth, networks = case.given("layers", SIZES[case.tier][2]), case.given("networks", SIZES[case.tier][3])
+    alpha, beta = case.given("alpha", 0.3), case.given("beta", float(np.sqrt(d)))
+    schemes = {name: mf.MixLN(depth / 16) if name == "mix" else scheme_of(name, alpha) for name in theory.SCHEMES}
     found: dict[str, list[np.ndarray]] = {name: [] for name in schemes}
     for k in range(networks):
-        tokens, blocks = random_network(case.generator(f"network {k}"), d, n, depth)
+        tokens, blocks = random_network(case.generator(f"network {k}"), d, n, depth, beta)
         for name, scheme in schemes.items():
             found[name].append(pair_cosines(at_radius(name, tokens), blocks, scheme))
     drawing = sheet(11.0, 6.4)
@@ -50,17 +52,19 @@ def mean_cosine_through_a_random_transformer(case: Case) -> Any:
     for ax in panels[:, 0]:
         ax.set_ylabel(r"cosine $\rho$")
     panels[0, 0].legend(loc="lower right")
-    said = f"random transformer, d = {d}, n = {n}, beta = sqrt(d), {depth} layers, networks: {networks}"
+    said = f"random transformer, d = {d}, n = {n}, beta = {beta:.4g}, {depth} layers, networks: {networks}"
     caption(drawing, f"arXiv:2512.01868, normalisation ({case.tier}): {said}")
     return drawing
 
 
-def random_network(rng: np.random.Generator, d: int, n: int, depth: int) -> tuple[mf.Tokens, list[mf.SelfAttention]]:
+def random_network(
+    rng: np.random.Generator, d: int, n: int, depth: int, beta: float
+) -> tuple[mf.Tokens, list[mf.SelfAttention]]:
     """Draw tokens of the sphere, and blocks of one head with entries N(0, 1/d)."""
     tokens = mf.Tokens(mf.Sphere(d), normalised(rng.normal(size=(n, d))))
     drawn = (rng.normal(size=(3, d, d)) / np.sqrt(d) for _ in range(depth))
     way = mf.sums.Products()
-    return tokens, [mf.SelfAttention(np.sqrt(d), query=q, key=k, value=v, sum=way) for q, k, v in drawn]
+    return tokens, [mf.SelfAttention(beta, query=q, key=k, value=v, sum=way) for q, k, v in drawn]
 
 
 def pair_cosines(tokens: mf.Tokens, blocks: list[mf.SelfAttention], scheme: Any) -> np.ndarray:
