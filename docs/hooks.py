@@ -86,8 +86,11 @@ def tables_of_what_is_covered() -> str:
         lines = [head, ["---"] * len(head), *rows]
         return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
+    def names(one: Any) -> str:
+        return ", ".join(f"`{known.name}`" for known in one.parameters)
+
     checked = [
-        [", ".join(one.covers), one.title, paper(one), one.status, one.tier, f"`measureflow check {one.id}`"]
+        [", ".join(one.covers), one.title, paper(one), one.status, one.tier, names(one), f"`measureflow check {one.id}`"]
         for one in claims.all()
     ]
     costs = json.loads(FIGURES.read_text("utf-8"))
@@ -95,23 +98,24 @@ def tables_of_what_is_covered() -> str:
         [
             "; ".join([paper(one), *(f"also [{also}](https://arxiv.org/abs/{also})" for also in one.covers)]),
             one.title,
+            names(one),
             f"`{one.command}`",
             cost_of(costs.get(one.id)),
         ]
         for one in claims.figures()
     ]
     open_ = [
-        [", ".join(one.covers), one.title, paper(one), f"`measureflow explore {one.id}`"]
+        [", ".join(one.covers), one.title, paper(one), names(one), f"`measureflow explore {one.id}`"]
         for one in claims.explorations()
     ]
     return "\n\n".join(
         [
             "## Claims",
-            table(["covers", "claim", "source", "status", "tier", "command"], checked),
+            table(["covers", "claim", "source", "status", "tier", "parameters", "command"], checked),
             "## Figures",
-            table(["figure", "what it shows", "command", "processor time, memory"], drawn),
+            table(["figure", "what it shows", "parameters", "command", "processor time, memory"], drawn),
             "## Open questions",
-            table(["covers", "question", "source", "command"], open_),
+            table(["covers", "question", "source", "parameters", "command"], open_),
         ]
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import pytest
 
 import measureflow as mf
 from measureflow.claims import bibliography
 from measureflow.claims.checking import examine
+from measureflow.claims.parameters import has
 from measureflow.claims.programs import let_go
 
 CLAIMS = mf.claims.all()
@@ -15,14 +15,15 @@ QUICK = [claim for claim in CLAIMS if claim.tier == "smoke"]
 FIRST = {"V1", "V2", "V3", "V4", "V5", "V6", "V8", "V9", "V25", "V27", "V28", "V29"}
 
 
-def picture_of(result):
-    """Draw what the claim compares, and look for the labels of its axes."""
-    figure, ax = plt.subplots()
-    result.plot(ax)
-    assert ax.get_xlabel()
-    assert ax.get_ylabel()
-    figure.canvas.draw()
-    plt.close(figure)
+def can_be_drawn_and_changed(result):
+    """Draw what was compared, look for the labels, and see that whatever was drawn is a known parameter."""
+    drawing = result.plot()
+    left, *_ = drawing.axes
+    assert left.get_xlabel()
+    if result.claim.picture:
+        assert left.get_ylabel()
+    drawing.canvas.draw()
+    assert [name for name in result.instances[0] if not has(result.claim, name)] == []
 
 
 @pytest.mark.parametrize("claim", QUICK, ids=lambda claim: claim.id)
@@ -34,8 +35,7 @@ def test_claim_is_consistent_and_drawn_and_other_draws_compile_nothing(claim, co
     again = examine(claim, seed=12, draws=1)
     assert again.verdict == "consistent", str(again)
     assert compilations == []
-    if claim.picture:  # of what was measured above: nothing is run again for it
-        picture_of(result)
+    can_be_drawn_and_changed(result)  # from what was measured above: nothing is run again for it
 
 
 def test_the_mean_field_is_covered():
@@ -70,5 +70,4 @@ def test_errata_are_claims_whose_mutation_is_the_printed_form():
 def test_claim_of_a_higher_tier_is_consistent_on_one_draw(claim):
     result = examine(claim, seed=11, draws=1, mutations=False)  # mutations are rejected where the tier is checked
     assert result.verdict == "consistent", str(result)
-    if claim.picture:
-        picture_of(result)
+    can_be_drawn_and_changed(result)

@@ -114,8 +114,9 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
     """Return what a check, and the functions that it hands its case to, take from the case by name."""
     found: dict[str, Parameter] = {}
     for one in reached(function):
-        for node in ast.walk(tree_of(one)):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+        calls = [node for node in ast.walk(tree_of(one)) if isinstance(node, ast.Call) and node.args]
+        for node in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
+            if not isinstance(node.func, ast.Attribute):
                 continue
             if node.func.attr in WAYS and (name := name_in(node.args[0])):
                 found.setdefault(name, Parameter(name, told(node, one)))
@@ -137,6 +138,7 @@ def reached(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
                 waiting.append(named)
 
 
+@functools.cache
 def tree_of(function: Callable[..., Any]) -> ast.AST:
     """Return the syntax of a function; an empty one where its source is not to be had (typed at a prompt)."""
     try:
@@ -182,16 +184,36 @@ def told(call: ast.Call, function: Callable[..., Any]) -> str:
 
 
 def worth(node: ast.expr, function: Callable[..., Any]) -> str:
-    """Return the value of an expression as text, for each tier where it depends on it; the expression itself where it
-    needs more than its module to have one."""
+    """Return the value of an expression as text, for each tier where it depends on it; `its own` where the check alone
+    knows it."""
     found = []
     for tier in ("smoke", "standard", "full"):
-        try:
-            code = compile(ast.Expression(node), "<parameter>", "eval")
-            found.append(eval(code, function.__globals__, {"case": SimpleNamespace(tier=tier)}))
-        except Exception:  # whatever it needs is known only where the check runs
-            return ast.unparse(node)
-    return " / ".join(dict.fromkeys(map(shown, found)))
+        known = {"case": SimpleNamespace(tier=tier)}
+        for line in ast.walk(tree_of(function)):
+            if isinstance(line, ast.Assign) and len(line.targets) == 1 and isinstance(line.targets[0], ast.Name):
+                known[line.targets[0].id] = value_of(line.value, function, known)
+        found.append(value_of(node, function, known))
+    return "its own" if any(one is UNKNOWN for one in found) else " / ".join(dict.fromkeys(map(shown, found)))
+
+
+#: stands for a value that is not known before a check runs
+UNKNOWN = object()
+#: what may be called to show a default: nothing that takes time
+CHEAP = {"tuple", "list", "int", "float", "len", "range", "max", "min", "get", "tolist", "sqrt", "log", "exp", "sorted"}
+
+
+def value_of(node: ast.expr, function: Callable[..., Any], known: Mapping[str, Any]) -> Any:
+    """Return the value of an expression of constants, of names of its module and of those that are known."""
+    for part in ast.walk(node):
+        called = part.func if isinstance(part, ast.Call) else None
+        if called is not None and getattr(called, "attr", getattr(called, "id", "")) not in CHEAP:
+            return UNKNOWN
+        if isinstance(part, ast.Name) and known.get(part.id) is UNKNOWN:
+            return UNKNOWN
+    try:
+        return eval(compile(ast.Expression(node), "<parameter>", "eval"), function.__globals__, dict(known))
+    except Exception:  # whatever it needs is known only where the check runs
+        return UNKNOWN
 
 
 def shown(value: Any) -> str:

@@ -193,9 +193,9 @@ def counts(case: Case) -> Any:
     Tokens nearer than half of beta^(-1/2) in a chain are one cluster. Dashed: the modes of a kernel density,
     sqrt(3 beta/2) and beta/sqrt(3); dotted: the wave of fastest growth, sqrt(2 beta) on the circle.
     """
-    few, many = (4.0, 16.0), (4.0, 9.0, 16.0, 25.0, 50.0, 100.0)
+    many = (4.0, 9.0, 16.0, 25.0, 50.0, 100.0)
     n, draws = case.given("n", 60 if case.tier == "smoke" else 400), case.given("draws", DRAWS[case.tier])
-    betas = case.given("betas", {"smoke": few, "standard": many}.get(case.tier, (*many, 200.0)))
+    betas = case.given("betas", {"smoke": (4.0, 16.0), "standard": many}.get(case.tier, (*many, 200.0)))
     until = case.given("t", 10.0)
     drawing, fine = sheet(11.0, 5.0), np.geomspace(betas[0], betas[-1], 100)
     for d, axes in zip((2, 3), drawing.subplots(1, 2), strict=True):
