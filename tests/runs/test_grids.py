@@ -89,3 +89,17 @@ def test_a_sweep_written_and_read_is_the_same(table):
 def test_a_bad_recipe_is_named_with_its_cure(table, said):
     with pytest.raises(mf.BadInput, match=said):
         Sweep.of(table)
+
+
+def test_a_number_of_one_norm_or_law_is_left_out_for_the_others():
+    axes = {"normalisation": ["post", "mix", "ngpt"], "law": ["uniform", "cap"]}
+    sweep = Sweep.of({"n": 4, "until": 1.0, "alpha": 0.5, "switch": 0.3, "angle": 0.2, "grid": axes})
+    cells = [cell.simulation for cell in sweep.cells()]
+    assert [one.alpha for one in cells] == [None] * 4 + [0.5] * 2
+    assert [one.switch for one in cells] == [None] * 2 + [0.3] * 2 + [None] * 2
+    assert [one.angle for one in cells] == [None, 0.2] * 3
+    for one in cells:
+        one.check()
+    useless = Sweep.of({"n": 4, "until": 1.0, "kappa": 2.0, "grid": axes})
+    with pytest.raises(mf.BadInput, match=r"kappa is 2.0, and the law 'uniform' has none"):
+        next(useless.cells()).simulation.check()

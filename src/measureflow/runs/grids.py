@@ -19,7 +19,7 @@ from measureflow.errors import BadInput
 from measureflow.observables import named
 from measureflow.runs.events import Event
 from measureflow.runs.files import check_keys, read_recipe
-from measureflow.runs.simulation import Simulation, check_kind
+from measureflow.runs.simulation import LAWS, SCHEMES, Simulation, check_kind
 from measureflow.version import __version__
 
 __all__ = ["Cell", "Sweep"]
@@ -159,7 +159,18 @@ class Sweep:
         names = [name for name, _ in self.axes]
         for point in itertools.product(*(values for _, values in self.axes)):
             simulation = self.simulation.changed(**dict(zip(names, point, strict=True)))
+            simulation = self.with_own_numbers(simulation)
             yield Cell(simulation, self.times, self.replicas, self.event, self.record, self.coarsen)
+
+    def with_own_numbers(self, simulation: Simulation) -> Simulation:
+        """Return a point of the grid without the numbers of the recipe that belong to other values of its axis: `alpha`
+        is for nGPT alone where several norms are compared, `angle` for caps among laws."""
+        axes = dict(self.axes)
+        for axis, owned in (("law", LAWS), ("normalisation", {name: (own,) for name, (_, own) in SCHEMES.items()})):
+            others = {number for value in axes.get(axis, ()) for number in owned.get(value, ()) if number not in axes}
+            others -= {None, *owned.get(getattr(simulation, axis), ())}
+            simulation = simulation.changed(**dict.fromkeys(others))
+        return simulation
 
     def to_toml(self) -> str:
         """Return the recipe file of this sweep: every key, so that later defaults change nothing."""
