@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from measureflow.claims.case import Case
@@ -19,7 +19,7 @@ from measureflow.errors import BadInput
 from measureflow.measures import as_key
 from measureflow.paths.style import figure, house
 
-__all__ = ["Exploration", "Findings", "exploration", "explorations", "explore", "find_explorations"]
+__all__ = ["Exploration", "Findings", "exploration", "explorations", "explore", "explored", "find_explorations"]
 
 Study = Callable[[Case], Mapping[str, Any]]
 
@@ -203,28 +203,47 @@ def explore(
         BadInput: nothing goes by a name (the nearest are given), an unknown tier, a seed that is none, a parameter
             that no study asked for has, or a value of the wrong kind.
     """
+    return list(explored(wanted, tier=tier, seed=seed, parameters=parameters, progress=progress))
+
+
+def explored(
+    wanted: Any = None,
+    *,
+    tier: str = "smoke",
+    seed: int = 0,
+    parameters: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int, str], Any] | None = None,
+) -> Iterator[Findings]:
+    """Run explorations as `explore` does, and give what each found as soon as it is there.
+
+    Raises:
+        BadInput: as `explore`, before any work starts.
+    """
     if isinstance(wanted, Mapping):
         wanted, tier, seed, parameters = read_recipe("explore", "explorations", wanted, parameters)
     as_key(seed)
     check_tier("explore", tier)
     chosen = SHELF.find(wanted)
     check_names("explore", chosen, parameters or {})
-    findings = []
+    return in_turn(chosen, {"seed": seed, "tier": tier, "parameters": parameters}, progress or (lambda *doing: None))
+
+
+def in_turn(
+    chosen: Sequence[Exploration], how: dict[str, Any], progress: Callable[[int, int, str], Any]
+) -> Iterator[Findings]:
+    """Run one after the other."""
     for done, one in enumerate(chosen):
-        if progress is not None:
-            progress(done, len(chosen), one.title)
+        progress(done, len(chosen), one.title)
         began = time.perf_counter()
-        case = Case(one.id, {}, seed=seed, tier=tier, parameters=parameters)
+        case = Case(one.id, {}, **how)
         found = dict(one.study(case))
         about = {name: getattr(one, name) for name in ("id", "title", "question", "paper", "item", "covers")}
         seconds = time.perf_counter() - began
-        used = {name: value for name, value in (parameters or {}).items() if name in case.instance}
-        run = {"instance": case.instance, "seconds": seconds, "seed": seed, "tier": tier, "parameters": used}
-        findings.append(Findings(**about, found=found, **run, exploration=one))
+        used = {name: value for name, value in case.parameters.items() if name in case.instance}
+        run = {"instance": case.instance, "seconds": seconds, "seed": how["seed"], "tier": how["tier"]}
+        yield Findings(**about, found=found, **run, parameters=used, exploration=one)
         let_go()
-    if progress is not None:
-        progress(len(chosen), len(chosen), "")
-    return findings
+    progress(len(chosen), len(chosen), "")
 
 
 def short(value: Any) -> str:

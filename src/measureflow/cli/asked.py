@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["list_parameters", "recipe_of"]
+__all__ = ["list_parameters", "recipe_of", "show"]
 
 
 def recipe_of(options: argparse.Namespace, key: str) -> dict[str, Any]:
@@ -45,3 +45,12 @@ def list_parameters(things: Sequence[Any], as_json: bool) -> int:
         for name, usual in row["parameters"].items():
             print(f"{'':28}   {name}: {usual}")
     return 0
+
+
+def show(result: Any, entry: dict[str, Any] | None, *, first: bool) -> None:
+    """Print a result: as it shows itself, or its entry as the next of a list that is whole after its last bracket."""
+    if entry is None:
+        print(result, flush=True)
+        return
+    text = json.dumps([entry], indent=2)  # indented as an entry of a list
+    print("[\n" if first else ",\n", text[2:-2], sep="", end="", flush=True)

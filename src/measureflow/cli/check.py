@@ -7,7 +7,7 @@ import contextlib
 import json
 from typing import Any
 
-from measureflow.cli.asked import list_parameters, recipe_of
+from measureflow.cli.asked import list_parameters, recipe_of, show
 from measureflow.cli.parser import Parser, add_out, add_set, whole
 from measureflow.cli.progress import bar
 
@@ -85,7 +85,7 @@ def checked(recipe: dict[str, Any], options: argparse.Namespace, pictures: Any, 
         try:
             with contextlib.closing(results):
                 for one in results:
-                    show(one, first=not found, as_json=options.json)
+                    show(one, entry(one) if options.json else None, first=not found)
                     found.append(one)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped; verdicts printed: {len(found)}.") from None
@@ -95,15 +95,6 @@ def checked(recipe: dict[str, Any], options: argparse.Namespace, pictures: Any, 
     if not options.json:
         print(summary(found))
     return 1 if any(result.verdict == "violated" for result in found) else 0
-
-
-def show(result: Any, *, first: bool, as_json: bool) -> None:
-    """Print a result: a line, or the next object of a list that is whole after its last bracket."""
-    if not as_json:
-        print(result, flush=True)
-        return
-    text = json.dumps([entry(result)], indent=2)  # indented as an entry of a list
-    print("[\n" if first else ",\n", text[2:-2], sep="", end="", flush=True)
 
 
 def summary(results: list[Any]) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
+from typing import Any
 
-from measureflow.cli.asked import list_parameters, recipe_of
+from measureflow.cli.asked import list_parameters, recipe_of, show
 from measureflow.cli.parser import Parser, add_out, add_set, whole
 from measureflow.cli.progress import bar
 
@@ -39,24 +39,41 @@ def configure(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Explore, print, and write a folder if one is asked for."""
-    import measureflow as mf
+    """Explore, print what each study found as it comes, and write a folder if one is asked for."""
+    from measureflow.claims.exploration import find_explorations
     from measureflow.runs import OutputFolder
 
     recipe = recipe_of(options, "explorations")
     if options.list:
-        return list_parameters(mf.claims.find_explorations(recipe["explorations"]), options.json)
-    folder = OutputFolder(options.out, command="explore", force=options.force) if options.out else None
-    with bar("explorations") as progress:
-        how = {name: recipe[name] for name in ("tier", "seed", "parameters")}
-        findings = mf.explore(recipe["explorations"], progress=progress, **how)
-    if folder is not None:
-        from measureflow.cli.pages import explore_page
+        return list_parameters(find_explorations(recipe["explorations"]), options.json)
+    if options.out is None:
+        explored_and_printed(recipe, options.json)
+        return 0
+    from measureflow.cli.pages import explore_page
 
-        with folder:
-            explore_page(findings, recipe, folder.partial)
-            folder.write_manifest({"recipe": recipe})
-    print(json.dumps([one.to_json() for one in findings], indent=2) if options.json else "\n".join(map(str, findings)))
-    if folder is not None and not options.json:
+    with OutputFolder(options.out, command="explore", force=options.force) as folder:
+        explore_page(explored_and_printed(recipe, options.json), recipe, folder.partial)
+        folder.write_manifest({"recipe": recipe})
+    if not options.json:
         print(f"written to {options.out}: index.html, recipe.toml")
     return 0
+
+
+def explored_and_printed(recipe: dict[str, Any], as_json: bool) -> list[Any]:
+    """Run the studies; a list of JSON is whole after its last bracket, whenever it ends."""
+    from measureflow.claims.exploration import explored
+
+    found: list[Any] = []
+    with bar("explorations", left=True) as progress:
+        how = {name: recipe[name] for name in ("tier", "seed", "parameters")}
+        results = explored(recipe["explorations"], progress=progress, **how)
+        try:
+            for one in results:
+                show(one, one.to_json() if as_json else None, first=not found)
+                found.append(one)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped; studies printed: {len(found)}.") from None
+        finally:
+            if as_json:
+                print("\n]" if found else "[]", flush=True)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path as File
 from typing import Any
@@ -94,9 +95,13 @@ def numbers_of(result: Any) -> str:
 def toml_of(table: Mapping[str, Any]) -> str:
     """Return a table of plain values, and of one level of tables, as TOML; a key that is `None` is left out."""
     plain = {name: value for name, value in table.items() if value is not None and not isinstance(value, Mapping)}
-    lines = [f"{json.dumps(name)} = {json.dumps(value)}" for name, value in plain.items()]
+    lines = [f"{key_of(name)} = {json.dumps(value)}" for name, value in plain.items()]
     for name, part in table.items():
         if isinstance(part, Mapping) and part:
-            lines += ["", f"[{json.dumps(name)}]"]
-            lines += [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in part.items()]
+            lines += ["", f"[{key_of(name)}]", *(f"{key_of(key)} = {json.dumps(value)}" for key, value in part.items())]
     return "\n".join(lines) + "\n"
+
+
+def key_of(name: str) -> str:
+    """Return a key of TOML, in quotes only where it must be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)

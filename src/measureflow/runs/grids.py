@@ -167,8 +167,9 @@ class Sweep:
         is for nGPT alone where several norms are compared, `angle` for caps among laws."""
         axes = dict(self.axes)
         for axis, owned in (("law", LAWS), ("normalisation", {name: (own,) for name, (_, own) in SCHEMES.items()})):
-            others = {number for value in axes.get(axis, ()) for number in owned.get(value, ()) if number not in axes}
-            others -= {None, *owned.get(getattr(simulation, axis), ())}
+            own = owned.get(getattr(simulation, axis), ())
+            numbers = {number for value in axes.get(axis, ()) for number in owned.get(value, ())}
+            others = [name for name in numbers if name is not None and name not in (*axes, *own)]
             simulation = simulation.changed(**dict.fromkeys(others))
         return simulation
 

@@ -8,9 +8,10 @@
 # each by at least ten tolerances while the truth keeps half of its tolerance free; else the verdict is
 # *inconclusive*. Nothing is filtered by the expected answer.
 #
-# The page checks one claim of every paper, one with a picture where there is one; `measureflow report --claims all`,
-# or `measureflow check`, checks every one, and `measureflow check --coverage` says which rows of the tables of
-# predictions, errata and open problems they are.
+# The page checks one claim of every paper, one with a picture of its own where there is one; `measureflow report
+# --claims all`, or `measureflow check`, checks every one, and `measureflow check --coverage` says which rows of the
+# tables of predictions, errata and open problems they are. Any of them runs with other numbers, and makes a page of its
+# own: `measureflow check V5 --set beta=4 --out v5`.
 
 # %%
 import math
@@ -73,7 +74,7 @@ from textwrap import wrap
 
 from measureflow.paths.style import figure, house
 
-drawn = [result for result in results if result.claim.picture is not None and result.cases]
+drawn = [result for result in results if result.claim.picture is not None and result.cases][:12]
 if drawn:
     with house():
         drawing = figure(12.5, 4.2 * math.ceil(len(drawn) / 3))
