@@ -184,16 +184,40 @@ def told(call: ast.Call, function: Callable[..., Any]) -> str:
 
 
 def worth(node: ast.expr, function: Callable[..., Any]) -> str:
-    """Return the value of an expression as text, for each tier where it depends on it; `its own` where the check alone
-    knows it."""
+    """Return the value of an expression as text, for each tier where it depends on it.
+
+    Where only the check knows it, the expression stands for it, or `its own` for a bare name.
+    """
     found = []
     for tier in ("smoke", "standard", "full"):
-        known = {"case": SimpleNamespace(tier=tier)}
-        for line in ast.walk(tree_of(function)):
-            if isinstance(line, ast.Assign) and len(line.targets) == 1 and isinstance(line.targets[0], ast.Name):
-                known[line.targets[0].id] = value_of(line.value, function, known)
+        known: dict[str, Any] = {"case": SimpleNamespace(tier=tier)}
+        for name, value in assignments(function):
+            known[name] = value_of(value, function, known)
         found.append(value_of(node, function, known))
-    return "its own" if any(one is UNKNOWN for one in found) else " / ".join(dict.fromkeys(map(shown, found)))
+    if any(one is UNKNOWN for one in found):
+        return "its own" if isinstance(node, ast.Name) else ast.unparse(node)
+    return " / ".join(dict.fromkeys(map(shown, found)))
+
+
+@functools.cache
+def assignments(function: Callable[..., Any]) -> list[tuple[str, ast.expr]]:
+    """Return the names that a function gives to values, with these, in order; of `case.given`, the usual value."""
+    found = []
+    lines = [line for line in ast.walk(tree_of(function)) if isinstance(line, ast.Assign)]
+    for line in sorted(lines, key=lambda line: line.lineno):
+        for target in line.targets:
+            if isinstance(target, ast.Tuple) and isinstance(line.value, ast.Tuple):
+                pairs = list(zip(target.elts, line.value.elts, strict=False))
+            else:
+                pairs = [(target, line.value)]
+            found += [(name.id, usual(value)) for name, value in pairs if isinstance(name, ast.Name)]
+    return found
+
+
+def usual(node: ast.expr) -> ast.expr:
+    """Return the default of a call of `case.given`, or the expression as it is."""
+    given = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "given" and len(node.args) == 2
+    return node.args[1] if isinstance(node, ast.Call) and given else node
 
 
 #: stands for a value that is not known before a check runs
