@@ -26,7 +26,7 @@ def frame(n: int, start: float) -> mf.Tokens:
 
 
 def cosines_along(case: Case, model: str, n: int, *, beta: float, start: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return times until the curve is at 0.999, and the cosines of all pairs of equiangular tokens, `(pairs, times)`."""
+    """Return times until the curve is at 0.999, and the cosines of all pairs of tokens, `(pairs, times)`."""
     times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(beta, n=n, start=start, model=model))
     points = follow(case, frame(n, start), mf.SelfAttention(beta, weighting=model), times)[:, :n]
     return times, gram(points)[:, ~np.eye(n, dtype=bool)].T
