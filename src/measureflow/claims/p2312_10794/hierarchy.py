@@ -155,7 +155,14 @@ def the_law_of_two_tokens_moves_with_the_mean_of_a_third(case: Case) -> None:
     waves, carried = np.cos(np.outer(PLACES, WAVES)), np.cos(np.outer(there, WAVES))
     because = "the same, times the step"
     # old and new differences are of the same replicas: what is left is what the third token added on the way
-    case.compare(later @ waves, psi @ carried, within=within * step, because=because, name="E cos kx, carried along", over={"k": WAVES})
+    case.compare(
+        later @ waves,
+        psi @ carried,
+        within=within * step,
+        because=because,
+        name="E cos kx, carried along",
+        over={"k": WAVES},
+    )
 
 
 @the_law_of_two_tokens_moves_with_the_mean_of_a_third.figure
