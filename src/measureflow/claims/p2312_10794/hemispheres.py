@@ -42,7 +42,8 @@ def by_planes(points: np.ndarray) -> np.ndarray:
         elif d == 3:
             normal = np.cross(points[:, on[0]], points[:, on[1]])
         else:
-            normal = np.linalg.svd(points[:, on])[2][:, -1]
+            minors = [np.linalg.det(np.delete(points[:, on], k, axis=2)) for k in range(d)]
+            normal = np.stack(minors, axis=1) * (-1.0) ** np.arange(d)
         sides = np.einsum("cnd,cd->cn", np.delete(points, on, axis=1), normal)
         found |= (sides > 0).all(axis=1) | (sides < 0).all(axis=1)
     return found

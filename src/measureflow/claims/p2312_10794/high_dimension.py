@@ -90,6 +90,7 @@ def distance_over_time(case: Case, ax: Any) -> None:
     ax.semilogy(fine, case.predict(fine, near.min(), beta), "--", color=THEORY, label="at most, of the nearest")
     head = rf"$n={n}$, $d={d:,}$, $\beta={beta:.2f}$"
     ax.set(xlabel="time $t$", ylabel=r"largest $|\rho_{ij}-\gamma|$", title=head)
+    ax.set_ylim(0.3 * apart.min(), 2.0)  # cosines differ by no more than 2
     ax.legend()
 
 
