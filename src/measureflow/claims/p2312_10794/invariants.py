@@ -161,11 +161,16 @@ def ratios_over_time(case: Case, ax: Any) -> None:
     ax.legend()
 
 
+def successive(n: int) -> np.ndarray:
+    """Return the places of three quadruples of successive tokens, as far as there are so many, for the mutations."""
+    return np.add.outer(np.arange(4), np.arange(min(3, n - 3)))
+
+
 @cross_ratios_are_conserved_without_temperature.mutation("invariant")
 def one_token_twice(points: Any) -> Any:
     """The denominator repeats a token: (ik)(jk) in place of (ik)(jl)."""
     gap = 1.0 - gram(points)
-    i, j, k, l = np.array([(0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5)]).T
+    i, j, k, l = successive(gap.shape[-1])
     return gap[..., i, j] * gap[..., k, l] / (gap[..., i, k] * gap[..., j, k])
 
 
@@ -173,7 +178,7 @@ def one_token_twice(points: Any) -> Any:
 def angles_in_place_of_chords(points: Any) -> Any:
     """Squared angles stand where 1 - rho, the squared chord, belongs."""
     angle = np.arccos(np.clip(gram(points), -1.0, 1.0)) ** 2
-    i, j, k, l = np.array([(0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5)]).T
+    i, j, k, l = successive(angle.shape[-1])
     return angle[..., i, j] * angle[..., k, l] / (angle[..., i, k] * angle[..., j, l])
 
 
@@ -234,7 +239,7 @@ def energy_over_time(case: Case, ax: Any) -> None:
     weights, field = masses(case, n), mf.SelfAttention(beta, weighting="unnormalised")
     path = energetic(case, cloud(case, d=d, n=n, weights=weights), field)
     times, energy = np.asarray(path.times), np.asarray(case.measure(energies, path))
-    ax.plot(times, energy, color=ACCENT[0], label="energy $E$ along USA")
+    ax.plot(times, energy, "o-", ms=3, lw=1.2, color=ACCENT[0], label="energy $E$ along USA")
     for k in np.linspace(0, len(times) - 1, 7).astype(int)[:-1]:
         now = path[int(k)]
         slope = case.statement.growth(
