@@ -10,7 +10,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.instances import cloud, masses, speeds
+from measureflow.claims.instances import N, cloud, masses, speeds
 
 
 @claim(
@@ -18,15 +18,18 @@ from measureflow.claims.instances import cloud, masses, speeds
 )
 def velocity_is_a_gradient_of_the_log_partition(case: Case) -> None:
     """With V = Q^T K the SA velocity is (1/beta) grad log Z, the 1/beta in front and not inside the logarithm."""
-    beta, weights = case.draw("beta", 1.5, 6.0), masses(case)
-    query, key = case.generator("query and key").normal(size=(2, 3, 3)) / np.sqrt(3)
-    tokens = cloud(case, weights=weights)
+    n, d, beta = case.given("n", N), case.given("d", 3), case.draw("beta", 1.5, 6.0)
+    case.require("beta is positive", beta > 0)
+    weights = masses(case, n)
+    query, key = case.generator("query and key").normal(size=(2, d, d)) / np.sqrt(d)
+    tokens = cloud(case, d=d, n=n, weights=weights)
     field = mf.SelfAttention(beta, query=query, key=key, value=query.T @ key)
     measured = beta * speeds(case, field, tokens)
     predicted = case.predict(tokens.points, beta=beta, query=query, key=key, masses=weights)
     size = np.linalg.norm(query.T @ key, 2)
     because = "rounding of beta <Qx, Ky> in the exponent, times beta and the size of Q^T K"
-    case.compare(measured, predicted, within=2e-15 * (1 + beta * size) ** 2, because=because)
+    within = 2e-15 * (1 + beta * size) ** 2
+    case.compare(measured, predicted, within=within, because=because, name="coordinates of beta times the velocity")
 
 
 @velocity_is_a_gradient_of_the_log_partition.mutation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,27 +15,33 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import N, follow, gaps, gram
+from measureflow.paths.style import ACCENT, THEORY
 
 
-def frame(count: int, start: float, d: int) -> mf.Tokens:
-    """Return equiangular tokens, in the first coordinates, and massless ones on top of them up to the common shape."""
-    points = np.zeros((count, d))
-    points[:, :count] = np.asarray(mf.equiangular(n=count, cosine=start).points)
-    weights = np.where(np.arange(N) < count, 1.0 / count, 0.0)
-    return mf.Tokens(mf.Sphere(d), np.resize(points, (N, d)), weights)
+def frame(n: int, start: float) -> mf.Tokens:
+    """Return equiangular tokens, and massless ones on top of them up to the common shape."""
+    size = max(n, N)
+    weights = np.where(np.arange(size) < n, 1.0 / n, 0.0)
+    return mf.Tokens(mf.Sphere(n), np.resize(np.asarray(mf.equiangular(n=n, cosine=start).points), (size, n)), weights)
 
 
-def compare_with_curve(case: Case, model: str, count: int, *, beta: float, start: float, d: int) -> None:
+def cosines_along(case: Case, model: str, n: int, *, beta: float, start: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return times until the curve is at 0.999, and the cosines of all pairs of tokens, `(pairs, times)`."""
+    times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(beta, n=n, start=start, model=model))
+    points = follow(case, frame(n, start), mf.SelfAttention(beta, weighting=model), times)[:, :n]
+    return times, gram(points)[:, ~np.eye(n, dtype=bool)].T
+
+
+def compare_with_curve(case: Case, model: str, n: int, *, beta: float, start: float) -> None:
     """Compare the cosines of equiangular tokens with the curve that is stated, until it is at 0.999."""
-    instance = {"n": count, "beta": beta, "start": start}
-    times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(**instance, model=model))
-    points = follow(case, frame(count, start, d), mf.SelfAttention(beta, weighting=model), times)[:, :count]
-    cosines = gram(points)[:, ~np.eye(count, dtype=bool)]
-    predicted = case.predict(times, **instance)
-    speeds = theory.speed_of_equiangular_tokens(predicted, n=count, beta=beta, model=model)
+    case.require("the cosine is one of n equiangular tokens, and not 1 yet", n >= 2 and -1 / (n - 1) < start < 0.999)
+    times, cosines = cosines_along(case, model, n, beta=beta, start=start)
+    predicted = case.predict(times, n=n, beta=beta, start=start)
+    speeds = theory.speed_of_equiangular_tokens(predicted, n=n, beta=beta, model=model)
     grown = max(float(speeds.max() / speeds[0]), 1.0)
     because = f"rtol 1e-12 a step, and 1e-12 of the prediction, grown {grown:.3g}-fold while the cosine departs"
-    case.compare(cosines, predicted[:, None], within=1e-12 * grown, because=because, name=f"{model}, n = {count}")
+    name = f"cosine of a pair, {model}, n = {n}"
+    case.compare(cosines, predicted, within=1e-12 * grown, because=because, name=name, over={"t": times})
 
 
 def usa_curve(times: Any, *, n: int, beta: float, start: float) -> Any:
@@ -46,21 +53,21 @@ def usa_curve(times: Any, *, n: int, beta: float, start: float) -> Any:
 def equiangular_tokens_follow_one_scalar_equation(case: Case) -> None:
     """Tokens that start equiangular stay so under SA, from any cosine above -1/(n-1), and their common cosine solves
     one scalar equation."""
-    beta = case.draw("beta", 1.0, 5.0)
-    compare_with_curve(case, "softmax", N, beta=beta, start=case.draw("start", -0.9 / (N - 1), 0.6), d=N)
+    n, beta = case.given("n", N), case.draw("beta", 1.0, 5.0)
+    compare_with_curve(case, "softmax", n, beta=beta, start=case.draw("start", -0.9 / (n - 1), 0.6))
     if case.tier != "smoke":  # a shape of its own
         below = case.draw("start below 0", -0.9 / 3, -0.1 / 3)
-        compare_with_curve(case, "softmax", 4, beta=beta, start=below, d=4)
+        compare_with_curve(case, "softmax", 4, beta=beta, start=below)
 
 
 @claim("2312.10794", "(6.8)", covers=["3.2"], id="2312.10794/equiangular-usa", states=usa_curve)
 def equiangular_tokens_follow_another_equation_without_a_denominator(case: Case) -> None:
     """Under USA the common cosine solves (6.8) with 2/n in front, from any cosine above -1/(n-1)."""
-    beta, below = case.draw("beta", 1.0, 5.0), case.draw("(n-1) start", -0.9, -0.1)
-    compare_with_curve(case, "unnormalised", 3, beta=beta, start=below / 2, d=3)
+    n, beta, below = case.given("n", 3), case.draw("beta", 1.0, 5.0), case.draw("(n-1) start", -0.9, -0.1)
+    compare_with_curve(case, "unnormalised", n, beta=beta, start=below / (n - 1))
     if case.tier != "smoke":
-        compare_with_curve(case, "unnormalised", 4, beta=beta, start=below / 3, d=4)
-        compare_with_curve(case, "unnormalised", N, beta=beta, start=case.draw("start", -0.9 / (N - 1), 0.6), d=N)
+        compare_with_curve(case, "unnormalised", 4, beta=beta, start=below / 3)
+        compare_with_curve(case, "unnormalised", N, beta=beta, start=case.draw("start", -0.9 / (N - 1), 0.6))
 
 
 equiangular = equiangular_tokens_follow_one_scalar_equation
@@ -126,18 +133,28 @@ def denominator_of_sa(times: Any, *, n: int, beta: float, start: float) -> Any:
     return theory.cosine_of_equiangular_tokens(np.exp(beta) * np.asarray(times), n=n, beta=beta, start=start)
 
 
-@equiangular.figure
-def curve_over_particles(case: Case, ax: Any) -> Any:
+def draw_curve(case: Case, ax: Any, model: str, start: float, label: str) -> None:
     """Draw the cosines of all pairs over the curve."""
-    beta, start = case.instance["beta"], case.instance["start"]
-    times = np.linspace(0.0, 1.0, 17) * float(theory.clustering_time(beta, n=N, start=start))
-    points = follow(case, frame(N, start, N), mf.SelfAttention(beta), times)
-    ax.plot(times, gram(points)[:, *np.triu_indices(N, 1)], "o", color="0.6", ms=5)
+    beta, n = case.instance["beta"], case.instance["n"]
+    times, cosines = cosines_along(case, model, n, beta=beta, start=start)
+    ax.plot(np.tile(times, len(cosines)), cosines.ravel(), "o", color=ACCENT[0], ms=5, label="all pairs of tokens")
     fine = np.linspace(0.0, times[-1], 200)
-    ax.plot(fine, case.predict(fine, n=N, beta=beta, start=start), "--", color="black", label="(6.7)")
-    ax.set(xlabel="time $t$", ylabel=r"cosine $\rho$", title=rf"$n={N}$, $\beta={beta:.2f}$")
+    ax.plot(fine, case.predict(fine, n=n, beta=beta, start=start), "--", color=THEORY, label=label)
+    ax.set(xlabel="time $t$", ylabel=r"cosine $\rho$", title=rf"$n={n}$, $\beta={beta:.2f}$")
     ax.legend()
-    return ax
+
+
+@equiangular.figure
+def curve_over_particles(case: Case, ax: Any) -> None:
+    """Draw the cosines of all pairs over the curve of SA."""
+    draw_curve(case, ax, "softmax", case.instance["start"], "(6.7)")
+
+
+@under_usa.figure
+def curve_of_usa_over_particles(case: Case, ax: Any) -> None:
+    """Draw the cosines of all pairs over the curve of USA, from below 0."""
+    start = case.instance["(n-1) start"] / (case.instance["n"] - 1)
+    draw_curve(case, ax, "unnormalised", start, "(6.8)")
 
 
 @claim(
@@ -148,31 +165,34 @@ def curve_over_particles(case: Case, ax: Any) -> Any:
 )
 def orthogonal_tokens_cluster_at_the_time_of_the_limit_curve(case: Case) -> None:
     """n orthogonal tokens reach the cosine 1 - delta at T_delta(beta, n), and no other beta has that time."""
-    beta, delta = case.draw("beta", 0.5, 4.0), case.draw("delta", 1e-4, 1e-2, log=True)
-    times = np.linspace(0.0, 24.0, 241)
-    gap = gaps(follow(case, mf.equiangular(n=N, cosine=0.0), mf.SelfAttention(beta), times))
+    n, beta, delta = case.given("n", N), case.draw("beta", 0.5, 4.0), case.draw("delta", 1e-4, 1e-2, log=True)
+    last = max(24, math.ceil(1.2 * float(theory.clustering_time(beta, n=n, delta=delta))))
+    times = np.linspace(0.0, last, 10 * last + 1)
+    gap = gaps(follow(case, mf.equiangular(n=n, cosine=0.0), mf.SelfAttention(beta), times))
     case.require("the tokens clustered within the run", bool(gap.min() < delta))
     near = (gap > delta / 100) & (gap < 100 * delta)
     crossing = CubicSpline(times[near], np.log(gap[near])).solve(np.log(delta), extrapolate=False)
     measured = float(crossing[0])
     because = "a cubic spline of log(1 - rho) over steps of 0.1: 0.1^4 times its fourth derivative"
-    predicted = case.statement.time(beta, n=N, delta=delta)
+    predicted = case.statement.time(beta, n=n, delta=delta)
     case.compare(measured, predicted, within=1e-6, because=because, name="time")
-    # dT/dbeta is at least 0.1 here, so an error of 1e-6 in T is one of at most 1e-5 in beta
-    inverse = case.statement.beta(measured, n=N, delta=delta)
+    # dT/dbeta is at least 0.1 for what is drawn, so an error of 1e-6 in T is one of at most 1e-5 in beta
+    inverse = case.statement.beta(measured, n=n, delta=delta)
     case.compare(beta, inverse, within=1e-5, because=because + ", over dT/dbeta >= 0.1", name="beta")
 
 
 @orthogonal_tokens_cluster_at_the_time_of_the_limit_curve.figure
-def limit_curve(case: Case, ax: Any) -> Any:
+def limit_curve(case: Case, ax: Any) -> None:
     """Draw the limit curve and the case's own point on it."""
-    betas, delta = np.linspace(0.0, 9.0, 200), case.instance["delta"]
-    ax.plot(case.statement.time(betas, n=N, delta=delta), betas, "--", color="black", label=r"$\Gamma_\infty$")
-    measured = [shown for shown in case.comparisons if shown.name == "time"]
-    ax.plot([shown.measured for shown in measured], [case.instance["beta"]], "o", color="0.4", label="particles")
-    ax.set(xlabel="time $t$", ylabel=r"$\beta$", xscale="log", title=rf"$n={N}$, $\delta={delta:.1e}$")
+    n, beta, delta = (case.instance[name] for name in ("n", "beta", "delta"))
+    betas = np.linspace(0.0, max(9.0, 1.2 * beta), 200)
+    ax.plot(case.statement.time(betas, n=n, delta=delta), betas, "--", color=THEORY, label=r"$\Gamma_\infty$")
+    measured = [shown.measured for shown in case.comparisons if shown.name == "time"]
+    ax.plot(measured, [beta], "o", color=ACCENT[0], ms=9, label="particles")
+    exponent = math.floor(math.log10(delta))
+    head = rf"$n={n}$, $\beta={beta:.2f}$, $\delta={delta / 10**exponent:.1f}\cdot 10^{{{exponent}}}$"
+    ax.set(xlabel="time $t$", ylabel=r"$\beta$", xscale="log", title=head)
     ax.legend()
-    return ax
 
 
 @orthogonal_tokens_cluster_at_the_time_of_the_limit_curve.mutation("time")

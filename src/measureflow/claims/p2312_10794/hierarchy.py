@@ -9,6 +9,7 @@ import numpy as np
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.runge_kutta import classical_step
+from measureflow.paths.style import ACCENT, THEORY
 
 __all__ = ["evolved", "moved", "pull", "pulls"]
 
@@ -128,7 +129,9 @@ def the_law_of_two_tokens_moves_with_the_mean_of_a_third(case: Case) -> None:
     -k E[sin(kx) v(x)], and E cos(kx) a time later with that of the old differences carried along by v. Fewer replicas
     do not tell n - 1 from n - 2.
     """
-    n, beta, replicas = case.choose("n", [4, 6, 9]), case.draw("beta", 0.9, 1.2), REPLICAS[case.tier]
+    n, beta = case.choose("n", [4, 6, 9]), case.draw("beta", 0.9, 1.2)
+    replicas = case.given("replicas", REPLICAS[case.tier])
+    case.require("there is a third token, and beta is not 0", n >= 3 and beta != 0)
     step, states = case.measure(runs, case.seed, n, beta, replicas)
     fits = [case.measure(fitted, theta[: replicas // 2], beta) for theta in states]
     others = [theta[replicas // 2 :] for theta in states]
@@ -143,7 +146,7 @@ def the_law_of_two_tokens_moves_with_the_mean_of_a_third(case: Case) -> None:
     because = "eight standard errors of a third token about its fit, of either half of the replicas"
     within = 8 * np.sqrt(2) * error
     stated = psi @ (-WAVES * np.sin(np.outer(PLACES, WAVES)) * v[0][:, None])
-    case.compare(found, stated, within=within, because=because, name="d/dt E cos kx")
+    case.compare(found, stated, within=within, because=because, name="d/dt E cos kx", over={"k": WAVES})
     # the classical step, whose stages see g at the three times
     one = v[0]
     two = at(PLACES + step / 2 * one, 1)
@@ -152,7 +155,33 @@ def the_law_of_two_tokens_moves_with_the_mean_of_a_third(case: Case) -> None:
     waves, carried = np.cos(np.outer(PLACES, WAVES)), np.cos(np.outer(there, WAVES))
     because = "the same, times the step"
     # old and new differences are of the same replicas: what is left is what the third token added on the way
-    case.compare(later @ waves, psi @ carried, within=within * step, because=because, name="E cos kx, carried along")
+    case.compare(
+        later @ waves,
+        psi @ carried,
+        within=within * step,
+        because=because,
+        name="E cos kx, carried along",
+        over={"k": WAVES},
+    )
+
+
+@the_law_of_two_tokens_moves_with_the_mean_of_a_third.figure
+def velocity_of_a_difference(case: Case, ax: Any) -> None:
+    """Draw the stated velocity of a difference x, with its parts: of the pair itself, and of a third token."""
+    n, beta, replicas = (case.instance[name] for name in ("n", "beta", "replicas"))
+    _, states = case.measure(runs, case.seed, n, beta, replicas)
+    fit, slope = case.measure(fitted, states[0][: replicas // 2], beta), -beta * pull(PLACES, beta)
+    psi, third_of = case.measure(law, states[0][replicas // 2 :], beta)
+    bins = slice(BINS // 64, None, BINS // 32)
+    seen = third_of[bins] / np.maximum(psi[bins], 1e-300)
+    ax.plot(PLACES[bins], case.predict(0 * slope[bins], beta * seen, n, beta), "o", color=ACCENT[1], ms=5, mfc="none",
+            label="of third tokens, measured")  # fmt: skip
+    ax.plot(PLACES, case.predict(0 * slope, beta * fit, n, beta), color=ACCENT[1], label="the same, fitted")
+    ax.plot(PLACES, case.predict(slope, 0 * fit, n, beta), color=ACCENT[0], label="of the pair")
+    ax.plot(PLACES, case.predict(slope, beta * fit, n, beta), "--", color=THEORY, label="stated velocity $v(x)$")
+    head = rf"$n={n}$, $\beta={beta:.2f}$, {replicas:,} replicas"
+    ax.set(xlabel=r"difference $x=\theta_2-\theta_1$", ylabel="velocity", title=head)
+    ax.legend()
 
 
 hierarchy = the_law_of_two_tokens_moves_with_the_mean_of_a_third

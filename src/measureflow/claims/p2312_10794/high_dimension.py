@@ -12,19 +12,29 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import N, follow, gram
 from measureflow.claims.p2312_10794.phase_diagrams import clouds
+from measureflow.paths.style import ACCENT, THEORY
 
 TIMES = np.array([0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0])
-#: pairs of different tokens, the three kinds of fluctuation of their cosines, and the dimensions of these
-PAIRS = np.triu_indices(N, 1)
-MODES, DIMENSIONS = ("mean", "token-wise", "rest"), np.array([1, N - 1, N * (N - 3) // 2])
+#: the three kinds of fluctuation of the cosines
+MODES = ("mean", "token-wise", "rest")
 #: clouds of which only the start is looked at
 MANY = 4000
 
 
+def pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of all pairs of different tokens."""
+    return np.triu_indices(n, 1)
+
+
+def dimensions(n: int) -> np.ndarray:
+    """Return the dimensions of the three kinds of fluctuation."""
+    return np.array([1, n - 1, n * (n - 3) // 2])
+
+
 def cosines_along(case: Case, points: np.ndarray, beta: float, times: np.ndarray) -> np.ndarray:
     """Return the cosines of all pairs `(clouds, times, pairs)` of clouds in the coordinates of their span."""
-    field = mf.SelfAttention(beta)
-    return np.stack([gram(follow(case, mf.Tokens(mf.Sphere(N), x), field, times))[:, *PAIRS] for x in points])
+    field, n = mf.SelfAttention(beta), points.shape[1]
+    return np.stack([gram(follow(case, mf.Tokens(mf.Sphere(n), x), field, times))[:, *pairs(n)] for x in points])
 
 
 def from_orthonormal(points: np.ndarray) -> np.ndarray:
@@ -44,19 +54,44 @@ def from_orthonormal(points: np.ndarray) -> np.ndarray:
 def independent_tokens_in_high_dimension_move_as_if_orthogonal(case: Case) -> None:
     """Cosines of tokens within a distance e of an orthonormal frame, which is below sqrt(log d/d) for independent ones,
     stay within 2e e^((3+2 beta)t) of the equiangular curve from 0, under SA."""
-    d, beta = int(case.draw("d", 4000, 16000, log=True)), case.draw("beta", 2.5, 4.0)
-    points = clouds(case.generator("clouds"), 400, n=N, d=d)
+    n, d = case.given("n", N), int(case.draw("d", 4000, 16000, log=True))
+    beta = case.draw("beta", 2.5, 4.0)
+    case.require("there are more dimensions than tokens, and two of these", 2 <= n < d)
+    near, apart = apart_from_the_curve(case, n, d, beta)
+    below = bool(near.max() <= np.sqrt(np.log(d) / d))
+    case.require("the tokens are nearly orthonormal, which fails with a chance that falls with d", below)
+    bound = case.predict(TIMES, near[:, None], beta)
+    telling = bound < 1.0  # a bound of 2 and more says nothing of cosines
+    because, name = "rtol 1e-12 over t = 3, and cosines of 1e-2", "distance of cosines from the equiangular curve"
+    over = {"t": np.broadcast_to(TIMES, bound.shape)[telling]}
+    case.at_most(apart[telling], bound[telling], within=1e-5, because=because, name=name, over=over)
+
+
+def apart_from_the_curve(case: Case, n: int, d: int, beta: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far three clouds of many are from orthonormal, and the largest distance of a cosine from the curve at
+    each time, `(clouds, times)`."""
+    points = clouds(case.generator("clouds"), 400, n=n, d=d)
     near = from_orthonormal(points)
     # the likeliest to part: one pair's cosine is nearly all that is off, and it grows at first
-    chosen = np.argsort(-np.abs(gram(points)[:, *PAIRS]).max(axis=1) / near)[:3]
-    below = bool(near[chosen].max() <= np.sqrt(np.log(d) / d))
-    case.require("the tokens are nearly orthonormal, which fails with a chance that falls with d", below)
-    curve = theory.cosine_of_equiangular_tokens(TIMES, n=N, beta=beta, start=0.0)
-    apart = np.abs(cosines_along(case, points[chosen], beta, TIMES) - curve[:, None]).max(axis=-1)
-    bound = case.predict(TIMES, near[chosen, None], beta)
-    telling = bound < 1.0  # a bound of 2 and more says nothing of cosines
-    because = "rtol 1e-12 over t = 3, and cosines of 1e-2"
-    case.at_most(apart[telling], bound[telling], within=1e-5, because=because)
+    chosen = np.argsort(-np.abs(gram(points)[:, *pairs(n)]).max(axis=1) / near)[:3]
+    curve = theory.cosine_of_equiangular_tokens(TIMES, n=n, beta=beta, start=0.0)
+    cosines = cosines_along(case, points[chosen], beta, TIMES)
+    return near[chosen], np.abs(cosines - curve[:, None]).max(axis=-1)
+
+
+@independent_tokens_in_high_dimension_move_as_if_orthogonal.figure
+def distance_over_time(case: Case, ax: Any) -> None:
+    """Draw how far the cosines of three clouds are from the curve over time, and the bound of the nearest."""
+    n, d, beta = case.instance["n"], int(case.instance["d"]), case.instance["beta"]
+    near, apart = apart_from_the_curve(case, n, d, beta)
+    for row, said in zip(apart, ("three clouds", None, None), strict=True):
+        ax.semilogy(TIMES, row, "o-", color=ACCENT[0], lw=1, ms=5, label=said)
+    fine = np.linspace(0.0, TIMES[-1], 100)
+    ax.semilogy(fine, case.predict(fine, near.min(), beta), "--", color=THEORY, label="at most, of the nearest")
+    head = rf"$n={n}$, $d={d:,}$, $\beta={beta:.2f}$"
+    ax.set(xlabel="time $t$", ylabel=r"largest $|\rho_{ij}-\gamma|$", title=head)
+    ax.set_ylim(0.3 * apart.min(), 2.0)  # cosines differ by no more than 2
+    ax.legend()
 
 
 @independent_tokens_in_high_dimension_move_as_if_orthogonal.mutation
@@ -89,36 +124,46 @@ def cosines_of_independent_tokens_fluctuate_by_the_linearised_equation(case: Cas
     """sqrt(d) (rho_ij - gamma) has the variance sum_k (dim_k/N) g_k(t)^2 as d grows, g_k the growth of the three modes
     of the Gram equation linearised about the curve: each has the variance 1 at the start, and each cloud's mean,
     token-wise and other part grows by its g_k."""
-    d, beta = int(case.draw("d", 1e8, 1e9, log=True)), case.draw("beta", 0.5, 3.0)
-    start = clouds(case.generator("clouds"), 4 if case.tier == "smoke" else 8, n=N, d=d)
-    times = np.linspace(0.0, 4.0, 9)
-    curve = theory.cosine_of_equiangular_tokens(times, n=N, beta=beta, start=0.0)
-    apart = np.sqrt(d) * (cosines_along(case, start, beta, times) - curve[:, None])
-    stated = case.predict(times, N, beta)
+    n, d = case.given("n", N), int(case.draw("d", 1e8, 1e9, log=True))
+    beta = case.draw("beta", 0.5, 3.0)
+    case.require("there are four tokens and more, for three kinds, in far more dimensions", 4 <= n < d / 100)
+    times, apart = fluctuations_along(case, n, d, beta)
+    stated = case.predict(times, n, beta)
     for one, name in enumerate(MODES):
-        part = apart @ projections()[one]
+        part = apart @ projections(n)[one]
         first = part[:, :1]
         # the mode of the start, of size 1, times its growth; what is left is of second order in d^(-1/2)
         size = np.abs(first).max() * stated[one].max()
         within = 60 / np.sqrt(d) + 1e-11 * np.sqrt(d)
         because = "second-order terms of n cosines of d^(-1/2), and rtol 1e-12 times sqrt(d)"
-        case.compare(part / size, stated[one][:, None] * first / size, within=within, because=because, name=name)
-    many = np.sqrt(d) * gram(clouds(case.generator("many"), MANY, n=N, d=d))[:, *PAIRS]
-    for one, (name, freedom) in enumerate(zip(MODES, DIMENSIONS, strict=True)):
-        variance = ((many @ projections()[one]) ** 2).sum() / (MANY * freedom)
+        measured, linear = (part / size).swapaxes(1, 2), (stated[one][:, None] * first / size).swapaxes(1, 2)
+        name, over = f"{name} fluctuation", {"t": times}
+        case.compare(measured, linear, within=within, because=because, name=name, over=over)
+    many = np.sqrt(d) * gram(clouds(case.generator("many"), MANY, n=n, d=d))[:, *pairs(n)]
+    for one, (name, freedom) in enumerate(zip(MODES, dimensions(n), strict=True)):
+        variance = ((many @ projections(n)[one]) ** 2).sum() / (MANY * freedom)
         because = f"eight standard errors of a variance of {MANY * freedom} numbers"
         within = 8 * np.sqrt(2 / (MANY * freedom))
         case.compare(variance, stated[one, 0] ** 2, within=within, because=because, name=f"variance at 0, {name}")
 
 
-def projections() -> np.ndarray:
+def fluctuations_along(case: Case, n: int, d: int, beta: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return times, and sqrt(d) (rho_ij - gamma) of a few clouds, `(clouds, times, pairs)`."""
+    start = clouds(case.generator("clouds"), 4 if case.tier == "smoke" else 8, n=n, d=d)
+    times = np.linspace(0.0, 4.0, 9)
+    curve = theory.cosine_of_equiangular_tokens(times, n=n, beta=beta, start=0.0)
+    return times, np.sqrt(d) * (cosines_along(case, start, beta, times) - curve[:, None])
+
+
+def projections(n: int) -> np.ndarray:
     """Return the projections `(3, pairs, pairs)` of symmetric matrices on their mean, token-wise and other part."""
-    pairs = len(PAIRS[0])
-    touch = np.zeros((pairs, N))
-    touch[np.arange(pairs), PAIRS[0]] = touch[np.arange(pairs), PAIRS[1]] = 1.0
-    mean = np.full((pairs, pairs), 1 / pairs)
+    one, other = pairs(n)
+    count = len(one)
+    touch = np.zeros((count, n))
+    touch[np.arange(count), one] = touch[np.arange(count), other] = 1.0
+    mean = np.full((count, count), 1 / count)
     both = touch @ np.linalg.pinv(touch)
-    return np.stack([mean, both - mean, np.eye(pairs) - both])
+    return np.stack([mean, both - mean, np.eye(count) - both])
 
 
 fluctuations = cosines_of_independent_tokens_fluctuate_by_the_linearised_equation
@@ -145,21 +190,16 @@ def weights_held_fixed(t: Any, n: int, beta: float) -> np.ndarray:
 
 
 @fluctuations.figure
-def variances(case: Case, ax: Any) -> Any:
-    """Draw the deviation of sqrt(d) (rho - gamma) over a few clouds and the linearised equation."""
-    from measureflow.paths.style import THEORY
-
-    d, beta = case.instance["d"], case.instance["beta"]
-    start = clouds(case.generator("clouds"), 4 if case.tier == "smoke" else 8, n=N, d=d)
-    times = np.linspace(0.0, 4.0, 9)
-    curve = theory.cosine_of_equiangular_tokens(times, n=N, beta=beta, start=0.0)
-    apart = np.sqrt(d) * (cosines_along(case, start, beta, times) - curve[:, None])
-    shares = DIMENSIONS / len(PAIRS[0])
-    ax.plot(times, np.sqrt((apart**2).mean(axis=(0, 2))), "o", color="0.4", label=f"{len(start)} clouds")
-    fine = np.linspace(0.0, 4.0, 100)
-    ax.plot(fine, np.sqrt(shares @ case.predict(fine, N, beta) ** 2), "--", color=THEORY, label="linear response")
-    ax.set(
-        xlabel="time $t$", ylabel=r"deviation of $\sqrt{d}\,(\rho_{ij}-\gamma)$", title=rf"$n={N}$, $\beta={beta:.2f}$"
-    )
+def modes_over_time(case: Case, ax: Any) -> None:
+    """Draw the size of each part of sqrt(d) (rho - gamma) over a few clouds, over its first, and its stated growth."""
+    n, d, beta = case.instance["n"], int(case.instance["d"]), case.instance["beta"]
+    times, apart = fluctuations_along(case, n, d, beta)
+    fine = np.linspace(0.0, times[-1], 100)
+    for one, name in enumerate(MODES):
+        size = np.sqrt(((apart @ projections(n)[one]) ** 2).mean(axis=(0, 2)))
+        ax.plot(times, size / size[0], "o", color=ACCENT[one], label=f"{name} part of {len(apart)} clouds")
+        ax.plot(fine, case.predict(fine, n, beta)[one], "--", color=THEORY)
+    ax.plot([], [], "--", color=THEORY, label="linear response")
+    head = rf"$n={n}$, $d={d:.1e}$, $\beta={beta:.2f}$"
+    ax.set(xlabel="time $t$", ylabel=r"$\rho_{ij}-\gamma$ over its first value", title=head)
     ax.legend()
-    return ax

@@ -12,6 +12,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import N, cloud, normalised, speeds
 from measureflow.claims.p2312_10794.saddles import TOKENS, attention, polygon, rates
+from measureflow.paths.style import ACCENT, MUTED, THEORY, shades
 
 
 @claim(
@@ -23,21 +24,37 @@ from measureflow.claims.p2312_10794.saddles import TOKENS, attention, polygon, r
 )
 def hessian_on_the_circle_is_a_function_of_differences(case: Case) -> None:
     """On the circle d_i d_j E = g(theta_i - theta_j)/n^2 off the diagonal, g = (cos - beta sin^2) e^(beta cos)."""
-    beta = case.draw("beta", 0.5, 4.0)
-    angles = case.generator("angles").uniform(0, 2 * np.pi, TOKENS)
+    n, beta = case.given("n", TOKENS), case.draw("beta", 0.5, 4.0)
+    case.require("there are two tokens and more", n >= 2)
+    angles = case.generator("angles").uniform(0, 2 * np.pi, n)
     tokens = mf.Tokens(mf.Sphere(2), np.stack([np.cos(angles), np.sin(angles)], axis=1))
     field = attention(beta, "unnormalised")
     # USA is n grad E, so that its Jacobian is n times the Hessian
-    measured = TOKENS * np.asarray(case.measure(mf.observe.jacobian, tokens, field=field))
-    off = ~np.eye(TOKENS, dtype=bool)
+    measured = n * np.asarray(case.measure(mf.observe.jacobian, tokens, field=field))
+    off = ~np.eye(n, dtype=bool)
     predicted = case.predict(angles[:, None] - angles[None], beta)
     because = "rounding of terms up to beta e^beta"
     within = 1e-13 * (1 + beta) * np.exp(beta)
     # the Jacobian chooses the sign of each tangent vector, so that the diagonal alone shows that of g
-    case.compare(np.abs(measured[off]), np.abs(predicted[off]), within=within, because=because, name="off the diagonal")
-    case.compare(
-        np.diag(measured), -(predicted * off).sum(axis=1), within=TOKENS * within, because=because, name="diagonal"
+    apart = np.abs((angles[:, None] - angles[None] + np.pi) % (2 * np.pi) - np.pi)
+    name, over = "size of the Hessian off the diagonal", {"angle between the two tokens": apart[off]}
+    case.compare(np.abs(measured[off]), np.abs(predicted[off]), within=within, because=because, name=name, over=over)
+    name, diagonal = "diagonal of the Hessian", -(predicted * off).sum(axis=1)
+    case.compare(np.diag(measured), diagonal, within=n * within, because=because, name=name)
+
+
+@hessian_on_the_circle_is_a_function_of_differences.figure
+def hessian_over_angles(case: Case, ax: Any) -> None:
+    """Draw the size of the Hessian's entries over the angle of their two tokens, and |g|."""
+    n, beta = case.instance["n"], case.instance["beta"]
+    seen = next(curve for curve in case.curves if curve.axis)
+    fine = np.linspace(0.0, np.pi, 300)
+    ax.plot(
+        fine, np.abs(case.predict(fine, beta)), "--", color=THEORY, label=r"$|\cos x-\beta\sin^2x|\,e^{\beta\cos x}$"
     )
+    ax.plot(seen.places, seen.measured, "o", color=ACCENT[0], ms=5, label=r"$n^2|\partial_i\partial_jE|$")
+    ax.set(xlabel=r"angle $x$ between the two tokens", ylabel="size", title=rf"$n={n}$, $\beta={beta:.2f}$")
+    ax.legend()
 
 
 @hessian_on_the_circle_is_a_function_of_differences.mutation
@@ -77,11 +94,13 @@ def without_temperature_every_other_critical_point_is_a_strict_saddle(case: Case
     turn = np.pi / 3 * np.arange(6)
     hexagon = np.stack([np.cos(turn), np.sin(turn), np.zeros(6)], axis=1)
     plus = case.draw("tokens at one pole", 1, 2, integer=True)
+    case.require("there are tokens at both poles, and a mean", 0 < plus < 6 and plus != 3)
+    n = case.given("n", N)
     poles = np.where(np.arange(6) < plus, 1.0, -1.0)[:, None] * np.eye(3)[0]
     shapes = {"cross-polytope": np.concatenate([np.eye(3), -np.eye(3)]) @ frame, "hexagon": hexagon @ frame}
     # one program for each dimension, so that the others wait for a longer tier
-    for d in (2, 3) if case.tier == "smoke" else range(2, 7):
-        shapes[f"a cloud of mean 0, d = {d}"] = case.measure(balanced, case.seed + d, 6 if d == 2 else N, d)
+    for d in case.given("d", (2, 3) if case.tier == "smoke" else (2, 3, 4, 5, 6)):
+        shapes[f"a cloud of mean 0, d = {d}"] = case.measure(balanced, case.seed + d, 6 if d == 2 else n, d)
     because = "rounding, and a mean of 1e-15"
     for name, points in shapes.items():
         case.require("the mean is 0", float(np.linalg.norm(points.mean(axis=0))) < 1e-14)
@@ -91,7 +110,7 @@ def without_temperature_every_other_critical_point_is_a_strict_saddle(case: Case
         case.at_least(growth, 1 - 1 / d, within=1e-10, because=because, name=f"{name}, at least 1 - 1/d")
         level = bool(np.ptp(values) < 1e-8)
         case.compare(growth - (1 - 1 / d) < 1e-8, level, within=0.05, because="yes or no", name=f"{name}, attained")
-    one = case.statement.poles(1 - plus / 3)
+    one = case.statement.poles(abs(1 - plus / 3))
     case.compare(fastest(case, poles @ frame), one, within=1e-12, because="rounding", name="poles")
 
 
@@ -108,10 +127,29 @@ def fastest(case: Case, points: np.ndarray) -> float:
     n, d = points.shape
     more = max(N - n, 0) if d > 2 else 0  # tokens without mass fill up the shape that other claims have
     weights = np.where(np.arange(n + more) < n, 1 / n, 0.0)
-    tokens = mf.Tokens(mf.Sphere(d), np.concatenate([points, points[:more]]), weights)
+    tokens = mf.Tokens(mf.Sphere(d), np.resize(points, (n + more, d)), weights)
     field = attention(0.0, "softmax") if d == 2 else mf.SelfAttention(0.0)
     matrix = np.asarray(case.measure(mf.observe.jacobian, tokens, field=field))[: n * (d - 1), : n * (d - 1)]
     return float(np.linalg.eigvals(matrix).real.max())
+
+
+@without_temperature_every_other_critical_point_is_a_strict_saddle.figure
+def rates_over_least_moment(case: Case, ax: Any) -> None:
+    """Draw the rates of growth of all balanced shapes over what is stated, and the bound of each dimension."""
+    seen = [one for one in case.comparisons if "at least" not in one.name and "attained" not in one.name]
+    seen = [one for one in seen if one.name != "poles"]
+    stated = np.array([one.expected for one in seen])
+    ax.plot([0.4, 1.1], [0.4, 1.1], "--", color=THEORY, label=r"stated: $1-\lambda_{min}(C)$")
+    for one, shade in zip(seen, shades(len(seen)), strict=True):
+        ax.plot([one.expected], [one.measured], "o", color=shade, ms=9, label=one.name)
+    for d in case.instance["d"]:
+        ax.axhline(1 - 1 / d, color=MUTED, lw=1, ls=":")
+        ax.annotate(f"$1-1/{d}$", (0.4, 1 - 1 / d), color=MUTED, fontsize=10, va="bottom")
+    low = 0.45
+    ax.set(
+        xlim=(low - 0.05, max(1.02, stated.max())), xlabel="stated", ylabel="growth rate", title=r"mean 0, $\beta=0$"
+    )
+    ax.legend(loc="lower right")
 
 
 @without_temperature_every_other_critical_point_is_a_strict_saddle.mutation("poles")
@@ -203,19 +241,21 @@ def subsets_of_a_maximum_cannot_turn_away(case: Case) -> None:
     sum; and as only the angle between S and the rest counts, USA grows at least at minus the mean over these pairs,
     divided by d - 1. Every second corner of a polygon of an even number of corners attains it.
     """
-    beta, count = case.draw("beta", 0.5, 3.0), case.draw("tokens that turn", 1, N // 2, integer=True)
-    moved = np.arange(N) < count
+    n, beta = case.given("n", N), case.draw("beta", 0.5, 3.0)
+    count = case.draw("tokens that turn", 1, max(n // 2, 1), integer=True)
+    case.require("some tokens turn, and some do not", 0 < count < n)
+    moved = np.arange(n) < count
     for d in (3, case.draw("d", 4, 7, integer=True)):
-        points = np.asarray(cloud(case, d=d).points)
+        points = np.asarray(cloud(case, d=d, n=n).points)
         share = case.predict(points[moved] @ points[~moved].T, beta, d)
         size = (d - 1 + beta) * np.exp(beta)
         if d == 3:
             found = bend_by_field(case, points, moved, mf.SelfAttention(beta, weighting="unnormalised"))
             because = "central differences of angles of 1e-4, and rounding over them"
-            case.compare(found, -share.sum(), within=1e-6 * size * N, because=because, name="S^2, by the velocities")
+            case.compare(found, -share.sum(), within=1e-6 * size * n, because=because, name="S^2, by the velocities")
         else:
             found = bend_by_energy(points, moved, beta)
-            case.compare(found, -share.sum(), within=1e-12 * size * N, because="rounding", name="by the energy")
+            case.compare(found, -share.sum(), within=1e-12 * size * n, because="rounding", name="by the energy")
     clusters = case.choose("clusters", [3, 4, 6])
     tokens = polygon(clusters, case.draw("turn", 0.0, 6.0))
     fastest = rates(case, tokens, attention(beta, "unnormalised"), clusters)

@@ -11,46 +11,50 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import N, follow, gaps, masses
+from measureflow.paths.style import ACCENT, THEORY
 
 
 @claim("2312.10794", "(2.2), two clusters", covers=["V9"], status="derived", states=theory.cosine_of_two_clusters)
 def two_clusters_follow_one_scalar_equation(case: Case) -> None:
     """Tokens in two points move as two clusters of their joint masses, by one equation for the cosine; under USA it
     knows no masses."""
-    start, weights = case.draw("start", -0.6, 0.6), masses(case)
+    n, start = case.given("n", N), case.draw("start", -0.6, 0.6)
+    weights = masses(case, n)
     beta = case.draw("beta (1 - start)", 1.0, 4.0) / (1.0 - start)  # the clusters meet within the run, or nearly
-    first = case.draw("tokens in the first cluster", 2, 6, integer=True)
+    first = case.draw("tokens in the first cluster", 2, max(n - 2, 2), integer=True)
+    case.require("there are two clusters, apart and not opposite", 0 < first < n and abs(start) < 1)
     ends = np.array([[1.0, 0.0, 0.0], [start, np.sqrt(1 - start**2), 0.0]])
-    tokens = mf.Tokens(mf.Sphere(3), ends[(np.arange(N) >= first).astype(int)], weights)
-    joint = float(weights[:first].sum())
+    tokens = mf.Tokens(mf.Sphere(3), ends[(np.arange(n) >= first).astype(int)], weights)
+    until, joint = case.given("t", 12.0), float(weights[:first].sum())
     for model in ("softmax", "unnormalised"):
         # near consensus USA is e^beta times as fast
-        times = np.linspace(0.0, 12.0, 25) * (np.exp(-beta) if model == "unnormalised" else 1.0)
+        times = np.linspace(0.0, until, 25) * (np.exp(-beta) if model == "unnormalised" else 1.0)
         field = mf.SelfAttention(beta, weighting=model)
-        measured = 1.0 - gaps(follow(case, tokens, field, times), 0, N - 1)
+        measured = 1.0 - gaps(follow(case, tokens, field, times), 0, n - 1)
         instance = {"beta": beta, "start": float(ends[0] @ ends[1]), "masses": (joint, 1 - joint)}
         predicted = case.predict(times, **instance, model=model)
-        because = "rtol 1e-12 over t = 12, grown by the wait before the meeting"
-        case.compare(measured, predicted, within=1e-11, because=because, name=model)
+        because = f"rtol 1e-12 over t = {until:g}, grown by the wait before the meeting"
+        name, over = f"cosine between the clusters, {model}", {"t": times}
+        case.compare(measured, predicted, within=1e-11, because=because, name=name, over=over)
 
 
 @two_clusters_follow_one_scalar_equation.figure
-def meeting(case: Case, ax: Any) -> Any:
+def meeting(case: Case, ax: Any) -> None:
     """Draw particles over the equation, from equal masses to very unequal ones, for the case's beta and start."""
     start = case.instance["start"]
     beta = case.instance["beta (1 - start)"] / (1.0 - start)
-    shares = ((0.5, "0.0"), (0.2, "0.4"), (0.05, "0.7"))
+    shares = zip((0.5, 0.2, 0.05), ACCENT, strict=True)
     end = 1.5 * theory.merge_time(beta=beta, start=start)  # equal masses meet last
     fine, coarse = np.linspace(0.0, end, 300), np.linspace(0.0, end, 21)
     ends = np.array([[1.0, 0.0, 0.0], [start, np.sqrt(1 - start**2), 0.0]])
     for share, shade in shares:
         tokens = mf.Tokens(mf.Sphere(3), ends, [share, 1 - share])
         cosine = 1.0 - gaps(follow(case, tokens, mf.SelfAttention(beta), coarse), 0, 1)
-        ax.plot(coarse, cosine, "o", color=shade, ms=5, label=f"particles, $a_1={share:g}$")
-        ax.plot(fine, case.predict(fine, beta=beta, start=start, masses=(share, 1 - share)), "--", color=shade)
+        ax.plot(coarse, cosine, "o", color=shade, ms=5, label=f"tokens, $a_1={share:g}$")
+        ax.plot(fine, case.predict(fine, beta=beta, start=start, masses=(share, 1 - share)), "--", color=THEORY)
+    ax.plot([], [], "--", color=THEORY, label="scalar equation")
     ax.set(xlabel="time $t$", ylabel="cosine $u$", title=rf"two clusters, $\beta={beta:.2f}$")
     ax.legend()
-    return ax
 
 
 @two_clusters_follow_one_scalar_equation.mutation

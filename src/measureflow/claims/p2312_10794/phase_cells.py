@@ -9,9 +9,12 @@ import numpy as np
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.p2312_10794.phase_diagrams import attention, drawn, shares, stepped
+from measureflow.paths.style import ACCENT, THEORY
 
 #: clouds of 32 tokens behind a reference value, clouds of ours by tier, and the step of published runs
 BEHIND, OURS, STEP, N = 256, {"smoke": 64, "standard": 128, "full": 256}, 0.1, 32
+#: times of the front
+GRID = np.linspace(0.0, 7.0, 141)
 #: (d, beta): P(rho >= .999) at t = 6, 10, 30 by Runge-Kutta steps of 0.1, standard error at most 0.02
 TABLE = {
     (2, 1): (0.277, 0.857, 1.0), (2, 4): (0.326, 0.458, 0.529), (2, 9): (0.256, 0.304, 0.351),
@@ -47,17 +50,18 @@ def cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps(case:
     Near consensus such a step contracts by 1/(1 + h) = exp(-h + h^2/2 - ...): a clock slow by h/2, found here at
     d = 8, beta = 1 for the whole way. In the table it is worth up to 0.19 in probability.
     """
-    replicas, grid, times = OURS[case.tier], np.linspace(0.0, 7.0, 141), np.array([4.0, 6.0, 7.0])
-    points = case.measure(drawn, case.seed, replicas, N, 8)
-    share = case.measure(shares, points, attention(1.0), grid).mean(axis=0)
+    replicas, times = case.given("replicas", OURS[case.tier]), np.array([4.0, 6.0, 7.0])
+    points, share = same_clouds(case, replicas)
     # a pair counts otherwise only if its cosine is within an error of the steps of 1 - delta at that time
     because = "steps of 0.1 are off by 1e-5 in time, and a pair near the threshold counts by a 500th of its cloud"
     predicted = case.statement.steps(points, 1.0, times).mean(axis=0)
-    case.compare(np.interp(times, grid, share), predicted, within=0.01, because=because, name="the same clouds")
+    name, over = "share that has met, of the same clouds", {"t": times}
+    case.compare(np.interp(times, GRID, share), predicted, within=0.01, because=because, name=name, over=over)
     euler = case.measure(stepped, points, 1.0, times, scheme="euler", step=STEP).mean(axis=0)
     because = "one clock for the whole way: 0.001 off at several seeds, as is 1/50 of the shift by h/2"
-    slow = np.interp(case.statement.clock(STEP) * times, grid, share)
-    case.compare(euler, slow, within=0.01, because=because, name="clock of Euler's steps")
+    slow = np.interp(case.statement.clock(STEP) * times, GRID, share)
+    name = "share that has met, by the clock of Euler's steps"
+    case.compare(euler, slow, within=0.01, because=because, name=name, over=over)
 
     because = "eight standard errors of our clouds and the table's; 0.02, the table's bound, where all clouds agree"
     for k, table in enumerate((TABLE, SHARP)):
@@ -66,7 +70,8 @@ def cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps(case:
         found = case.measure(shares, own, attention(float(beta)), np.array([6.0, 10.0, 30.0]))
         within = np.maximum(errors(found), 0.02)
         name = f"reference values, d = {d}, beta = {beta}"
-        case.compare(found.mean(axis=0), table[d, beta], within=within, because=because, name=name)
+        over = {"t": np.array([6.0, 10.0, 30.0])}
+        case.compare(found.mean(axis=0), table[d, beta], within=within, because=because, name=name, over=over)
     d, beta = case.choose("shift", list(SHIFTS))
     own = case.measure(drawn, case.seed + 3, replicas, N, d)
     exact = case.measure(shares, own, attention(float(beta)), np.array([2.0, 4.0, 6.0]))[:, -1]
@@ -77,6 +82,29 @@ def cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps(case:
 
 
 cells = cells_of_the_phase_diagram_are_those_of_the_flow_and_not_of_long_steps
+
+
+def same_clouds(case: Case, replicas: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return clouds of d = 8, and the share of their pairs that has met at beta = 1, over the grid of times."""
+    points = case.measure(drawn, case.seed, replicas, N, 8)
+    return points, case.measure(shares, points, attention(1.0), GRID).mean(axis=0)
+
+
+@cells.figure
+def front_and_its_late_copy(case: Case, ax: Any) -> None:
+    """Draw the share that has met by flows, by Runge-Kutta steps and by the published Euler steps, and their clock."""
+    points, share = same_clouds(case, case.instance["replicas"])
+    times = np.linspace(2.0, 7.0, 11)
+    ax.plot(GRID, share, color=ACCENT[0], label="flows with error control")
+    ax.plot(
+        times, case.statement.steps(points, 1.0, times).mean(axis=0), "s", color=ACCENT[1], label="Runge-Kutta steps"
+    )
+    euler = case.measure(stepped, points, 1.0, times, scheme="euler", step=STEP).mean(axis=0)
+    ax.plot(times, euler, "o", color=ACCENT[2], label=f"published Euler steps of {STEP}")
+    slow = np.interp(case.statement.clock(STEP) * GRID, GRID, share)
+    ax.plot(GRID, slow, "--", color=THEORY, label="the flow by a clock slow by $h/2$")
+    ax.set(xlabel="time $t$", ylabel=r"$P(\rho\geq 1-\delta)$", title=rf"$n={N}$, $d=8$, $\beta=1$")
+    ax.legend()
 
 
 @cells.mutation("steps")

@@ -21,6 +21,7 @@ from measureflow.claims.claim import claim
 from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.published import normalised_steps
 from measureflow.claims.runge_kutta import classical_step
+from measureflow.paths.style import MUTED, THEORY, shades
 
 __all__ = ["DELTA", "attention", "clouds", "drawn", "share_met", "shares", "stepped"]
 
@@ -140,31 +141,34 @@ def the_front_of_the_phase_diagram_comes_to_the_limit_curve_like_the_root_of_the
     """The front P(rho >= 1 - delta) is at the time of Gamma_infinity, up to an area that falls like d^(-1/2), with the
     width that the linearised Gram equation gives."""
     large = case.tier != "smoke"
-    n, dims = (2 * SMALL if large else SMALL), (2**12, 2**20)
-    beta = case.draw("beta", 1.0, 4.0 if large else 3.0)
+    n, dims = case.given("n", 2 * SMALL if large else SMALL), case.given("d", (2**12, 2**20))
+    beta, replicas = case.draw("beta", 1.0, 4.0 if large else 3.0), case.given("replicas", REPLICAS)
+    case.require("there are two dimensions, the larger one last, of no fewer than n", n <= dims[0] < dims[-1] and n > 1)
     middle = float(theory.clustering_time(beta, n=n, delta=DELTA))
     areas, errors = [], []
     for d in dims:
-        points = case.measure(drawn, case.seed, REPLICAS, n, d)
+        points = case.measure(drawn, case.seed, replicas, n, d)
         times = around_front(beta, d, n, middle)
         share = case.measure(shares, points, attention(beta), times)
         area = area_between(share, times)
         areas.append(float(area.mean()))
-        errors.append(float(area.std() / area.mean()) / math.sqrt(REPLICAS))
-    span = math.log(dims[1] / dims[0])
-    slope = math.log(areas[1] / areas[0]) / span
-    because = f"six standard errors of the mean over {REPLICAS} clouds"
-    case.compare(slope, case.statement.exponent(), within=6 * math.hypot(*errors) / span, because=because, name="slope")
+        errors.append(float(area.std() / area.mean()) / math.sqrt(replicas))
+    span = math.log(dims[-1] / dims[0])
+    slope = math.log(areas[-1] / areas[0]) / span
+    because = f"six standard errors of the mean over {replicas} clouds"
+    within = 6 * math.hypot(errors[0], errors[-1]) / span
+    exponent = case.statement.exponent()
+    case.compare(slope, exponent, within=within, because=because, name="exponent of the area in d")
     # the mean time of meeting of each cloud: where its share would jump
     meeting = times[-1] - np.trapezoid(share, times, axis=1)
-    error = float(meeting.std()) / math.sqrt(REPLICAS)
+    error = float(meeting.std()) / math.sqrt(replicas)
     stated = case.statement.time(n, beta)
-    within = 6 * error + areas[1] ** 2
+    within = 6 * error + areas[-1] ** 2
     case.compare(meeting.mean(), stated, within=within, because=because + ", and its square", name="time of the front")
     # for a normal law the mean distance from the middle is sqrt(2/pi) deviations
-    measured = math.log(areas[1] * math.sqrt(dims[1] * math.pi / 2))
+    measured = math.log(areas[-1] * math.sqrt(dims[-1] * math.pi / 2))
     predicted = math.log(case.statement.width(n, beta))
-    case.compare(measured, predicted, within=6 * errors[1], because=because, name="logarithm of the width")
+    case.compare(measured, predicted, within=6 * errors[-1], because=because, name="logarithm of the width")
 
 
 def drawn(seed: int, replicas: int, n: int, d: int) -> np.ndarray:
@@ -218,25 +222,22 @@ def squared_distance_for_the_gap(n: int, beta: float) -> float:
 
 
 @the_front.figure
-def front_in_four_dimensions(case: Case, ax: Any) -> Any:
+def front_in_three_dimensions(case: Case, ax: Any) -> None:
     """Draw the front of small and large dimensions about the time of the limit curve, and the normal law of theory."""
     from scipy.stats import norm
 
-    from measureflow.paths.style import THEORY, shades
-
-    beta, n = case.instance["beta"], SMALL
+    beta, n, replicas = (case.instance[name] for name in ("beta", "n", "replicas"))
     middle = float(theory.clustering_time(beta, n=n, delta=DELTA))
-    ax.axvline(middle, color="0.5", lw=1)
-    for d, shade in zip((16, 256, 4096), shades(3), strict=True):
+    ax.axvline(middle, color=MUTED, lw=1, label=r"time of $\Gamma_\infty$")
+    for d, shade in zip((2 * n, 32 * n, 512 * n), shades(3), strict=True):
         times = around_front(beta, d, n, middle)
-        share = case.measure(shares, case.measure(drawn, case.seed, REPLICAS, n, d), attention(beta), times)
+        share = case.measure(shares, case.measure(drawn, case.seed, replicas, n, d), attention(beta), times)
         ax.plot(times, share.mean(axis=0), color=shade, label=f"$d={d}$")
         width = theory.width_of_phase_front(n=n, beta=beta, delta=DELTA) / math.sqrt(d)
         ax.plot(times, norm.cdf((times - middle) / width), "--", color=THEORY, lw=1.2)
     ax.plot([], [], "--", color=THEORY, label="linear response")
     ax.set(xlabel="time $t$", ylabel=r"$P(\rho \geq 1-\delta)$", title=rf"$n={n}$, $\beta={beta:.2f}$")
     ax.legend()
-    return ax
 
 
 @exploration("2312.10794", "section 6, critical exponents near the limit curve", covers=["P18"])
@@ -280,8 +281,6 @@ def quartile_width(times: np.ndarray, share: np.ndarray) -> float:
 @how_wide_is_the_front_in_dimension_d.figure
 def widths(findings: Findings, ax: Any) -> Any:
     """Draw the measured width over the dimension and the line of linear response."""
-    from measureflow.paths.style import THEORY
-
     found = findings.found
     ax.loglog(found["dimensions"], found["width"], "o", color="0.3", label="flows")
     ax.loglog(found["dimensions"], found["linear response"], "--", color=THEORY, label="linear response")

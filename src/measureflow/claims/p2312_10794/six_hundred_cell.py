@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog, minimize
@@ -12,6 +13,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import follow, gram, normalised
 from measureflow.claims.p2312_10794.repulsion import GOLDEN, angles_of, energy, zonal_means
+from measureflow.paths.style import ACCENT, FAINT, MUTED, THEORY
 
 #: tokens of the 600-cell, and of the 24-cell, of which it holds five
 N, PART = 120, 24
@@ -82,7 +84,9 @@ def least_found(draws: np.ndarray, beta: float, starts: int, rounds: int) -> flo
 def the_600_cell_minimises_the_energy_and_is_not_sharp(case: Case) -> None:
     """120 unit icosians have eight inner products and average all harmonics of degree 1 to 11, no more, where sharp
     asks for 15; their energy is below that of other clouds, and on the bound of a linear programme for all clouds."""
-    beta = case.choose("beta", [0.5, 2.0, 8.0])
+    beta, count = case.choose("beta", [0.5, 2.0, 8.0]), case.given("clouds", CLOUDS)
+    starts = case.given("starts", STARTS[case.tier])
+    case.require("beta is positive, and there is a cloud", beta > 0 and count >= 1)
     points = icosians()
     products = len(mf.observe.levels(angles_of(points), within=1e-9))
     case.compare(products, len(NEIGHBOURS), within=0.05, because="a number", name="inner products")
@@ -92,15 +96,33 @@ def the_600_cell_minimises_the_energy_and_is_not_sharp(case: Case) -> None:
     sharp = strength >= 2 * products - 1
     case.compare(sharp, case.statement.sharp(), within=0.05, because="yes or no", name="sharp")
     least = case.statement.least(beta)
-    draws = normalised(case.generator("clouds").normal(size=(CLOUDS, N, 4)))
-    found = case.measure(least_found, draws, beta, STARTS[case.tier], ROUNDS[case.tier])
+    draws = normalised(case.generator("clouds").normal(size=(count, N, 4)))
+    found = case.measure(least_found, draws, beta, starts, ROUNDS[case.tier])
     because = "rounding of a mean of numbers up to 1"
     case.at_least(found, least, within=1e-13, because=because, name="other clouds")
     because = "the programme is solved to 1e-10, and its grid of 0.0005 lets h above by less"
-    case.compare(case.measure(least_possible, beta), least, within=1e-9, because=because, name="bound for all clouds")
+    within = 1e-9 * max(1.0, beta / 8) ** 2  # the kernel bends like beta^2
+    case.compare(case.measure(least_possible, beta), least, within=within, because=because, name="bound for all clouds")
 
 
 cell = the_600_cell_minimises_the_energy_and_is_not_sharp
+
+
+@cell.figure
+def means_of_harmonics(case: Case, ax: Any) -> None:
+    """Draw the 600-cell's means of zonal harmonics, 0 on the sphere, by degree, and what sharp asks for."""
+    degrees = np.arange(1, 2 * len(NEIGHBOURS) + 10)
+    seen = np.abs(zonal_means(gram(icosians()), degrees[-1], d=4)[1:])
+    strength = case.statement.strength()
+    held = np.isin(degrees, range(1, strength + 1))
+    ax.bar(degrees[~held], seen[~held], color=FAINT, width=0.7, label=f"degrees above {strength}")
+    ax.bar(degrees[held], seen[held], color=ACCENT[0], width=0.7)
+    ax.plot(degrees[held], seen[held], "o", color=ACCENT[0], ms=5, label="degrees averaged like the sphere")
+    ax.axvline(strength + 0.5, ls="--", color=THEORY, label=f"stated strength {strength}")
+    ax.axvline(2 * len(NEIGHBOURS) - 0.5, ls=":", color=MUTED, label=f"sharp: {2 * len(NEIGHBOURS) - 1}")
+    ax.set(xlabel="degree of the harmonic", ylabel="mean over all pairs", title=f"600-cell, {N} tokens on S³")
+    ax.set_ylim(0, 1.7 * seen.max())
+    ax.legend()
 
 
 @cell.mutation("sharp")
@@ -144,10 +166,11 @@ def repelled_tokens_return_to_the_600_cell(case: Case) -> None:
     has, the more clouds it cannot tell from this one. So beta is 8 and more where tokens are to return.
     """
     generator = case.generator("start")
-    beta = case.draw("beta", 8.0, 14.0)
-    off = normalised(icosians() + 0.025 * generator.normal(size=(N, 4)))
-    field, times = mf.SelfAttention(beta, value=-1.0), np.array([2000.0, 4000.0])
-    ends = follow(case, mf.Tokens(mf.Sphere(4), off), field, times, rtol=1e-9)[-1]
+    beta, off = case.draw("beta", 8.0, 14.0), case.given("off", 0.025)
+    case.require("beta is 8 and more, and tokens start near the 600-cell", beta >= 8 and 0 <= off <= 0.03)
+    near, times = normalised(icosians() + off * generator.normal(size=(N, 4))), np.array([2000.0, 4000.0])
+    field = mf.SelfAttention(beta, value=-1.0)
+    ends = follow(case, mf.Tokens(mf.Sphere(4), near), field, times, rtol=1e-9)[-1]
     because = "e^(-0.0047 t) at the slowest of these beta, and rtol 1e-9 a step"
     case.compare(angles_of(ends), case.statement.products(), within=1e-6, because=because, name="inner products")
     start = mf.Tokens(mf.Sphere(4), normalised(generator.normal(size=(N, 4))))

@@ -12,6 +12,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import N, cloud, follow, masses, normalised
+from measureflow.paths.style import ACCENT, THEORY
 
 TIMES = np.linspace(0.0, 3.0, 7)
 
@@ -30,24 +31,24 @@ def apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 )
 def twin_runs_part_at_a_bounded_rate(case: Case) -> None:
     """Two runs of SA part no faster than e^((3 + 2 beta)t) in the largest distance, for any number of tokens."""
-    beta = case.draw("beta", 4.0, 10.0)
+    n, d, beta = case.given("n", N), case.given("d", 3), case.draw("beta", 4.0, 10.0)
+    case.require("there are three tokens and more, and beta is positive", n >= 3 and beta > 0)
     # a light token half-way between two opposite clusters is where twins part fastest that we know of: at the rate beta
-    frame, _ = np.linalg.qr(case.generator("frame").normal(size=(3, 3)))
-    signs = np.where(np.arange(N) % 2 == 0, 1.0, -1.0)
+    frame, _ = np.linalg.qr(case.generator("frame").normal(size=(d, d)))
+    signs = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
     points = signs[:, None] * frame[0]
     points[-1] = frame[1]
     twin = points.copy()
     twin[-1] = normalised(frame[1] + 1e-6 * frame[0])
-    shares = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
-    shares[-2] = 1e-9
-    shares[-1] = 1e-9
+    shares = np.where(np.arange(n) < n - 2 + n % 2, 1.0, 1e-9)  # as heavy on one side as on the other
     times = TIMES * (3.0 / beta)
     field = mf.SelfAttention(beta)
-    law = [mf.Tokens(mf.Sphere(3), start, shares / shares.sum()) for start in (points, twin)]
+    law = [mf.Tokens(mf.Sphere(d), start, shares / shares.sum()) for start in (points, twin)]
     one, other = (follow(case, tokens, field, times) for tokens in law)
     grown = np.log(apart(one, other) / apart(one, other)[0])
     because = "rtol 1e-12 over distances of 1e-6"
-    case.at_most(grown, case.predict(beta) * times, within=1e-3, because=because, name="log of the growth")
+    name, over = "logarithm of the growth of the largest distance", {"t": times}
+    case.at_most(grown, case.predict(beta) * times, within=1e-3, because=because, name=name, over=over)
 
 
 @twin_runs_part_at_a_bounded_rate.mutation
@@ -69,10 +70,11 @@ def contraction(beta: float) -> float:
 
 
 def transport(one: np.ndarray, other: np.ndarray, given: np.ndarray, taken: np.ndarray) -> float:
-    """Return W_1 of the chord between two weighted clouds of N points, by linear programming."""
+    """Return W_1 of the chord between two weighted clouds of as many points, by linear programming."""
+    n = len(one)
     cost = np.linalg.norm(one[:, None] - other[None], axis=-1).ravel()
-    rows = np.kron(np.eye(N), np.ones(N))
-    columns = np.kron(np.ones(N), np.eye(N))
+    rows = np.kron(np.eye(n), np.ones(n))
+    columns = np.kron(np.ones(n), np.eye(n))
     solved = linprog(cost, A_eq=np.vstack([rows, columns]), b_eq=np.concatenate([given, taken]), method="highs")
     return float(solved.fun)
 
@@ -87,25 +89,43 @@ def transport(one: np.ndarray, other: np.ndarray, given: np.ndarray, taken: np.n
 )
 def measures_part_at_a_bounded_rate(case: Case) -> None:
     """Two measures under SA part in W_1 no faster than e^(Ct), C = beta + 2 + (1 + 2 beta) e^(2 beta)."""
-    beta = case.draw("beta", 0.2, 1.0)
-    frame, _ = np.linalg.qr(case.generator("frame").normal(size=(3, 3)))
-    signs = np.where(np.arange(N) % 2 == 0, 1.0, -1.0)
+    n, d, beta = case.given("n", N), case.given("d", 3), case.draw("beta", 0.2, 1.0)
+    case.require(
+        "there are tokens at both poles, as many at either, and beta is not negative", n % 2 == 0 < n and beta >= 0
+    )
+    frame, _ = np.linalg.qr(case.generator("frame").normal(size=(d, d)))
+    signs = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
     # two poles meet on the side to which they lean: one measure goes one way and the other the opposite one
     clouds = [
-        normalised(signs[:, None] * frame[0] + side * frame[1] + case.generator(f"near {side}").normal(0, 0.02, (N, 3)))
+        normalised(signs[:, None] * frame[0] + side * frame[1] + case.generator(f"near {side}").normal(0, 0.02, (n, d)))
         for side in (0.15, -0.15)
     ]
-    shares = [np.where(signs > 0, 0.5 + lean, 0.5 - lean) / (N // 2) for lean in (0.01, -0.01)]
+    shares = [np.where(signs > 0, 0.5 + lean, 0.5 - lean) / (n // 2) for lean in (0.01, -0.01)]
     field = mf.SelfAttention(beta)
     paths = [
-        follow(case, mf.Tokens(mf.Sphere(3), cloud, share), field, np.array([0.0, 0.5, 4.0]))
+        follow(case, mf.Tokens(mf.Sphere(d), cloud, share), field, np.array([0.0, 0.5, 4.0]))
         for cloud, share in zip(clouds, shares, strict=True)
     ]
     times = np.array([0.0, 0.5, 4.0])
     distances = np.array([case.measure(transport, one, other, *shares) for one, other in zip(*paths, strict=True)])
     grown = np.log(distances / distances[0])
     because = "a linear program to 1e-9 and rtol 1e-12"
-    case.at_most(grown, case.predict(beta) * times, within=1e-3, because=because, name="log of the growth")
+    name, over = "logarithm of the growth of W_1", {"t": times}
+    case.at_most(grown, case.predict(beta) * times, within=1e-3, because=because, name=name, over=over)
+
+
+@measures_part_at_a_bounded_rate.figure
+def growth_of_the_distance(case: Case, ax: Any) -> None:
+    """Draw by how much the distance of two measures has grown, and the bound."""
+    n, beta, seen = case.instance["n"], case.instance["beta"], case.curves[0]
+    ax.plot(seen.places, np.exp(seen.measured), "o-", color=ACCENT[0], lw=1, label="two measures that lean apart")
+    fine = np.linspace(0.0, seen.places[-1], 100)
+    ax.plot(fine, np.exp(case.predict(beta) * fine), "--", color=THEORY, label="$e^{Ct}$, at most")
+    ax.set(
+        xlabel="time $t$", ylabel="$W_1(t)/W_1(0)$", title=rf"$n={n}$, $\beta={beta:.2f}$, $C={case.predict(beta):.1f}$"
+    )
+    ax.set_ylim(0.0, 2.5 * float(np.exp(seen.measured).max()))
+    ax.legend()
 
 
 @measures_part_at_a_bounded_rate.mutation
@@ -130,12 +150,15 @@ def contraction_of_measures(beta: float) -> float:
 )
 def small_beta_is_near_no_temperature(case: Case) -> None:
     """From one start SA at beta stays within beta (e^(3t) - 1)/3 of SA at 0: for any n, d and masses."""
-    beta, weights = case.draw("beta", 1e-4, 0.5, log=True), masses(case)
-    tokens = cloud(case, weights=weights)
+    n, d, beta = case.given("n", N), case.given("d", 3), case.draw("beta", 1e-4, 0.5, log=True)
+    case.require("beta is positive, and not of the size of an error of the solver", beta >= 1e-5)
+    tokens = cloud(case, d=d, n=n, weights=masses(case, n))
     moved, still = (follow(case, tokens, mf.SelfAttention(value), TIMES) for value in (beta, 0.0))
     distances = apart(moved, still)[1:]
     bound = case.predict(TIMES[1:], beta)
-    case.at_most(distances / beta, bound / beta, within=1e-6, because="rtol 1e-12 over beta of at least 1e-4")
+    because, over = "rtol 1e-12 over beta of at least 1e-4", {"t": TIMES[1:]}
+    name = "largest distance from the run at beta = 0, over beta"
+    case.at_most(distances / beta, bound / beta, within=1e-6, because=because, name=name, over=over)
 
 
 @small_beta_is_near_no_temperature.mutation
