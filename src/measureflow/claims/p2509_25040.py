@@ -18,15 +18,24 @@ from measureflow.claims.claim import claim
 from measureflow.claims.instances import MAX_STEPS, speeds
 from measureflow.claims.runge_kutta import classical_step
 from measureflow.fields import NearestPair, Paced, Unnormalised
+from measureflow.paths.style import ACCENT, FAINT, MUTED, THEORY
 
 SOLVER = mf.Adaptive(rtol=1e-9, atol=1e-11, coarsen=False, max_steps=MAX_STEPS)
 
 
 def clusters(case: Case) -> tuple[mf.Tokens, float, float]:
-    """Return five clusters on the circle, beta, and the cosine of the first two, the nearest pair by far."""
+    """Return clusters on the circle, five unless set, beta, and the cosine of the first two, the nearest pair by far."""
     start, beta = case.draw("cosine of the pair", 0.7, 0.8), case.draw("beta", 80.0, 120.0)
-    angles = np.array([0.0, np.arccos(start), 2.2, 3.4, 4.6])
-    masses = np.array([case.draw("smaller mass", 0.05, 0.1), 0.3, 0.2, 0.2, 0.2])
+    case.require("the pair are two, in sight of each other", 0 < start < 1)
+    others = case.given("angles of the others", (2.2, 3.4, 4.6))
+    angles = np.array([0.0, np.arccos(start), *others])
+    pair = [case.draw("smaller mass", 0.05, 0.1), case.given("larger mass", 0.3)]
+    masses = np.array([*pair, *[case.given("mass of another", 0.2)] * len(others)])
+    case.require("all masses are positive", bool(masses.min() > 0))
+    cosines = np.cos(angles[:, None] - angles[None, :]) - 2.0 * np.eye(len(angles))
+    cosines[0, 1] = cosines[1, 0] = -1.0
+    rest = max(np.exp(beta * (cosines.max() - start)), np.exp(beta * (start - 1.0))) * masses.max() / masses.min()
+    case.require("the pair is the nearest by far, and its pull is small", bool(rest < 2e-5))
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return mf.Tokens(mf.Sphere(2), points, masses / masses.sum()), beta, start
 
@@ -50,8 +59,31 @@ def nearest_pair_pulls_by_its_masses(case: Case) -> None:
         stated = case.statement.speeds_of_a_pair(masses[:2])[name][:, None] * pulls
         because = "a_j/a_i e^(-beta (1 - rho)) in the denominator, at most 7e-7, and the pull of the other clusters"
         within = 1e-4 * np.abs(stated).max()
-        case.compare(found[:2], stated, within=within, because=because, name=f"{name}: the pair")
-        case.at_most(np.abs(found[2:]), 0.0, within=1e-4 * size, because=because, name=f"{name}: the others")
+        case.compare(found[:2], stated, within=within, because=because, name=f"{name}: velocity of the pair")
+        if len(found) > 2:
+            case.at_most(np.abs(found[2:]), 0.0, within=1e-4 * size, because=because, name=f"{name}: speed of the others")
+
+
+@nearest_pair_pulls_by_its_masses.figure
+def velocities(case: Case, ax: Any) -> Any:
+    """Draw the clusters on the circle, sized by mass, with their velocities under SA and what is stated of the pair."""
+    tokens, beta, cosine = clusters(case)
+    points, masses = np.asarray(tokens.points), np.asarray(tokens.weights)
+    found = np.exp(beta * (1.0 - cosine)) * speeds(case, mf.SelfAttention(beta), tokens)
+    pulls = np.stack([points[1] - cosine * points[0], points[0] - cosine * points[1]])
+    stated = case.statement.speeds_of_a_pair(masses[:2])["SA"][:, None] * pulls
+    scale = 0.8 / np.abs(found).max()
+    around = np.linspace(0.0, 2 * np.pi, 200)
+    ax.plot(np.cos(around), np.sin(around), color=FAINT, lw=1)
+    ax.scatter(*points.T, s=600 * masses, color=ACCENT[1], zorder=3)
+    for k, (point, moved) in enumerate(zip(points, scale * found, strict=True)):
+        ax.plot(*np.stack([point, point + moved]).T, color=ACCENT[0], label="" if k else "velocity, in the pair's clock")
+    for k, (point, moved) in enumerate(zip(points, scale * stated, strict=False)):
+        ax.plot(*np.stack([point, point + moved]).T, "--", color=THEORY, label="" if k else "stated")
+    ax.set(aspect="equal", xticks=[], yticks=[], title=rf"SA, $\beta = {beta:.3g}$, masses of the pair "
+           f"{masses[0]:.2f} and {masses[1]:.2f}")  # fmt: skip
+    ax.legend(loc="lower left")
+    return ax
 
 
 @nearest_pair_pulls_by_its_masses.mutation
@@ -90,19 +122,28 @@ def cosine_in_the_moving_clock(times: np.ndarray, start: float, masses: np.ndarr
 def nearest_pair_closes_in_a_moving_clock(case: Case) -> None:
     """The clock of the pair moves with it: there its cosine is a hyperbolic tangent, with the masses in its rate."""
     tokens, beta, cosine = clusters(case)
+    case.require("the pair is not yet within a cosine of 0.95", cosine < 0.9)
+    masses = np.asarray(tokens.weights)[:2]
+    times, measured = along_the_clock(case, tokens, beta, cosine, 9)
+    predicted = case.predict(times * np.log(beta), cosine, masses, beta)
+    because = "a_j/a_i e^(-beta (1 - rho)) in the denominator, which is felt towards the end"
+    over = {"s": times[:-2] * np.log(beta)}
+    case.compare(measured[:-2], predicted[:-2], within=1e-3, because=because, name="cosine of the pair", over=over)
+
+
+def along_the_clock(
+    case: Case, tokens: mf.Tokens, beta: float, cosine: float, saved: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return times in the moving clock, over log beta, until the pair has a cosine of 0.95, and its cosine at them."""
     masses = np.asarray(tokens.weights)[:2]
     pull = masses[1] / masses[0] + masses[0] / masses[1]
     end = (np.arctanh(0.95) - np.arctanh(cosine)) / pull
-    pace = NearestPair(beta, 0.1)
-    times = np.linspace(0.0, end, 9) / np.log(beta)  # the pace has the factor log beta
-    field = Paced(mf.SelfAttention(beta), pace)
+    times = np.linspace(0.0, end, saved) / np.log(beta)  # the pace has the factor log beta
+    field = Paced(mf.SelfAttention(beta), NearestPair(beta, 0.1))
     path = case.measure(mf.flow, tokens, field, until=times[-1], save=times, solver=SOLVER, reduce=False)
     case.require("the flow ran to its end", path.status == "reached")
     points = np.asarray(path.points)
-    measured = (points[:, 0] * points[:, 1]).sum(axis=-1)
-    predicted = case.predict(times * np.log(beta), cosine, masses, beta)
-    because = "a_j/a_i e^(-beta (1 - rho)) in the denominator, which is felt towards the end"
-    case.compare(measured[:-2], predicted[:-2], within=1e-3, because=because)
+    return times, (points[:, 0] * points[:, 1]).sum(axis=-1)
 
 
 @nearest_pair_closes_in_a_moving_clock.mutation
@@ -127,13 +168,16 @@ def one_of_them_frozen(times: np.ndarray, start: float, masses: np.ndarray, beta
 
 @nearest_pair_closes_in_a_moving_clock.figure
 def closing(case: Case, ax: Any) -> Any:
-    """Draw the cosine of the pair in the moving clock, and in the printed one that stands still."""
-    _, beta, start = clusters(case)
-    masses = np.array([0.2, 0.8])
-    times = np.linspace(0.0, 0.4, 200)
-    ax.plot(times, cosine_in_the_moving_clock(times, start, masses, beta), color="0.1", label="moving clock")
-    ax.plot(times, clock_stands_as_printed(times, start, masses, beta), "--", color="0.5", label="clock of the start")
-    ax.set(xlabel="rescaled time $s$", ylabel="cosine of the pair", title=rf"$\beta={beta:.0f}$, masses 1 : 4")
+    """Draw the cosine of the pair in the moving clock, as measured and stated, and in the printed clock."""
+    tokens, beta, start = clusters(case)
+    masses = np.asarray(tokens.weights)[:2]
+    times, found = along_the_clock(case, tokens, beta, start, 33)
+    times = times * np.log(beta)
+    ax.plot(times, found, "o", ms=5, color=ACCENT[0], label="measured")
+    ax.plot(times, case.predict(times, start, masses, beta), "--", color=THEORY, label="stated: the clock moves")
+    ax.plot(times, clock_stands_as_printed(times, start, masses, beta), ":", color=MUTED, label="printed: the clock of the start")
+    ax.set(xlabel="rescaled time $s$", ylabel="cosine of the pair",
+           title=rf"$\beta = {beta:.3g}$, masses {masses[0]:.2f} and {masses[1]:.2f}")  # fmt: skip
     ax.legend()
     return ax
 
@@ -170,9 +214,13 @@ def at_first_every_token_goes_where_matrices_send_it(case: Case) -> None:
     Derived here, on the circle: attention looks at the direction of Bx within (beta |Bx|)^(-1/2), so that its mean is
     shorter by 1/(2 beta |Bx|) and moves up the log-density by its slope over beta |Bx|.
     """
-    size, beta = 256, case.draw("beta", 90.0, 110.0)
+    beta = case.draw("beta", 90.0, 110.0)
+    case.require("beta is large", beta >= 40.0)
+    size = int(np.ceil(256 * max(1.0, np.sqrt(beta / 110.0))))  # a fine grid for the kernel
     angles = 2 * np.pi * np.arange(size) / size
-    shares, phases = case.generator("shares").uniform(0.1, 0.3, 2), case.generator("phases").uniform(0, 6, 2)
+    most = case.given("largest amplitude of the law", 0.3)
+    case.require("the law has full support", 0.1 <= most < 0.5)
+    shares, phases = case.generator("shares").uniform(0.1, most, 2), case.generator("phases").uniform(0, 6, 2)
 
     def density(theta: Any) -> Any:
         return 1 + shares[0] * np.cos(theta + phases[0]) + shares[1] * np.cos(2 * theta + phases[1])
@@ -181,7 +229,8 @@ def at_first_every_token_goes_where_matrices_send_it(case: Case) -> None:
         bend = -shares[0] * np.sin(theta + phases[0]) - 2 * shares[1] * np.sin(2 * theta + phases[1])
         return bend / density(theta)
 
-    turn = case.generator("matrices").uniform(-0.3, 0.3, (2, 2, 2))
+    far = case.given("matrices to the identity", 0.3)
+    turn = case.generator("matrices").uniform(-far, far, (2, 2, 2))
     form, value = np.eye(2) + turn
     x = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     case.require("B keeps all directions apart from 0", float(np.linalg.norm(x @ form.T, axis=1).min()) > 0.3)
@@ -191,11 +240,28 @@ def at_first_every_token_goes_where_matrices_send_it(case: Case) -> None:
     )
     because = "three beta extrapolated to infinity: terms of order (9/(beta |Bx|))^3"
     limit = (8 * four - 6 * two + one) / 3
-    case.compare(limit, case.statement.drift(x, form, value), within=2e-5, because=because, name="drift")
+    rough, stated = max(1.0, 90.0 / beta), case.statement.drift(x, form, value)
+    over, name = {"angle": np.repeat(angles[:, None], 2, axis=1)}, "velocity, in both coordinates"
+    case.compare(limit, stated, within=2e-5 * rough**3, because=because, name=name, over=over)
     rest = [factor * beta * (found - drift(x, form, value)) for factor, found in ((1, one), (2, two), (4, four))]
     limit = (8 * rest[2] - 6 * rest[1] + rest[0]) / 3
     stated = case.statement.next(x, form, value, slope)
-    case.compare(limit, stated, within=0.005, because=because + ", times beta", name="1/beta")
+    because, name = because + ", times beta", "next order, times beta"
+    case.compare(limit, stated, within=0.005 * rough**2, because=because, name=name, over=over)
+
+
+@at_first_every_token_goes_where_matrices_send_it.figure
+def drift_of_the_angles(case: Case, ax: Any) -> Any:
+    """Draw the velocity for an infinite beta along the circle, and what is stated of it and of the next order."""
+    for curve, colour, label in zip(case.curves, ACCENT, ("drift", r"next order, $\times\beta$"), strict=False):
+        angles, found, stated = (part.reshape(-1, 2).T for part in (curve.places, curve.measured, curve.stated))
+        across = np.stack([-np.sin(angles[0]), np.cos(angles[0])])
+        ax.plot(angles[0], (found * across).sum(axis=0), color=colour, lw=3, alpha=0.6, label=label)
+        ax.plot(angles[0], (stated * across).sum(axis=0), "--", color=THEORY, lw=1.4)
+    ax.plot([], [], "--", color=THEORY, label="stated")
+    ax.set(xlabel="angle", ylabel="angular velocity", title=rf"from $\beta = {case.instance['beta']:.3g}$, twice and four times it")
+    ax.legend()
+    return ax
 
 
 @at_first_every_token_goes_where_matrices_send_it.mutation("drift")
@@ -262,11 +328,30 @@ def drift_takes_densities_to_their_projection(case: Case) -> None:
     """
     slow = case.choose("leaving is slower", [True, False])
     ratio = case.draw("l_1/l_2 to 1", 1.3, 1.5) if slow else case.draw("l_1/l_2", 4.0, 6.0)
-    times = (36.0, 42.0) if slow else (6.0, 8.0)
+    times = case.given("t", (36.0, 42.0) if slow else (6.0, 8.0))
+    case.require("two times, in order", len(times) == 2 and 0 < times[0] < times[1])
+    case.require("l_1 is the larger, not by so much that steps of 0.05 err", 1 < ratio <= 20)
+    apart = abs(0.5 * (ratio - 1) - (1 - 1 / ratio))
+    case.require("the faster of the two is over by then", apart * np.exp(-2 * apart * times[0]) < 2e-3)
+    case.require("cells are as fine as what is left by then", ratio > 2 or (ratio - 1) * times[1] < 24)
     distances = case.measure(from_its_projection, ratio, times)
     rate = float(np.log(distances[0] / distances[1]) / (times[1] - times[0]))
     because = "what is faster has a share of e^(-5) by then, which falls at the difference of the rates, 1/6"
-    case.compare(rate, case.predict(ratio), within=3e-3, because=because)
+    case.compare(rate, case.predict(ratio), within=3e-3, because=because, name="rate in W_2")
+
+
+@drift_takes_densities_to_their_projection.figure
+def towards_the_projection(case: Case, ax: Any) -> Any:
+    """Draw the distance from the projection along time, and its stated rate."""
+    ratio = case.instance.get("l_1/l_2 to 1") or case.instance["l_1/l_2"]
+    times = np.linspace(0.0, case.instance["t"][1], 41)
+    found = case.measure(from_its_projection, ratio, tuple(float(t) for t in times))
+    ax.semilogy(times, found, "o", ms=5, color=ACCENT[0], label="$W_2$, measured")
+    rate = case.predict(ratio)
+    ax.semilogy(times, found[-1] * np.exp(rate * (times[-1] - times)), "--", color=THEORY, label=f"stated rate {rate:.3g}")
+    ax.set(xlabel="$t$", ylabel="distance from the projection", title=rf"$\ell_1/\ell_2 = {ratio:.3g}$")
+    ax.legend()
+    return ax
 
 
 @drift_takes_densities_to_their_projection.mutation

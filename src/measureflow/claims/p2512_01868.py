@@ -13,6 +13,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import MAX_STEPS, N, cloud, masses, normalised, sharp, speeds
 from measureflow.fields import Unnormalised
+from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 
 @claim(
@@ -27,16 +28,16 @@ def two_clusters_merge_after_an_exponential_time(case: Case) -> None:
     USA e^(-beta u) / (beta (1-u^2)) for any masses."""
     start, share = case.draw("start", 0.58, 0.62), case.draw("smaller mass", 0.1, 0.2)
     beta = case.draw("beta", 180.0, 200.0)
+    case.require("the clusters see each other, and have not met", 0 <= start <= 0.8 and 0 < share < 1)
+    case.require("beta is large, and the times are numbers", beta * (1 - start**2) > 20 and beta < 300)
     ends = [[1.0, 0.0], [start, np.sqrt(1 - start**2)]]
-    tokens = mf.Tokens(mf.Sphere(2), ends, [share, 1 - share])
-    path = case.measure(
-        mf.flow, tokens, mf.SelfAttention(beta), until=mf.Overlap(0, 1, 0.9, cap=1e60), save=[0.0], solver=sharp(1e-9)
-    )
-    case.require("the clusters met", path.status == "reached")
     instance = {"beta": beta, "start": start, "masses": (share, 1 - share)}
+    correction = (2 * start + 2 / beta) / (beta * (1 - start**2))
     because = "the law is asymptotic: its first correction, 2u/(beta (1-u^2)), is at most 1.1e-2 here"
-    predicted = case.predict(**instance)
-    case.compare(float(path.times[-1]), predicted, within=0.028, relative=True, because=because, name="SA")
+    predicted, found = case.predict(**instance), merged_after(case, beta, start, share)
+    case.require("the clusters met", np.isfinite(found))
+    within = max(0.028, 2.5 * correction)
+    case.compare(found, predicted, within=within, relative=True, because=because, name="merge time under SA")
     # USA in the clock of USA*, e^beta times as long; from 0.9 to consensus takes e^(-0.3 beta) of the whole
     massless = np.arange(N) >= 2  # near the clusters, which they join: they keep the shape that other claims have
     near = normalised(np.column_stack([np.resize(ends, (N, 2)), np.where(massless, 1e-2, 0.0)]))
@@ -46,7 +47,30 @@ def two_clusters_merge_after_an_exponential_time(case: Case) -> None:
     path = case.measure(mf.flow, tokens, field, until=mf.Consensus(1e-6, cap=1e200), save=[0.0], solver=solver)
     case.require("the clusters met under USA", path.status == "reached")
     predicted = np.exp(beta) * case.predict(**instance, model="unnormalised")
-    case.compare(float(path.times[-1]), predicted, within=0.028, relative=True, because=because, name="USA*")
+    case.compare(float(path.times[-1]), predicted, within=within, relative=True, because=because,
+                 name="merge time under USA*")  # fmt: skip
+
+
+def merged_after(case: Case, beta: float, start: float, share: float) -> float:
+    """Return when two clusters have a cosine of 0.9 under SA; infinity where the flow broke off."""
+    tokens = mf.Tokens(mf.Sphere(2), [[1.0, 0.0], [start, np.sqrt(1 - start**2)]], [share, 1 - share])
+    until = mf.Overlap(0, 1, 0.9, cap=1e60)
+    path = case.measure(mf.flow, tokens, mf.SelfAttention(beta), until=until, save=[0.0], solver=sharp(1e-9))
+    return float(path.times[-1]) if path.status == "reached" else np.inf
+
+
+@two_clusters_merge_after_an_exponential_time.figure
+def exponential_times(case: Case, ax: Any) -> Any:
+    """Draw the merge time under SA over beta, and the stated law."""
+    start, share = case.instance["start"], case.instance["smaller mass"]
+    betas = case.instance["beta"] * np.linspace(0.05, 1.0, 9)
+    ax.semilogy(betas, [merged_after(case, float(beta), start, share) for beta in betas], "o", color=ACCENT[0], label="measured")
+    given = {"start": start, "masses": (share, 1 - share)}
+    fine = np.linspace(betas[0], betas[-1], 80)
+    ax.semilogy(fine, [case.predict(beta=float(beta), **given) for beta in fine], "--", color=THEORY, label="stated, as $\\beta$ grows")
+    ax.set(xlabel=r"$\beta$", ylabel="merge time under SA", title=f"$u_0 = {start:.3g}$, masses {share:.2f} and {1 - share:.2f}")
+    ax.legend()
+    return ax
 
 
 @two_clusters_merge_after_an_exponential_time.mutation
@@ -83,13 +107,17 @@ def clock_of_usa(*, beta: float, start: float, masses: Any, model: str = "softma
 @claim("2512.01868", "section 5.3", covers=["V28"], status="derived", states=theory.mean_shift_velocity)
 def mean_shift_is_attention_with_time_times_beta(case: Case) -> None:
     """The gradient of the log of the Gaussian kernel density, on the sphere, is beta times the SA velocity."""
-    beta, weights = case.choose("beta", [3.0, 50.0, 1000.0]), masses(case)
+    n, d = case.given("n", N), case.given("d", 3)
+    beta, weights = case.choose("beta", [3.0, 50.0, 1000.0]), masses(case, n)
+    case.require("d is at least 2, and beta is positive", d >= 2 and beta > 0)
     angle = min(np.pi, 3.0 / np.sqrt(beta))
-    tokens = cloud(case, angle=angle, weights=weights)
+    tokens = cloud(case, n=n, d=d, angle=angle, weights=weights)
     measured = beta * speeds(case, mf.SelfAttention(beta), tokens)
     predicted = case.predict(tokens.points, beta=beta, masses=weights)
     because = "rounding of beta |x-y|^2 in the exponent, times beta and the distance of the tokens"
-    case.compare(measured, predicted, within=1e-13 * (1 + beta * angle), because=because)
+    case.compare(measured, predicted, within=1e-13 * (1 + beta * angle) * max(1.0, beta / 1e3),
+                 because=because,
+                 name="gradient of the log-density, by coordinates")  # fmt: skip
 
 
 @mean_shift_is_attention_with_time_times_beta.mutation
@@ -132,15 +160,32 @@ class Rest(mf.Field):
 def noise_spreads_tokens(case: Case) -> None:
     """Noise alone takes E<x_t, x_0> down like e^(-(d-1)t/kappa): the law obeys d mu/dt = + Laplacian mu / kappa."""
     kappa, until = case.draw("kappa", 1.5, 3.0), case.draw("t", 0.3, 0.6)
-    start = mf.Tokens(mf.Sphere(3), np.tile([0.0, 0.0, 1.0], (WALKERS, 1)))
+    d = case.given("d", 3)
+    case.require("d is at least 2, and time and noise are positive", d >= 2 and kappa > 0 and until > 0)
+    start = mf.Tokens(mf.Sphere(d), np.tile(np.eye(d)[-1], (WALKERS, 1)))
     options = {"until": until, "save": [0.0, until], "noise": 1 / kappa}
     solver = mf.Splitting(step=0.05)
     walked = case.measure(mf.flow, start, Rest(), seed=case.seed, solver=solver, **options)
-    heights = np.asarray(walked.points)[-1, :, 2]
-    predicted = case.predict([until], kappa=kappa, d=3)[0]
+    heights = np.asarray(walked.points)[-1, :, -1]
+    predicted = case.predict([until], kappa=kappa, d=d)[0]
     error = float(heights.std() / np.sqrt(WALKERS))
     because = f"eight standard errors of {error:.2g}; the splitting of steps 0.05 errs by 1e-5"
-    case.compare(heights.mean(), predicted, within=8 * error, because=because)
+    case.compare([heights.mean()], predicted, within=8 * error, because=because, name="mean cosine with the start",
+                 over={"t": [until]})  # fmt: skip
+
+
+@noise_spreads_tokens.figure
+def spreading(case: Case, ax: Any) -> Any:
+    """Draw the stated mean cosine with the start along time, and what walkers have at the end."""
+    kappa, d, (curve,) = case.instance["kappa"], case.instance["d"], case.curves
+    times = np.linspace(0.0, 1.5 * curve.places[0], 80)
+    ax.plot(times, case.predict(times, kappa=kappa, d=d), "--", color=THEORY, label=r"stated: $e^{-(d-1)t/\kappa}$")
+    printed = laplacian_on_the_left_as_printed(times, kappa=kappa, d=d)
+    ax.plot(times, printed, ":", color=MUTED, label="printed: backward heat")
+    ax.errorbar(curve.places, curve.measured, curve.within, fmt="o", color=ACCENT[0], capsize=4, label=f"{WALKERS:,} walkers")
+    ax.set(xlabel="$t$", ylabel=r"$E\langle x_t, x_0\rangle$", title=rf"$d = {d}$, $\kappa = {kappa:.3g}$")
+    ax.legend()
+    return ax
 
 
 @noise_spreads_tokens.mutation
@@ -171,11 +216,14 @@ def laplacian_of_the_space(times: Any, *, kappa: float, d: int) -> Any:
 )
 def attention_runs_heat_and_porous_media_backwards(case: Case) -> None:
     """At large beta SA moves a density f at (1/beta) grad log f, and USA at (a_0/beta) grad f: uphill."""
-    size, half = 512, case.draw("half the inner beta", 100.0, 140.0)
-    angles = 2 * np.pi * np.arange(size) / size
-    shares, phases = case.generator("shares").uniform(0.1, 0.25, 3), case.generator("phases").uniform(0, 6, 3)
-    modes = np.outer([1, 2, 3], angles) + phases[:, None]
-    f, slope = 1 + shares @ np.cos(modes), -(shares * [1, 2, 3]) @ np.sin(modes)
+    half, count = case.draw("half the inner beta", 100.0, 140.0), case.given("modes", 3)
+    case.require("beta is large for the modes, and e^(2 beta) a number", count >= 1 and 3 * count**2 <= half < 350)
+    size = int(np.ceil(512 * max(1.0, np.sqrt(half / 140.0))))  # a fine grid for the kernel
+    angles, waves = 2 * np.pi * np.arange(size) / size, np.arange(1, count + 1)
+    shares, phases = case.generator("shares").uniform(0.1, 0.25, count), case.generator("phases").uniform(0, 6, count)
+    modes = np.outer(waves, angles) + phases[:, None]
+    f, slope = 1 + shares @ np.cos(modes), -(shares * waves) @ np.sin(modes)
+    case.require("the density is well above 0", bool(f.min() > 0.1))
     tokens = mf.Tokens(mf.Sphere(2), np.stack([np.cos(angles), np.sin(angles)], axis=1), f / f.sum())
     tangents = np.stack([-np.sin(angles), np.cos(angles)], axis=1)
     for model in ("softmax", "unnormalised"):
@@ -188,7 +236,22 @@ def attention_runs_heat_and_porous_media_backwards(case: Case) -> None:
         because = (
             "two beta extrapolated to infinity: terms of order (k^2/beta)^2, k = 3; a sum over a fine grid is exact"
         )
-        case.compare(limit, getattr(case.statement, model)(f, slope), within=0.008, because=because, name=model)
+        name = {"softmax": "SA: beta times the velocity", "unnormalised": "USA: beta/a_0 times the velocity"}[model]
+        within = 0.008 * max(1.0, count / 3) ** 4 * max(1.0, 100.0 / half) ** 2
+        stated = getattr(case.statement, model)(f, slope)
+        case.compare(limit, stated, within=within, because=because, name=name, over={"angle": angles})
+
+
+@attention_runs_heat_and_porous_media_backwards.figure
+def uphill(case: Case, ax: Any) -> Any:
+    """Draw the scaled velocities of both models along the circle, and the stated slopes."""
+    for curve, colour in zip(case.curves, ACCENT, strict=False):
+        ax.plot(curve.places, curve.measured, color=colour, lw=3, alpha=0.6, label=curve.name)
+        ax.plot(curve.places, curve.stated, "--", color=THEORY, lw=1.4)
+    ax.plot([], [], "--", color=THEORY, label=r"stated: $\nabla\log f$ and $\nabla f$")
+    ax.set(xlabel="angle", ylabel="scaled velocity", title=rf"from $\beta = {case.instance['half the inner beta']:.3g}$ and twice it")
+    ax.legend()
+    return ax
 
 
 @attention_runs_heat_and_porous_media_backwards.mutation("softmax")

@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import measureflow as mf
+from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import normalised
 from measureflow.fields import Paced, SpeedOfEnergy, Unnormalised
+from measureflow.paths.style import ACCENT, THEORY
 
 #: the two models, and how far the rescaled time is saved: one program for the claim and the open question
 WEIGHTINGS: dict[str, Any] = {"SA": "softmax", "USA*": Unnormalised(shifted=True)}
-END = 0.6
+END, RIVALRY = 0.6, 0.25
 
 
 class Meeting(NamedTuple):
@@ -76,6 +78,18 @@ def step_lengths(path: mf.Path) -> np.ndarray:
     return np.diff([0.0, *(moment for moment, *_ in path.merges.in_order())])
 
 
+def on_the_circle(case: Case) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return points at unequal distances on the circle, their masses and beta, where whoever is nearest meets alone."""
+    near = np.array(case.given("angles", (0.0, 0.5, 1.3, 2.5)))
+    masses = case.generator("masses").dirichlet(np.full(len(near), case.given("evenness of the masses", 20.0)))
+    beta = case.draw("beta", 100.0, 200.0)
+    angles = near + case.generator("angles").uniform(-0.05, 0.05, len(near))
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    rivalry = max(step.rivalry for step in theory.staircase(angles, beta=beta, masses=masses))
+    case.require("the nearest pair is so by far", rivalry < RIVALRY)
+    return points, masses, beta
+
+
 @claim(
     "2410.06833",
     "section 5, clock of the energy",
@@ -92,15 +106,30 @@ def steps_of_usa_in_the_clock_of_its_energy(case: Case) -> None:
     Derived here: the pair closes at the speed $(a_i+a_j) K\sin u$ and $|\nabla E|^2 = a_ia_j(a_i+a_j)(K\sin u)^2$, so
     that kernel and sine cancel. Others disturb it by their kernel over the pair's.
     """
-    masses = case.generator("masses").dirichlet(np.full(4, 20.0))
-    beta = case.draw("beta", 100.0, 200.0)
-    angles = np.array([0.0, 0.5, 1.3, 2.5]) + case.generator("angles").uniform(-0.05, 0.05, 4)
-    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points, masses, beta = on_the_circle(case)
     path = case.measure(run, mf.Tokens(mf.Sphere(2), points, masses), beta, "USA*", 61)
-    case.require("all tokens met", len(path.merges) == 3)
-    stated = [case.predict(meeting, beta) for meeting in meetings(points, masses, "USA*")]
+    case.require("all tokens met", len(path.merges) == len(masses) - 1)
+    expected = meetings(points, masses, "USA*")
+    stated, over = [case.predict(meeting, beta) for meeting in expected], {"step": 1 + np.arange(len(expected))}
     because = "the next pair's kernel is below 1e-4 of the pair's, and pulls in its first part only"
-    case.compare(step_lengths(path), stated, within=2e-3, relative=True, because=because)
+    case.compare(step_lengths(path), stated, within=2e-3, relative=True, because=because, name="length of a step",
+                 over=over)  # fmt: skip
+
+
+@steps_of_usa_in_the_clock_of_its_energy.figure
+def energy_in_its_clock(case: Case, ax: Any) -> Any:
+    """Draw the energy along its own clock, and when the pairs meet as stated."""
+    points, masses, beta = on_the_circle(case)
+    path = case.measure(run, mf.Tokens(mf.Sphere(2), points, masses), beta, "USA*", 601)
+    ends = np.cumsum([case.predict(stair, beta) for stair in meetings(points, masses, "USA*")])
+    times = np.asarray(path.times)
+    ax.plot(times, np.asarray(mf.observe.energy(path, beta=beta)), color=ACCENT[0], label="energy")
+    for k, end in enumerate(ends):
+        ax.axvline(end, color=THEORY, ls="--", lw=1.4, label="" if k else "meetings, as stated")
+    ax.set(xlabel=r"rescaled time $s$", ylabel=r"energy $\bar E$", xlim=(0.0, 1.25 * ends[-1]),
+           title=rf"$n = {len(masses)}$, $\beta = {beta:.0f}$, USA*")  # fmt: skip
+    ax.legend()
+    return ax
 
 
 @steps_of_usa_in_the_clock_of_its_energy.mutation

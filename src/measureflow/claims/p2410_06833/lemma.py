@@ -9,7 +9,8 @@ from scipy.integrate import solve_ivp
 
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.p2410_06833.slow_motion import HALF, collapsed, drop, gradient, two_caps
+from measureflow.paths.style import ACCENT, THEORY
+from measureflow.claims.p2410_06833.slow_motion import collapsed, drop, gradient, two_caps
 
 #: until when the flow in the valley is followed, and from when on it has settled
 END, SETTLED = 40.0, 20.0
@@ -51,7 +52,7 @@ def descended(bend: float, slope: float, start: tuple[float, float], times: np.n
 def narrowed(angles: np.ndarray, beta: float, times: np.ndarray) -> np.ndarray:
     """Return the angles `(s, n)` of the gradient flow of E/m, for which a cap of m tokens narrows like e^(-t)."""
     return solve_ivp(
-        lambda t, u: -gradient(u, beta) / HALF, (0.0, times[-1]), angles, t_eval=times, rtol=1e-8, atol=1e-11
+        lambda t, u: -2.0 * gradient(u, beta) / len(u), (0.0, times[-1]), angles, t_eval=times, rtol=1e-8, atol=1e-11
     ).y.T
 
 
@@ -98,30 +99,54 @@ def a_flow_comes_as_near_to_a_flat_set_as_the_set_is_flat(case: Case) -> None:
     apart, above = distances(case, level, case.measure(descended, 0.0, 0.0, start, times))
     ratio = (apart + np.sqrt(above)) / (np.exp(-rate * times) * np.sqrt(above[0]))
     because = "rtol 1e-9 over t = 6, and atol 1e-12 beside e^(-6)"
-    case.compare(ratio, factor, within=1e-6, relative=True, because=because, name="delta = 0: attained")
+    name = "delta = 0, attained: (|u - v| + root) over e^(-t)"
+    case.compare(ratio, factor, within=1e-6, relative=True, because=because, name=name, over={"t": times})
     times = np.linspace(0.0, END, 241)
     curved = Valley(case.draw("kappa", 0.5, 1.0), slope)
     apart, above = distances(case, curved, case.measure(descended, curved.bend, slope, start, times))
     bound = factor * (np.exp(-rate * times) * np.sqrt(above[0]) + case.statement.far() * slope)
     because = "the solver; C = 33 is loose, some hundredfold"
-    case.at_most(apart + np.sqrt(above), bound, within=1e-3, because=because, name="delta > 0")
+    name = "delta > 0: |u - v| + root"
+    case.at_most(apart + np.sqrt(above), bound, within=1e-3, because=because, name=name, over={"t": times})
     late = times >= SETTLED
     because = "transient of e^(-20)"
     settled = case.statement.settled()
-    case.at_most(above[late].mean() / slope**2, settled, within=1e-3, because=because, name="settled, curved")
+    name = "settled in a curved valley: mean of E(u) - E(v) over delta^2"
+    case.at_most(above[late].mean() / slope**2, settled, within=1e-3, because=because, name=name)
     straight = Valley(0.0, slope, ahead=0.5 * slope)
     apart, above = distances(case, straight, case.measure(descended, 0.0, slope, start, times))
-    case.compare(above[late].mean() / slope**2, settled, within=1e-3, because=because, name="settled, attained")
+    name = "settled in a straight valley: mean of E(u) - E(v) over delta^2"
+    case.compare(above[late].mean() / slope**2, settled, within=1e-3, because=because, name=name)
     angles, beta = two_caps(case)
     times = np.array([0.0, 0.5, 1.0, 2.0])
     ways = case.measure(narrowed, angles, beta, times)
     away = np.array([np.sqrt(((one - collapsed(one)) ** 2).sum()) for one in ways])
-    above = np.array([drop(one, collapsed(one), beta) for one in ways]) / HALF
+    above = np.array([drop(one, collapsed(one), beta) for one in ways]) * 2.0 / len(angles)
     ratio = (away + np.sqrt(above)) / (np.exp(-rate * times) * np.sqrt(above[0]))
     because = (
         "constants of (H1) between 1 - 1.5/64 and 1 where caps are as wide as allowed, in rate and factor; twofold"
     )
-    case.compare(ratio, factor, within=0.045 * (1.0 + times), relative=True, because=because, name="two caps of tokens")
+    case.compare(ratio, factor, within=0.045 * (1.0 + times), relative=True, because=because, name="two caps of tokens",
+                 over={"t": times})  # fmt: skip
+
+
+@a_flow_comes_as_near_to_a_flat_set_as_the_set_is_flat.figure
+def descent(case: Case, ax: Any) -> Any:
+    """Draw how near flows come to the floor of a level valley and of a curved one that slopes, with the stated factor
+    and the height at which they settle."""
+    slope, bend, start = case.instance["delta"], case.instance["kappa"], (0.3, case.instance["height"])
+    times = np.linspace(0.0, END, 241)
+    for one, drop_of, colour in ((Valley(0.0, 0.0), 0.0, ACCENT[0]), (Valley(bend, slope), slope, ACCENT[1])):
+        apart, above = distances(case, one, case.measure(descended, one.bend, one.slope, start, times))
+        label = rf"$\delta = {drop_of:.2g}$, $\kappa = {one.bend:.2g}$"
+        ax.semilogy(times, apart + np.sqrt(above), color=colour, label=label)
+        if not drop_of:
+            stated = case.statement.factor() * np.exp(-case.statement.rate() * times) * np.sqrt(above[0])
+            ax.semilogy(times, stated, "--", color=THEORY, label=r"stated, attained for $\delta = 0$")
+    ax.axhline(slope * (1 + np.sqrt(case.statement.settled())), color=THEORY, ls=":", label=r"where a flow may settle")
+    ax.set(xlabel="$t$", ylabel=r"$|u-v|+\sqrt{E(u)-E(v)}$", ylim=(1e-3 * slope, None), title="two valleys")
+    ax.legend()
+    return ax
 
 
 @a_flow_comes_as_near_to_a_flat_set_as_the_set_is_flat.mutation("factor")

@@ -15,8 +15,8 @@ from measureflow.paths.style import THEORY, caption, shades
 from measureflow.paths.style import figure as sheet
 from measureflow.paths.timelines import angles as draw_angles
 
-#: tokens of every instance, and how far those of a cluster are apart
-TOKENS, SPREAD = 8, 1e-7
+#: how far tokens of a cluster are apart
+SPREAD = 1e-7
 
 
 def rates_of(tokens: mf.Tokens, beta: float) -> np.ndarray:
@@ -36,18 +36,22 @@ def rates_of(tokens: mf.Tokens, beta: float) -> np.ndarray:
 def a_plateau_has_as_many_slow_directions_as_clusters(case: Case) -> None:
     """On a plateau of K clusters SA has n - K rates of -1, whatever the masses, and K that are nearly zero."""
     clusters = case.choose("clusters", [2, 3, 4])
-    beta = case.draw("beta", 20.0, 30.0)
+    n, beta = case.given("n", 8), case.draw("beta", 20.0, 30.0)
+    case.require("every cluster has two tokens", clusters >= 1 and n >= 2 * clusters)
+    pull = float(beta * np.exp(beta * (np.cos(2 * np.pi * 0.9 / clusters) - 1.0))) if clusters > 1 else 0.0
+    case.require("clusters hardly pull at each other", pull < 1e-4)
     sizes = np.full(clusters, 2)
-    np.add.at(sizes, case.generator("sizes").integers(clusters, size=TOKENS - 2 * clusters), 1)
+    np.add.at(sizes, case.generator("sizes").integers(clusters, size=n - 2 * clusters), 1)
     turns = 2 * np.pi / clusters * (np.arange(clusters) + case.generator("turns").uniform(-0.05, 0.05, clusters))
-    places = np.repeat(turns, sizes) + case.generator("spread").uniform(-SPREAD, SPREAD, TOKENS)
+    places = np.repeat(turns, sizes) + case.generator("spread").uniform(-SPREAD, SPREAD, n)
     rates = case.measure(rates_of, tokens_at(places), beta)
     because = (
         "neighbours pull with e^(-beta (1 - cos)), times beta for their change: below 1e-6 at beta 20 and 4 clusters"
     )
     slow = case.statement.slow(clusters)
-    case.compare(rates[: TOKENS - slow], -case.statement.rate(sizes / TOKENS), within=1e-4, because=because)
-    case.compare(rates[TOKENS - slow :], 0.0, within=1e-4, because=because, name="slow")
+    fast, over = -case.statement.rate(sizes / n), {"direction": 1 + np.arange(n)}
+    stated = np.where(np.arange(n) < n - slow, fast, 0.0)
+    case.compare(rates, stated, within=1e-4, because=because, name="rate of a direction", over=over)
 
 
 @a_plateau_has_as_many_slow_directions_as_clusters.mutation("rate")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.integrate import simpson
+from scipy.integrate import cumulative_simpson, simpson
 
 import measureflow as mf
 from measureflow import theory
@@ -14,10 +14,10 @@ from measureflow.claims.claim import claim
 from measureflow.claims.instances import MAX_STEPS, speeds
 from measureflow.fields import NearestPair, Paced, Unnormalised
 from measureflow.flows import Meeting
-from measureflow.paths.style import MUTED, THEORY
+from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 #: angles whose pairs meet one after the other, each long before the next
-ANGLES = np.array([0.0, 0.3, 1.1, 1.6, 2.9])
+ANGLES = (0.0, 0.3, 1.1, 1.6, 2.9)
 SAVED = 8
 SOLVER = mf.Adaptive(rtol=1e-9, atol=1e-11, coarsen=False, max_steps=MAX_STEPS)
 
@@ -28,11 +28,23 @@ def tokens_at(angles: Any, masses: Any = None, present: Any = None) -> mf.Tokens
     return mf.Tokens(mf.Sphere(2), points, masses, present=present)
 
 
+def placed(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Return angles and masses, well prepared: whoever is nearest meets alone."""
+    near, spread = np.array(case.given("angles", ANGLES)), case.given("spread of the masses", 0.3)
+    case.require("there are two tokens or more, all of positive mass", len(near) > 1 and 0 <= spread < 1)
+    angles = near + case.generator("angles").uniform(-0.02, 0.02, len(near))
+    masses = case.generator("masses").uniform(1.0 - spread, 1.0 + spread, len(near))
+    return angles, masses / masses.sum()
+
+
 def instance(case: Case) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return angles, masses and beta, well prepared: whoever is nearest meets alone."""
-    angles = ANGLES + case.generator("angles").uniform(-0.02, 0.02, 5)
-    masses = case.generator("masses").uniform(0.7, 1.3, 5)
-    return angles, masses / masses.sum(), case.draw("beta", 120.0, 200.0)
+    """Return angles, masses and beta."""
+    return *placed(case), case.draw("beta", 120.0, 200.0)
+
+
+def title_of(case: Case) -> str:
+    """Return the numbers of an instance, for a picture."""
+    return rf"$n = {len(case.instance['angles'])}$, $\beta = {case.instance['beta']:.3g}$, random masses"
 
 
 def run(case: Case, tokens: mf.Tokens, beta: float) -> mf.flows.Stairs:
@@ -55,7 +67,8 @@ def steps_have_the_lengths_of_their_pairs(case: Case) -> None:
     case.require("the nearest pair is so by far", rivalry < 2e-3)
     found = run(case, tokens_at(angles, masses), beta)
     because = "the other pairs pull by at most 2e-3 of the nearest one's pull; r_beta^2 is left out"
-    case.compare(found.lengths, case.predict(angles, masses, beta), within=1e-2, relative=True, because=because)
+    stated, over = case.predict(angles, masses, beta), {"step": 1 + np.arange(len(found.lengths))}
+    case.compare(found.lengths, stated, within=1e-2, relative=True, because=because, name="length of a step", over=over)
 
 
 @steps_have_the_lengths_of_their_pairs.mutation
@@ -68,7 +81,8 @@ def limit_taken_for_the_value(angles: np.ndarray, masses: np.ndarray, beta: floa
 def masses_as_if_equal(angles: np.ndarray, masses: np.ndarray, beta: float) -> np.ndarray:
     """Clusters are counted as one token each."""
     steps = theory.staircase(angles, beta=beta, masses=masses)
-    return np.array([theory.length_of_a_step(beta=beta, start=step.angle, masses=(0.2, 0.2)) for step in steps])
+    one = 1.0 / len(angles)
+    return np.array([theory.length_of_a_step(beta=beta, start=step.angle, masses=(one, one)) for step in steps])
 
 
 @steps_have_the_lengths_of_their_pairs.mutation
@@ -93,17 +107,17 @@ def climbed(angles: np.ndarray, masses: np.ndarray, beta: float) -> tuple[np.nda
 @steps_have_the_lengths_of_their_pairs.figure
 def climbing(case: Case, ax: Any) -> Any:
     """Draw the energy along the rescaled time over the predicted staircase."""
-    angles, masses = ANGLES, np.full(5, 0.2)
-    for beta, shade in ((50.0, "0.7"), (200.0, "0.4"), (400.0, "0.0")):
-        found = mf.flows.stairs(tokens_at(angles, masses), beta, save=40)
-        ax.plot(found.times, found.energy, color=shade, label=rf"$\beta={beta:g}$")
-    ax.plot(*climbed(angles, masses, 400.0), "--", color=THEORY, lw=1.4, label=r"predicted, $\beta=400$")
-    limits = theory.staircase(angles, beta=400.0, masses=masses)
-    ends = np.cumsum([0.0, *(step.length for step in limits)])
-    levels = (masses**2).sum() + np.cumsum([0.0, *(step.jump for step in limits)])
+    angles, masses, beta = instance(case)
+    for factor, colour in ((0.25, ACCENT[2]), (1.0, ACCENT[0])):
+        found = case.measure(mf.flows.stairs, tokens_at(angles, masses), factor * beta, save=40, solver=SOLVER)
+        ax.plot(found.times, found.energy, color=colour, label=rf"$\beta = {factor * beta:.3g}$")
+    ax.plot(*climbed(angles, masses, beta), "--", color=THEORY, lw=1.4, label=rf"predicted, $\beta = {beta:.3g}$")
+    lengths = case.predict(angles, masses, beta)
+    ends = np.cumsum([0.0, *lengths])
+    levels = (masses**2).sum() + np.cumsum([0.0, *heights(angles, masses, beta)])
     ax.step(np.append(ends, ends[-1] + 0.3), np.append(levels, levels[-1]), ":", where="post", color=MUTED,
             label="levels at the meetings")  # fmt: skip
-    ax.set(xlabel="rescaled time $s$", ylabel=r"energy $\bar E$")
+    ax.set(xlabel="rescaled time $s$", ylabel=r"energy $\bar E$", title=title_of(case))
     ax.legend()
     return ax
 
@@ -121,7 +135,22 @@ def steps_have_the_heights_of_their_pairs(case: Case) -> None:
     nearest = np.array([step.angle for step in theory.staircase(angles, beta=beta, masses=masses)]).min()
     because = "before they meet, a pair has e^(-beta (1 - cos)) of its joint energy; fourfold, so as to have a margin"
     within = 4.0 * np.exp(-beta * (1.0 - np.cos(nearest))) + 1e-6
-    case.compare(found.jumps, case.predict(angles, masses, beta), within=within, relative=True, because=because)
+    stated, over = case.predict(angles, masses, beta), {"step": 1 + np.arange(len(found.jumps))}
+    case.compare(found.jumps, stated, within=within, relative=True, because=because, name="height", over=over)
+
+
+@steps_have_the_heights_of_their_pairs.figure
+def levels_of_the_energy(case: Case, ax: Any) -> Any:
+    """Draw the energy along the rescaled time, and the levels that the heights lead to."""
+    angles, masses, beta = instance(case)
+    found = case.measure(mf.flows.stairs, tokens_at(angles, masses), beta, save=40, solver=SOLVER)
+    ax.plot(found.times, found.energy, color=ACCENT[0], label="energy")
+    levels = (masses**2).sum() + np.cumsum([0.0, *case.predict(angles, masses, beta)])
+    for k, level in enumerate(levels):
+        ax.axhline(level, color=THEORY, ls="--", lw=1.2, label="" if k else r"$\sum_i a_i^2$, then $+2ab$ each")
+    ax.set(xlabel="rescaled time $s$", ylabel=r"energy $\bar E$", title=title_of(case))
+    ax.legend(loc="upper left", frameon=True, framealpha=1.0, edgecolor="none")
+    return ax
 
 
 @steps_have_the_heights_of_their_pairs.mutation
@@ -142,16 +171,44 @@ def heights_of_single_tokens(angles: np.ndarray, masses: np.ndarray, beta: float
     return np.full(len(angles) - 1, 2.0 / len(angles) ** 2)
 
 
+def pair_alone(share: float, start: float) -> mf.Tokens:
+    """Return two tokens at an angle, in a program for five."""
+    masses = np.array([share, 1.0 - share, 0.0, 0.0, 0.0])
+    return tokens_at(np.array([0.0, start, 2.0, 2.5, 3.0]), masses, present=masses > 0)
+
+
 @claim("2410.06833", "section 5, time-scale lemma", covers=["E4"], status="erratum", states=theory.crossing_time)
 def two_tokens_cross_in_half_the_inverse_rate(case: Case) -> None:
     """Two clusters alone, of joint mass c, meet after 1/(2c) in the limit, with the stated correction before it."""
     beta, start = case.draw("beta", 300.0, 600.0), case.draw("start", 0.6, 1.2)
-    masses = np.array([0.3, 0.7, 0.0, 0.0, 0.0])
-    tokens = tokens_at(np.array([0.0, start, 2.0, 2.5, 3.0]), masses, present=masses > 0)
-    found = run(case, tokens, beta)
+    share = case.given("mass of one", 0.3)
+    case.require("the tokens have masses", 0 < share < 1)
+    case.require("the tokens have not met", theory.collision_radius(beta) < start)
+    found = run(case, pair_alone(share, start), beta)
     because = "the chord stands for the angle at the collision radius: r_beta^2/24 of a logarithm of 2"
-    case.compare(found.lengths[0], case.predict(1.0, beta=beta, start=start), within=1e-4, relative=True,
-                 because=because)  # fmt: skip
+    radius = theory.collision_radius(beta)
+    within = max(1e-4, radius**2 / (8.0 * np.log(start / radius)))
+    stated = case.predict(1.0, beta=beta, start=start)
+    case.compare(found.lengths[0], stated, within=within, relative=True, because=because, name="time to the meeting")
+
+
+@two_tokens_cross_in_half_the_inverse_rate.figure
+def crossing(case: Case, ax: Any) -> Any:
+    """Draw how the time to the meeting tends to 1/2 as beta grows."""
+    share, start = case.instance["mass of one"], case.instance["start"]
+    betas = case.instance["beta"] * np.geomspace(0.02, 4.0, 9)
+    betas = [float(b) for b in betas if b > 2 and theory.collision_radius(float(b)) < 0.9 * start]
+    runs = [case.measure(mf.flows.stairs, pair_alone(share, start), b, save=SAVED, solver=SOLVER) for b in betas]
+    found = [one.lengths[0] if one.status == "reached" else np.nan for one in runs]
+    fine = np.geomspace(betas[0], betas[-1], 60)
+    stated = [case.predict(1.0, beta=float(beta), start=start) for beta in fine]
+    ax.semilogx(fine, stated, "--", color=THEORY, label="stated")
+    ax.semilogx(betas, found, "o", color=ACCENT[0], label="measured")
+    ax.axhline(0.5, color=MUTED, lw=1, ls=":", label="limit, $1/2c$")
+    ax.set(xlabel=r"$\beta$", ylabel="rescaled time to the meeting",
+           title=f"$u_0 = {start:.2g}$, masses {share:g} and {1 - share:g}")  # fmt: skip
+    ax.legend()
+    return ax
 
 
 @two_tokens_cross_in_half_the_inverse_rate.mutation
@@ -177,25 +234,50 @@ def pace_of_the_nearest(squares: np.ndarray, beta: float) -> np.ndarray:
     return np.log(beta) * np.exp(0.5 * beta * squares.min(axis=-1))
 
 
+def both_clocks(case: Case, angles: np.ndarray, masses: np.ndarray, beta: float) -> tuple[mf.Path, mf.Path]:
+    """Return the flow and the rescaled flow up to the first meeting, the latter saved up to nine tenths of it."""
+    tokens, field = tokens_at(angles, masses), mf.SelfAttention(beta, weighting=Unnormalised(shifted=True))
+    meeting, pace = Meeting(theory.collision_radius(beta)), NearestPair(beta, 0.5 * theory.collision_radius(beta))
+    given: dict[str, Any] = {"until": meeting, "solver": SOLVER, "reduce": False}
+    times = np.linspace(0.0, 0.9 * lengths(angles, masses, beta)[0], 65)
+    own = case.measure(mf.flow, tokens, field, save=[0.0], **given)
+    return own, case.measure(mf.flow, tokens, Paced(field, pace), save=times, **given)
+
+
 @claim("2410.06833", "section 5, reparametrisation", covers=["E6"], status="erratum", states=pace_of_the_nearest)
 def clock_is_that_of_the_nearest_pair(case: Case) -> None:
     """The clock log beta min e^(beta (1 - cos)), along the rescaled path, adds up to the time of the flow itself."""
     angles, masses, beta = instance(case)
-    tokens, field = tokens_at(angles, masses), mf.SelfAttention(beta, weighting=Unnormalised(shifted=True))
-    meeting, pace = Meeting(theory.collision_radius(beta)), NearestPair(beta, 0.5 * theory.collision_radius(beta))
-    own = case.measure(mf.flow, tokens, field, until=meeting, save=[0.0], solver=SOLVER, reduce=False)
+    own, paced = both_clocks(case, angles, masses, beta)
     case.require("the first pair met", own.status == "reached")
-    end = lengths(angles, masses, beta)[0]
-    times = np.linspace(0.0, 0.9 * end, 65)
-    paced = case.measure(mf.flow, tokens, Paced(field, pace), until=meeting, save=times, solver=SOLVER, reduce=False)
     case.require("the rescaled flow met too", paced.status == "reached")
-    first, second = np.triu_indices(5, 1)
-    points = np.asarray(paced.points)
-    squares = ((points[:, first] - points[:, second]) ** 2).sum(axis=-1)
-    speed = case.predict(squares, beta)
+    times = np.asarray(paced.times)[:-1]
+    speed = case.predict(squares_of_pairs(paced), beta)
     rest = float(paced.times[-1] - paced.times[-2]) * speed[-2:].mean()
     because = "Simpson's rule on 64 intervals, and one trapezoid over the last tenth, where the clock is slowest"
-    case.compare(simpson(speed[:-1], x=times) + rest, float(own.times[-1]), within=2e-2, relative=True, because=because)
+    case.compare(simpson(speed[:-1], x=times) + rest, float(own.times[-1]), within=2e-2, relative=True, because=because,
+                 name="time to the first meeting")  # fmt: skip
+
+
+def squares_of_pairs(path: mf.Path) -> np.ndarray:
+    """Return the squared distances `(s, pairs)` along a path."""
+    points = np.asarray(path.points)
+    first, second = np.triu_indices(points.shape[1], 1)
+    return ((points[:, first] - points[:, second]) ** 2).sum(axis=-1)
+
+
+@clock_is_that_of_the_nearest_pair.figure
+def two_clocks(case: Case, ax: Any) -> Any:
+    """Draw the time of the flow that the clock adds up to, and when the flow itself has its first meeting."""
+    angles, masses, beta = instance(case)
+    own, paced = both_clocks(case, angles, masses, beta)
+    passed = cumulative_simpson(case.predict(squares_of_pairs(paced), beta)[:-1], x=paced.times[:-1], initial=0.0)
+    ax.plot(paced.times[:-1], passed, color=ACCENT[0], label="the clock, added up")
+    ax.axhline(float(own.times[-1]), color=THEORY, ls="--", label="first meeting of the flow itself")
+    ax.axvline(float(paced.times[-1]), color=MUTED, ls=":", label="first meeting in the rescaled time")
+    ax.set(xlabel="rescaled time $s$", ylabel="$t$", title=title_of(case))
+    ax.legend()
+    return ax
 
 
 @clock_is_that_of_the_nearest_pair.mutation
@@ -225,17 +307,20 @@ def velocity_of_angles(angles: np.ndarray, beta: float) -> np.ndarray:
 @claim("2410.06833", "circle equation", covers=["E7"], status="erratum", states=velocity_of_angles)
 def angles_move_with_one_over_n_squared(case: Case) -> None:
     """The gradient of the energy by an angle, which is 1/n of the USA* velocity, has the factor 1/n^2."""
-    beta, angles = case.draw("beta", 1.0, 30.0), case.generator("angles").uniform(0.0, 2 * np.pi, 5)
+    beta, n = case.draw("beta", 1.0, 30.0), case.given("n", 5)
+    angles = case.generator("angles").uniform(0.0, 2 * np.pi, n)
     field = mf.SelfAttention(beta, weighting=Unnormalised(shifted=True))
     across = np.stack([-np.sin(angles), np.cos(angles)], axis=1)
     measured = (speeds(case, field, tokens_at(angles)) * across).sum(axis=1) / len(angles)
     stated = case.predict(angles, beta)
     within = 1e-12 * np.abs(stated).max() + 1e-15
-    case.compare(measured, stated, within=within, because="rounding of five terms", name="USA* over n")
+    because, over = f"rounding of {n} terms", {"angle": angles}
+    case.compare(measured, stated, within=within, because=because, name="velocity of USA* over n", over=over)
     step = 1e-30j  # the imaginary part of a shifted energy is its derivative, without cancellation
-    shifted = angles + step * np.eye(5)
-    energy = np.exp(beta * (np.cos(shifted[:, :, None] - shifted[:, None, :]) - 1.0)).sum(axis=(1, 2)) / (50.0 * beta)
-    case.compare(energy.imag / 1e-30, stated, within=within, because="rounding of 25 terms", name="gradient")
+    shifted, pairs = angles + step * np.eye(n), 2.0 * n**2
+    energy = np.exp(beta * (np.cos(shifted[:, :, None] - shifted[:, None, :]) - 1.0)).sum(axis=(1, 2)) / (pairs * beta)
+    because = f"rounding of {n * n} terms"
+    case.compare(energy.imag / 1e-30, stated, within=within, because=because, name="gradient by an angle", over=over)
 
 
 @angles_move_with_one_over_n_squared.mutation

@@ -13,13 +13,14 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.runge_kutta import classical_step
+from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 __all__ = ["SAVED", "N", "angles_along"]
 
 #: particles of every flow on the circle, and times at which one is seen: one shape, so that the program is shared
 N, SAVED = 240, 9
 #: particles and repetitions of what is followed by steps of order 4, so many to an e-folding
-MANY, RUNS, FINE = 2400, 16, 5
+RUNS, FINE = 16, 5
 #: modes of a start, of which one is the fastest, and those that the kernel still pulls with
 FIRST, PULLING = np.arange(1, 8), np.arange(1, 13)
 #: amplitudes at which a mode shows, and at which modes are compared: up to there each grows almost on its own
@@ -125,19 +126,22 @@ def independent_particles_show_their_fastest_mode_at_its_time(case: Case) -> Non
     mode k has grown by g at the odds of e^(-x g^(1 - lambda_j/lambda_k)). "Mode k_max is selected" is the limit of n to
     infinity, which is slow: 0.68 at n = 2,000 and 0.75 at 20,000 for beta = 5, were growth linear up to amplitude 1.
     """
-    beta, few = case.draw("beta", 4.5, 5.5), 250
+    beta, few, many = case.draw("beta", 4.5, 5.5), case.given("n", 250), case.given("n that move", 2400)
+    case.require("sums of their turns are normal, and few show at once", few >= 250 and many >= 1200)
     degree, rates = theory.dominant_degree(beta=beta, d=2), rates_on_the_circle(FIRST, beta)
+    case.require("the fastest mode is one of those followed", degree < FIRST[-1])
     sizes = case.measure(modes_of_independent, case.seed, 20_000, few)
     root = np.sqrt((sizes**2).mean())
     because = "six standard errors of 140,000 exponential variables"
-    case.compare(root, case.statement.amplitude(few), within=0.016, relative=True, because=because, name="amplitude")
-    grown = COMPARED**2 * MANY
+    case.compare(root, case.statement.amplitude(few), within=0.016, relative=True, because=because,
+                 name="root mean square of a mode")  # fmt: skip
+    grown = COMPARED**2 * many
     largest = (sizes * grown ** (rates / rates.max() / 2)).argmax(axis=1) == degree - 1
     because = "eight standard errors of 20,000 trials; sums of 250 turns are normal to 1/250"
     odds = case.statement.odds(grown, rates)
-    case.compare(largest.mean(), odds, within=0.027, because=because, name="odds of the fastest")
-    start = case.generator("particles").uniform(0, 2 * np.pi, (RUNS, MANY))
-    foldings, rate = np.log(SHOWN * MANY**0.5) + 1.2, float(rates[degree - 1])
+    case.compare(largest.mean(), odds, within=0.027, because=because, name="odds that the fastest is the largest")
+    start = case.generator("particles").uniform(0, 2 * np.pi, (RUNS, many))
+    foldings, rate = np.log(SHOWN * many**0.5) + 1.2, float(rates[degree - 1])
     modes, _ = case.measure(modes_along, start, beta, foldings)
     times = np.linspace(0.0, foldings / rate, len(modes))
     late = [
@@ -153,6 +157,23 @@ def independent_particles_show_their_fastest_mode_at_its_time(case: Case) -> Non
     apart = np.abs(np.exp(1j * angles[-1]) - np.exp(1j * ends[0])).max()
     because = "steps of a fifth of an e-folding, to the fourth power, and modes beyond 12"
     case.compare(apart, 0.0, within=5e-3, because=because, name="steps against the library's flow")
+
+
+@independent_particles_show_their_fastest_mode_at_its_time.figure
+def modes_in_time(case: Case, ax: Any) -> Any:
+    """Draw the fastest mode of every run over its e-foldings, and growth at its rate from the typical size."""
+    beta, many = case.instance["beta"], case.instance["n that move"]
+    degree, start = theory.dominant_degree(beta=beta, d=2), case.generator("particles").uniform(0, 2 * np.pi, (RUNS, many))
+    foldings = np.log(SHOWN * many**0.5) + 1.2
+    modes, _ = case.measure(modes_along, start, beta, foldings)
+    along, first = np.linspace(0.0, foldings, len(modes)), case.statement.amplitude(many)
+    for k, sizes in enumerate(modes[:, degree - 1].T):
+        ax.semilogy(along, sizes, color=ACCENT[1], lw=0.8, alpha=0.7, label="" if k else f"mode {degree} of {RUNS} runs")
+    ax.semilogy(along, first * np.exp(along), "--", color=THEORY, label=r"$n^{-1/2}e^{\lambda t}$")
+    ax.axhline(SHOWN, color=MUTED, lw=1, ls=":", label="it shows")
+    ax.set(xlabel=r"e-foldings $\lambda t$", ylabel="size", title=rf"$n = {many}$, $\beta = {beta:.3g}$")
+    ax.legend()
+    return ax
 
 
 @independent_particles_show_their_fastest_mode_at_its_time.mutation("amplitude")
@@ -213,7 +234,8 @@ def fastest_mode_of_particles_is_the_largest_at_these_odds(case: Case) -> None:
     Counted on particles that moved under USA. What the linear law says of the same starts is known from many more,
     so that only the difference of the two is left to chance.
     """
-    beta, n, repetitions = case.draw("beta", 4.5, 5.5), 1000, 2400
+    beta, n, repetitions = case.draw("beta", 4.5, 5.5), case.given("n", 1000), 2400
+    case.require("sums of their turns are normal", n >= 250)
     degree, rates = theory.dominant_degree(beta=beta, d=2), rates_on_the_circle(FIRST, beta)
     grown = COMPARED**2 * n
     moved, linear = case.measure(largest_when_grown, case.seed, repetitions, n, beta)
@@ -221,7 +243,22 @@ def fastest_mode_of_particles_is_the_largest_at_these_odds(case: Case) -> None:
     sizes = case.measure(modes_of_independent, case.seed, 30_000, n)
     expected = ((sizes * grown ** (rates / rates.max() / 2)).argmax(axis=1) == degree - 1).mean()
     because = "six standard errors of 0.005, and what products of two modes near 0.1 change"
-    case.compare(expected + change.mean(), case.predict(grown, rates), within=0.033, because=because)
+    name = "odds that the fastest is the largest"
+    case.compare(expected + change.mean(), case.predict(grown, rates), within=0.033, because=because, name=name)
+
+
+@fastest_mode_of_particles_is_the_largest_at_these_odds.figure
+def odds_over_n(case: Case, ax: Any) -> Any:
+    """Draw the stated odds over the number of particles, and what was counted."""
+    beta, n, (curve,) = case.instance["beta"], case.instance["n"], case.curves
+    rates, numbers = rates_on_the_circle(FIRST, beta), n * np.geomspace(0.1, 1e4, 60)
+    stated = [case.predict(COMPARED**2 * one, rates) for one in numbers]
+    ax.semilogx(numbers, stated, "--", color=THEORY, label="stated")
+    ax.errorbar([n], curve.measured, curve.within, fmt="o", color=ACCENT[0], capsize=4, label="counted, and tolerance")
+    ax.axhline(1.0, color=MUTED, lw=1, ls=":", label="the fastest is always the largest")
+    ax.set(xlabel="$n$", ylabel="odds of the fastest mode", title=rf"$\beta = {beta:.3g}$", ylim=(0.0, 1.05))
+    ax.legend()
+    return ax
 
 
 for near_miss in (fastest_mode_selected_as_printed, rates_of_the_others_ignored):

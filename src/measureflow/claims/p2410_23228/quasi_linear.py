@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.special import iv
@@ -10,6 +13,8 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.claims.p2410_23228.clustering_phase import beta_of_the_fastest
+from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 #: Fourier modes of an even density on the circle
 MODES = 24
@@ -65,22 +70,43 @@ def densities_are_nearly_periodic_once_one_mode_has_grown(case: Case) -> None:
     time is no longer for a smaller delta.
     """
     k = case.choose("k", [3, 4])
-    low, high = theory.switching_betas(4, d=2)[k - 2 : k]
-    beta = low + case.draw("place between the switching values", 0.2, 0.8) * (high - low)
-    case.require("mode k is the fastest", theory.dominant_degree(beta=beta, d=2) == k)
+    beta = beta_of_the_fastest(case, k, case.draw("place between the switching values", 0.2, 0.8))
     j = k + case.choose("step to the other mode", [-1, 1, 1])
-    trace, seeds = 1e-14, (1e-5, 1e-7)
+    case.require("the other mode is another one", j >= 1 and j % k != 0 and max(j, k) < MODES // 2)
+    trace, seeds = 1e-14, case.given("delta", (1e-5, 1e-7))
+    case.require("the seeds are small, two, and in order", len(seeds) == 2 and 1e-3 > seeds[0] > seeds[1] > 1e-10)
     found = [case.measure(moments_when_grown, k, j, beta, seed, trace) for seed in seeds]
     alone = case.measure(moments_when_grown, k, j, beta, seeds[0], 0.0)
     because = "they are 0 from the start to the end"
     within = 1e-12
     astray = np.abs(alone[~case.statement.periodic(k)]).max()
     case.compare(astray, 0.0, within=within, because=because, name="other moments of a periodic density")
-    outside = np.arange(1, MODES + 1) % k != 0
-    grown = [np.abs(moments[outside]).max() / trace for moments in found]
+    grown = [abs(moments[j - 1]) / trace for moments in found]
     exponent = np.log(grown[1] / grown[0]) / np.log(seeds[0] / seeds[1])
     because = "terms of relative order delta while moments are small, and rtol 1e-11"
     case.compare(exponent, case.statement.exponent(j, k, beta), within=2e-4, because=because, name="exponent")
+
+
+@densities_are_nearly_periodic_once_one_mode_has_grown.figure
+def growth_of_another_mode(case: Case, ax: Any) -> Any:
+    """Draw by how much another mode has grown when the fastest is at 0.3, over where the fastest began."""
+    k, trace = case.instance["k"], 1e-14
+    beta = beta_of_the_fastest(case, k, case.instance["place between the switching values"])
+    j = k + case.instance["step to the other mode"]
+    seeds = np.geomspace(*case.instance["delta"], 7)
+    grown = [abs(case.measure(moments_when_grown, k, j, beta, float(seed), trace)[j - 1]) / trace for seed in seeds]
+    draw_growth(ax, seeds, grown, case.statement.exponent(j, k, beta), rf"mode {j} beside mode {k}, $\beta = {beta:.3g}$")
+    return ax
+
+
+def draw_growth(ax: Any, seeds: np.ndarray, grown: Sequence[float], exponent: float, title: str) -> None:
+    """Draw growths over the seed of the fastest mode, and the stated power through the last of them."""
+    ax.loglog(seeds, grown, "o", color=ACCENT[0], label="growth of the other mode")
+    power = rf"stated: $\delta^{{-{exponent:.3f}}}$"
+    ax.loglog(seeds, grown[-1] * (seeds / seeds[-1]) ** -exponent, "--", color=THEORY, label=power)
+    ax.loglog(seeds, grown[-1] * seeds[-1] / seeds, ":", color=MUTED, label=r"growth of the fastest, $\propto1/\delta$")
+    ax.set(xlabel=r"$\delta$", ylabel="factor of growth", title=title)
+    ax.legend()
 
 
 @densities_are_nearly_periodic_once_one_mode_has_grown.mutation("exponent")
@@ -139,6 +165,14 @@ def share_of_the_second(j: int, beta: float, d: int) -> float:
     return float(one / second)
 
 
+def beta_of_degree_two(case: Case, d: int) -> float:
+    """Return a beta for which degree 2 is the fastest."""
+    low, high = theory.switching_betas(2, d=d)
+    beta = low + case.draw("place between the switching values", 0.3, 0.8) * (high - low)
+    case.require("degree 2 is the fastest", theory.dominant_degree(beta=beta, d=d) == 2)
+    return beta
+
+
 @claim(
     "2410.23228",
     "quasi-linear phase, d = 3",
@@ -155,10 +189,11 @@ def zonal_densities_are_nearly_even_once_degree_two_has_grown(case: Case) -> Non
     long for every delta. The library's flow of a density is followed.
     """
     d, j = case.choose("d", [3, 2, 3]), case.choose("j", [1, 3])
-    low, high = theory.switching_betas(2, d=d)
-    beta = low + case.draw("place between the switching values", 0.3, 0.8) * (high - low)
-    case.require("degree 2 is the fastest", theory.dominant_degree(beta=beta, d=d) == 2)
-    trace, seeds = 1e-6, (1e-4, 1e-5)
+    case.require("on the circle or on S^2", d in PLACES)
+    case.require("the other degree is an odd one, 1 or 3", j in (1, 3))
+    beta = beta_of_degree_two(case, d)
+    trace, seeds = 1e-6, case.given("delta", (1e-4, 1e-5))
+    case.require("the seeds are small, two, and in order", len(seeds) == 2 and 1e-3 >= seeds[0] > seeds[1] > 1e-7)
     runs = [case.measure(zonal_when_grown, d, beta, seed, j, trace) for seed in seeds]
     runs.append(case.measure(zonal_when_grown, d, beta, seeds[0], j, 0.0))
     case.require("the flow ran to its end", all(status == "reached" for _, status in runs))
@@ -169,6 +204,18 @@ def zonal_densities_are_nearly_even_once_degree_two_has_grown(case: Case) -> Non
     exponent = np.log(two[j - 1] / one[j - 1]) / np.log(seeds[0] / seeds[1])
     because = "terms of relative order delta while moments are small, and squares of what the trace has grown to"
     case.compare(exponent, case.statement.exponent(j, beta, d), within=2e-3, because=because, name="exponent")
+
+
+@zonal_densities_are_nearly_even_once_degree_two_has_grown.figure
+def growth_of_an_odd_degree(case: Case, ax: Any) -> Any:
+    """Draw by how much an odd degree has grown when the second has, over where the second began."""
+    d, j, trace = case.instance["d"], case.instance["j"], 1e-6
+    beta, seeds = beta_of_degree_two(case, d), np.geomspace(*case.instance["delta"], 5)
+    runs = [case.measure(zonal_when_grown, d, beta, float(seed), j, trace)[0] for seed in seeds]
+    grown = [abs(moments[j - 1]) / trace for moments in runs]
+    title = rf"degree {j} beside degree 2, $d = {d}$, $\beta = {beta:.3g}$"
+    draw_growth(ax, seeds, grown, case.statement.exponent(j, beta, d), title)
+    return ax
 
 
 @zonal_densities_are_nearly_even_once_degree_two_has_grown.mutation("exponent")

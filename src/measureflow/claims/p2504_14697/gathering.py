@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.runge_kutta import classical_step
+from measureflow.paths.style import ACCENT, THEORY
 
 #: cells of an even density on the circle or of a zonal one on S^2: half of them ever smaller towards the antipode, and
 #: the degree at which the kernel's expansion ends
@@ -79,19 +82,44 @@ def densities_gather_at_a_point_as_fast_as_the_slower_of_two_ends(case: Case) ->
     a mass e^(-(d-1) e^(-beta) t) has not left, and W_2 is the root of it; those that have left near the point at the
     rate e^beta. The slower one is seen: the antipode for beta > log((d-1)/2)/2, the point below.
     """
-    mean = case.draw("R", 0.1, 0.2)
-    for name, d, beta, times in (
-        ("a positive beta", case.choose("d", [2, 3]), case.draw("beta", 0.3, 0.5), TIMES),
-        ("a negative beta on the circle", 2, -case.draw("-beta, d = 2", 0.45, 0.55), LATER),
-        ("a negative beta on S^2", 3, -case.draw("-beta, d = 3", 0.2, 0.3), LATER),
+    mean, times, later = case.draw("R", 0.1, 0.2), case.given("t", TIMES), case.given("t, beta < 0", LATER)
+    case.require("there are two times each, in order", len(times) == len(later) == 2)
+    case.require("the times are in order", 0 < times[0] < times[1] and 0 < later[0] < later[1])
+    for name, d, beta, (first, last) in (
+        ("a positive beta", case.choose("d", [2, 3]), case.draw("beta", 0.3, 0.5), times),
+        ("a negative beta on the circle", 2, -case.draw("-beta, d = 2", 0.45, 0.55), later),
+        ("a negative beta on S^2", 3, -case.draw("-beta, d = 3", 0.2, 0.3), later),
     ):
-        case.require("the density is positive", d * mean < 1)
+        case.require("on the circle or on S^2", d in (2, 3))
+        case.require("the density has a mean and is positive", 0 < d * mean < 1)
+        case.require("|beta| is small, and not 0", 0 < abs(beta) <= 1)
+        ends = (d - 1) * np.exp(-beta) / 2, np.exp(beta)
+        case.require("one of the two ends is slower by far", abs(ends[0] - ends[1]) * first > 2.0)
+        case.require("cells are as small as what is left at the antipode", ends[0] > ends[1] or np.exp(-beta) * last < 14)
+        times = (first, last)
         distances = case.measure(zonal_run, mean, beta, d, times)
         case.require("it gathers at one point", bool(distances[-1] < 0.3))
         rate = float(np.log(distances[0] / distances[1]) / (times[1] - times[0]))
         because = "the mean is 1 to 1e-3 by then, and cells are 11 % of their distance from the antipode"
-        case.at_least(rate, case.statement.bound(), within=0.02, because=because, name=f"bound, {name}")
-        case.compare(rate, case.statement.rate(beta, d), within=0.02, because=because, name=f"rate, {name}")
+        case.at_least(rate, case.statement.bound(), within=0.02, because=because, name=f"least rate in W_2, {name}")
+        case.compare(rate, case.statement.rate(beta, d), within=0.02, because=because, name=f"rate in W_2, {name}")
+
+
+@densities_gather_at_a_point_as_fast_as_the_slower_of_two_ends.figure
+def gathering(case: Case, ax: Any) -> Any:
+    """Draw the distances from the point along time, and the stated rates."""
+    mean, of = case.instance["R"], case.instance
+    runs = ((of["d"], of["beta"]), (2, -of["-beta, d = 2"]), (3, -of["-beta, d = 3"]))
+    times = np.linspace(0.0, max(*of["t"], *of["t, beta < 0"]), 35)
+    for (d, beta), colour in zip(runs, ACCENT, strict=True):
+        found = case.measure(zonal_run, mean, beta, d, tuple(float(t) for t in times))
+        late, rate = times > 0.5 * times[-1], case.statement.rate(beta, d)
+        ax.semilogy(times, found, color=colour, label=rf"$d = {d}$, $\beta = {beta:.2f}$")
+        stated = found[-1] * np.exp(rate * (times[-1] - times[late]))
+        ax.semilogy(times[late], stated, "--", color=THEORY, label="stated rates" if colour == ACCENT[-1] else "")
+    ax.set(xlabel="$t$", ylabel="$W_2$ distance from a point", title=f"$1+dR\\cos\\theta$, $R = {mean:.2f}$")
+    ax.legend()
+    return ax
 
 
 rate = densities_gather_at_a_point_as_fast_as_the_slower_of_two_ends

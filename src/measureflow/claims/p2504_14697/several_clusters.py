@@ -14,6 +14,7 @@ from measureflow.claims.exploration import exploration
 from measureflow.claims.instances import N, follow
 from measureflow.claims.runge_kutta import classical_step
 from measureflow.fields import Unnormalised
+from measureflow.paths.style import ACCENT, THEORY
 
 #: half the width of an arc, and tokens on one side of it
 WIDTH, SIDE = 0.05, 10
@@ -21,13 +22,16 @@ WIDTH, SIDE = 0.05, 10
 #: tokens of an arc at these parts of its half width
 PLACES = np.array([1.0, 0.5, -0.5, -1.0])
 
+#: both models, by their weighting
+MODELS = {"unnormalised": "USA", "softmax": "SA"}
 
-def left_at_the_antipode(share: float, beta: float, model: str, until: float) -> float:
+
+def left_at_the_antipode(share: float, beta: float, model: str, until: float, width: float) -> float:
     """Return the mass within 0.1 of pi of an even density of two arcs, `share` about pi and the rest about 0.
 
     One side of it is followed and the other is its mirror image: evenness is exact, and rounding cannot break it.
     """
-    inside = WIDTH * (np.arange(SIDE) + 0.5) / SIDE
+    inside = width * (np.arange(SIDE) + 0.5) / SIDE
     masses = np.repeat([(1 - share) / SIDE, share / SIDE], SIDE)
 
     def velocity(theta: np.ndarray) -> np.ndarray:
@@ -61,27 +65,48 @@ def an_even_density_ends_in_two_clusters_above_a_beta(case: Case) -> None:
     Derived here, as the printed example has no formula: about pi the arc's own pull a e^beta meets that of the other,
     (1-a) e^(-beta), away from the antipode. It shrinks at their difference under USA; SA divides it by their sum.
     """
-    share = case.draw("a", 0.15, 0.3)
+    share, width = case.draw("a", 0.15, 0.3), case.given("half the width of an arc", WIDTH)
+    case.require("the smaller arc is about pi, and both are narrow", 0 < share < 0.5 and 0 < width <= 0.1)
     border = 0.5 * np.log((1 - share) / share)
-    below, above = (
-        border * case.draw(f"beta {side}", *of) for side, of in (("below", (0.1, 0.4)), ("above", (1.3, 1.8)))
-    )
-    case.require("the density has a mean", (1 - 2 * share) * np.cos(WIDTH) > 0.1)
-    for beta in (below, above):
-        for model in ("unnormalised", "softmax"):
-            left = case.measure(left_at_the_antipode, share, beta, model, 60.0)
+    below, above = border * case.draw("beta below", 0.1, 0.4), border * case.draw("beta above", 1.3, 1.8)
+    case.require("one beta on either side of the border", 0 < below < border < above)
+    case.require("the density has a mean", (1 - 2 * share) * np.cos(width) > 0.1)
+    # the last token of the arc begins at a twentieth of its width from pi
+    out, need = ((1 - share) * np.exp(-below) - share * np.exp(below)), np.log(0.1 / (width / (2 * SIDE)))
+    case.require("what leaves has left by t = 60", out * 60.0 > 1.5 * need)
+    for side, beta in (("below the border", below), ("above it", above)):
+        for model, name in MODELS.items():
+            left = case.measure(left_at_the_antipode, share, beta, model, 60.0, width)
             stated = case.statement.stays(share, beta)
             because = "t = 60, where the last token has left at a rate of 1/5 and more; a bound on rounding"
-            case.compare(left, stated, within=1e-3, because=because, name=f"left, {model}")
+            case.compare([left], stated, within=1e-3, because=because, name=f"mass left at pi, {name}, {side}",
+                         over={"beta": [beta]})  # fmt: skip
         angles = np.concatenate([1e-4 * PLACES, np.pi + 1e-4 * PLACES])
         points = np.stack([np.cos(angles), np.sin(angles), np.zeros(N)], axis=1)
         tokens = mf.Tokens(mf.Sphere(3), points, np.repeat([(1 - share) / 4, share / 4], 4))
-        for model in ("unnormalised", "softmax"):
+        for model, name in MODELS.items():
             ends = follow(case, tokens, mf.SelfAttention(beta, weighting=model), np.array([1.0]))[-1]
             rate = -float(np.log(np.linalg.norm(ends[4] - ends[7]) / np.linalg.norm(points[4] - points[7])))
             stated = getattr(case.statement, model)(share, beta)
             because = "arcs of 1e-4, whose square and more is left out"
-            case.compare(rate, stated, within=1e-5, because=because, name=f"rate, {model}")
+            case.compare([rate], stated, within=1e-5, because=because, name=f"rate of the arc, {name}, {side}",
+                         over={"beta": [beta]})  # fmt: skip
+
+
+@an_even_density_ends_in_two_clusters_above_a_beta.figure
+def what_stays(case: Case, ax: Any) -> Any:
+    """Draw the mass that is left about pi at t = 60, over beta, and the border stated for it."""
+    share, width = case.instance["a"], case.instance["half the width of an arc"]
+    border = 0.5 * np.log((1 - share) / share)
+    betas = border * np.array([0.1, 0.3, 0.5, 0.7, 0.85, 1.15, 1.3, 1.6, 2.0])
+    for (model, name), colour, marker in zip(MODELS.items(), ACCENT, "os", strict=False):
+        found = [case.measure(left_at_the_antipode, share, float(beta), model, 60.0, width) for beta in betas]
+        ax.plot(betas, found, marker, ms=7 if marker == "o" else 4, color=colour, label=name)
+    fine = border * np.linspace(0.1, 2.0, 400)
+    ax.plot(fine, [case.statement.stays(share, beta) for beta in fine], "--", color=THEORY, label="stated")
+    ax.set(xlabel=r"$\beta$", ylabel=r"mass about $\pi$ at $t = 60$", title=f"two arcs, $a = {share:.2f}$ about $\\pi$")
+    ax.legend()
+    return ax
 
 
 two_arcs = an_even_density_ends_in_two_clusters_above_a_beta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.paths.style import INK, THEORY, shades
+from measureflow.paths.style import ACCENT, INK, MUTED, THEORY, shades
 
 #: angles of every density on the circle, and heights on S^2: as in the linear phase, so that programs are shared
 SIZE = {2: 64, 3: 24}
@@ -46,9 +47,24 @@ def onset(case: Case, beta: float, d: int) -> float:
 def uniform_law_gives_way_at_the_first_harmonic(case: Case) -> None:
     """The uniform law is stable under USA with noise up to kappa_# = beta / a_1(beta)."""
     d, beta = case.choose("d", [2, 3]), case.draw("beta", 0.5, 2.5)
+    case.require("on the circle or on S^2, at a positive beta", d in SIZE and 0 < beta <= 20)
     because = "terms of second order, amplitude 1e-7, and the solver at rtol 1e-13 over less than one e-folding"
     predicted = case.predict(beta=beta, d=d)
-    case.compare(onset(case, beta, d), predicted, within=1e-6, relative=True, because=because)
+    found, over = [onset(case, beta, d)], {"beta": [beta]}
+    case.compare(found, predicted, within=1e-6, relative=True, because=because, name="kappa_#", over=over)
+
+
+@uniform_law_gives_way_at_the_first_harmonic.figure
+def onsets(case: Case, ax: Any) -> Any:
+    """Draw kappa_# over beta: as the flow has it at some beta, and as stated."""
+    d, own = case.instance["d"], case.instance["beta"]
+    betas = own * np.array([0.1, 0.4, 0.7, 1.0, 1.5, 2.0])
+    fine = np.linspace(betas[0], betas[-1], 80)
+    ax.plot(fine, [case.predict(beta=float(beta), d=d) for beta in fine], "--", color=THEORY, label=r"stated: $\beta/a_1(\beta)$")
+    ax.plot(betas, [onset(case, float(beta), d) for beta in betas], "o", color=ACCENT[0], label="where the first harmonic rests")
+    ax.set(xlabel=r"$\beta$", ylabel=r"$\kappa_\#$", title=f"$d = {d}$")
+    ax.legend()
+    return ax
 
 
 @uniform_law_gives_way_at_the_first_harmonic.mutation
@@ -83,6 +99,21 @@ def at_rest(case: Case, beta: float, kappa: float, concentration: float) -> tupl
     return values, (np.fft.rfft(values).real / len(values))[1:7]
 
 
+def narrow_start(case: Case) -> float:
+    """Return the concentration of the von Mises law that a noisy flow starts from."""
+    concentration = case.given("concentration", 3.0)
+    case.require("the start is narrow enough", 1.0 <= concentration <= 30.0)
+    return concentration
+
+
+def comes_to_rest(beta: float, share: float) -> bool:
+    """Tell whether a narrow start is at rest after 60 kappa: slow are states near the onset and the spinodal."""
+    if share >= 1:
+        return share > 1.08
+    found = theory.transition(beta=beta, d=2)
+    return share < 0.8 or share > found.spinodal / found.onset + 0.012
+
+
 @claim(
     "2606.05140",
     "free energy",
@@ -96,16 +127,20 @@ def noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map(case: Case) -> No
     beta = case.draw("beta", 3.8, 4.2) if bistable else case.draw("small beta", 1.3, 1.9)
     share = case.draw("kappa / kappa_#", 0.975, 0.99) if bistable else case.draw("kappa over kappa_#", 1.3, 2.0)
     kappa = share * theory.critical_kappa(beta=beta, d=2)
+    case.require("the states can be resolved", 0 < beta <= 6 and 0 < share <= 3)
+    case.require("the slowest mode is not too slow", comes_to_rest(beta, share))
     stated = [state.moments[:6] for state in case.predict(beta, kappa) if state.stable]
-    polarised = at_rest(case, beta, kappa, 3.0)[1]
+    polarised = at_rest(case, beta, kappa, narrow_start(case))[1]
     because = "after a time 60 kappa the slowest mode, of rate above 0.2 / kappa, has fallen to 1e-5 of its start"
-    case.compare(polarised, stated[-1], within=1e-4, because=because)
+    over = {"k": np.arange(1, 7)}
+    case.compare(polarised, stated[-1], within=1e-4, because=because, name="mean cosine of k times the angle", over=over)
 
 
 @noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map.figure
 def branches(case: Case, ax: Any) -> Any:
     """Draw the polarised branches of three beta over the noise, and what the noisy flow found."""
-    beta = case.instance.get("beta", 4.0)
+    beyond = "beta" in case.instance
+    beta = case.instance["beta" if beyond else "small beta"]
     for value, shade in zip((1.0, theory.tricritical_beta(d=2), beta, 6.0), shades(4), strict=True):
         onset = theory.critical_kappa(beta=value, d=2)
         branch = theory.branch_of_stationary_states(beta=value, d=2, top=0.93)
@@ -117,11 +152,11 @@ def branches(case: Case, ax: Any) -> Any:
     for (name, kappa), line in zip(marks.items(), ("-", "--", ":"), strict=True):
         label = rf"{name} at $\beta={beta:.3g}$"
         ax.plot([kappa / found.onset] * 2, (0, 1), ls=line, lw=1.0, color=THEORY, label=label, zorder=0)
-    if "beta" in case.instance:
-        share = case.instance["kappa / kappa_#"]
-        order = at_rest(case, beta, share * found.onset, 3.0)[1][0]
-        ax.plot([share], [order], "o", color=INK, label="noisy flow at rest")
-    ax.set(xlabel=r"$\kappa/\kappa_\#$", ylabel=r"order parameter $m_1$", xlim=(0.8, 1.3), ylim=(-0.6, 1))
+    share = case.instance["kappa / kappa_#" if beyond else "kappa over kappa_#"]
+    order = at_rest(case, beta, share * found.onset, case.instance["concentration"])[1][0]
+    ax.plot([share], [order], "o", color=INK, label="noisy flow at rest")
+    span = (min(0.8, share - 0.05), max(1.3, share + 0.1))
+    ax.set(xlabel=r"$\kappa/\kappa_\#$", ylabel=r"order parameter $m_1$", xlim=span, ylim=(-0.6, 1))
     ax.set_yticks(np.linspace(0, 1, 6))
     ax.legend(loc="lower center", ncols=2, fontsize=9)  # below 0, where nothing is drawn
     return ax
@@ -150,6 +185,13 @@ def sign_of_the_laplacian_as_printed(beta: float, kappa: float) -> Any:
     return states_at(beta, 1e-3)[:1]
 
 
+def in_order(case: Case, given: tuple[float, ...]) -> np.ndarray:
+    """Return two values of kappa / kappa_#, which must be below 1 and in order."""
+    places = np.array(given)
+    case.require("two places below kappa_#, in order", len(places) == 2 and 0 < places[0] < places[1] < 1)
+    return places
+
+
 def weight_of_polarisation(values: np.ndarray, beta: float, kappa: float) -> tuple[float, float]:
     """Return the free energy of a density on the circle, less that of the uniform law, and its slope in kappa."""
     modes = np.abs(np.fft.fft(values)) ** 2 / len(values) ** 2
@@ -170,15 +212,36 @@ def polarised_state_wins_before_the_uniform_one_fails(case: Case) -> None:
     """Beyond beta_* the polarised state has the lower free energy from some kappa_c < kappa_# on."""
     beta = case.draw("beta", 3.9, 4.3)
     onset = theory.critical_kappa(beta=beta, d=2)
-    kappas = onset * np.array([0.96, 0.99])
-    states = [at_rest(case, beta, float(kappa), 3.0)[0] for kappa in kappas]
+    kappas = onset * in_order(case, case.given("kappa / kappa_#", (0.96, 0.99)))
+    states = [at_rest(case, beta, float(kappa), narrow_start(case))[0] for kappa in kappas]
     case.require("both states are polarised", all(values.max() > 2.0 for values in states))
     energies, slopes = np.transpose(
         [weight_of_polarisation(*one) for one in zip(states, [beta] * 2, kappas, strict=True)]
     )
-    measured = crossing(kappas / onset, energies, slopes * onset)
+    measured = crossing(case, kappas / onset, energies, slopes * onset)
     because = "a cubic through free energies and slopes at two kappa, the root within the width of their interval"
-    case.compare(measured, case.predict(beta), within=5e-4, because=because)
+    case.compare(measured, case.predict(beta), within=5e-4, because=because, name="kappa_c / kappa_#")
+
+
+@polarised_state_wins_before_the_uniform_one_fails.figure
+def free_energies(case: Case, ax: Any) -> Any:
+    """Draw the free energy of the polarised state, less that of the uniform law, over kappa."""
+    beta, ends = case.instance["beta"], case.instance["kappa / kappa_#"]
+    onset, narrow = theory.critical_kappa(beta=beta, d=2), case.instance["concentration"]
+    shares = np.linspace(ends[0], ends[1], 5)
+    found = [at_rest(case, beta, float(share * onset), narrow)[0] for share in shares]
+    energies = [weight_of_polarisation(one, beta, share * onset)[0] for one, share in zip(found, shares, strict=True)]
+    draw_free_energy(case, ax, shares, energies, beta)
+    return ax
+
+
+def draw_free_energy(case: Case, ax: Any, shares: np.ndarray, energies: Sequence[float], beta: float) -> None:
+    """Draw free energies of polarised states over kappa, and where they are stated to be the uniform law's."""
+    ax.plot(shares, energies, "o-", color=ACCENT[0], label="polarised state, where the flow rests")
+    ax.axhline(0.0, color=MUTED, lw=1, label="uniform law")
+    ax.axvline(case.predict(beta), color=THEORY, ls="--", label=r"stated $\kappa_c$")
+    ax.set(xlabel=r"$\kappa/\kappa_\#$", ylabel="free energy", title=rf"$\beta = {beta:.3g}$")
+    ax.legend()
 
 
 @polarised_state_wins_before_the_uniform_one_fails.mutation
@@ -199,10 +262,12 @@ def energy_counted_twice(beta: float) -> float:
     return 0.5 * theory.transition(beta=beta, d=2).coexistence / theory.critical_kappa(beta=beta, d=2)
 
 
-def crossing(shares: np.ndarray, energies: np.ndarray, slopes: np.ndarray) -> float:
+def crossing(case: Case, shares: np.ndarray, energies: np.ndarray, slopes: np.ndarray) -> float:
     """Return where a cubic through free energies and slopes at two places is 0, nearest to their middle."""
     roots = CubicHermiteSpline(shares, energies, slopes).roots(extrapolate=True)
-    return float(roots[np.abs(roots - shares.mean()).argmin()])
+    away = np.abs(roots - shares.mean())
+    case.require("the root is near the two places", bool((away < 1.4 * np.ptp(shares)).any()))
+    return float(roots[away.argmin()])
 
 
 #: amplitudes of the first harmonic, and the times between which it is seen to grow: the others follow it by then
@@ -245,13 +310,30 @@ def branch_turns_back_beyond_one_beta(case: Case) -> None:
     At kappa_# a small polarisation dies under the noisy flow up to beta_*, and grows beyond.
     """
     d = case.choose("dimension of the flow", [2, 3])
+    case.require("the flow is on the circle or on S^2", d in SIZE)
     measured = root_scalar(lambda beta: bend_of_the_flow(case, beta, d), bracket=(1.5, 3.0), xtol=1e-6).root
     because = "cubes of means of 0.02 and 0.04, extrapolated to 0, a few e-foldings after the start: terms of 1e-5"
-    case.compare(measured, case.predict(d=d), within=2e-4, because=because, name="flow")
+    case.compare(measured, case.predict(d=d), within=2e-4, because=because, name="beta_* of the flow")
     d = case.choose("d", [2, 3, 5, 8])
+    case.require("d is at least 2", d >= 2)
     measured = root_scalar(lambda beta: bend_of_the_branch(case, beta, d), bracket=(0.8, 3.5), xtol=1e-7).root
     because = "the bend at order parameters near 0.02 and 0.05, extrapolated to 0: terms of their fourth power"
-    case.compare(measured, case.predict(d=d), within=1e-4, because=because, name="branch")
+    case.compare(measured, case.predict(d=d), within=1e-4, because=because, name="beta_* of the branch")
+
+
+@branch_turns_back_beyond_one_beta.figure
+def bends(case: Case, ax: Any) -> Any:
+    """Draw how the branch leaves the uniform law over beta: its bend changes sign at the stated beta_*."""
+    d = case.instance["d"]
+    stated = case.predict(d=d)
+    betas = stated * np.linspace(0.6, 1.4, 9)
+    found = [bend_of_the_branch(case, float(beta), d) for beta in betas]
+    ax.plot(betas, found, "o-", color=ACCENT[0], label=r"bend of the branch, $(\kappa/\kappa_\#-1)/m_1^2$")
+    ax.axhline(0.0, color=MUTED, lw=1)
+    ax.axvline(stated, color=THEORY, ls="--", label=rf"stated $\beta_* = {stated:.3f}$")
+    ax.set(xlabel=r"$\beta$", ylabel="bend at the uniform law", title=f"$d = {d}$")
+    ax.legend()
+    return ax
 
 
 @branch_turns_back_beyond_one_beta.mutation
@@ -278,10 +360,31 @@ def orders_one_too_low(*, d: int) -> float:
 def order_parameter_grows_like_a_root(case: Case) -> None:
     """Just beyond kappa_# on the circle the order parameter is the root of kappa/kappa_# - 1, with a known factor."""
     beta, excess = case.draw("beta", 0.5, 1.5), case.draw("excess", 1e-4, 3e-4, log=True)
-    kappa = (1 + excess) * theory.critical_kappa(beta=beta, d=2)
-    measured = case.measure(theory.stationary_states, beta=beta, kappa=kappa, d=2)[-1].order_parameter
+    border = theory.tricritical_beta(d=2)
+    case.require("just beyond kappa_#, at a beta well below beta_*", 0 < excess <= 0.05 and 0 < beta <= 0.9 * border)
+    measured, kappa = order_beyond(case, beta, excess)
     because = "terms of relative order excess, times up to 3"
-    case.compare(measured, case.predict(kappa, beta=beta), within=2e-3, relative=True, because=because)
+    within = 2e-3 * max(1.0, excess / 3e-4) * max(1.0, (border - 1.5) / (border - beta)) ** 2
+    case.compare(measured, case.predict(kappa, beta=beta), within=within, relative=True, because=because,
+                 name="order parameter")  # fmt: skip
+
+
+def order_beyond(case: Case, beta: float, excess: float) -> tuple[float, float]:
+    """Return the order parameter of the most polarised state just beyond kappa_#, and kappa."""
+    kappa = (1 + excess) * theory.critical_kappa(beta=beta, d=2)
+    return case.measure(theory.stationary_states, beta=beta, kappa=kappa, d=2)[-1].order_parameter, kappa
+
+
+@order_parameter_grows_like_a_root.figure
+def root_of_the_excess(case: Case, ax: Any) -> Any:
+    """Draw the order parameter over the excess, and the stated root."""
+    beta, excesses = case.instance["beta"], case.instance["excess"] * np.geomspace(0.1, 1000.0, 9)
+    found = [order_beyond(case, beta, float(one)) for one in excesses]
+    ax.loglog(excesses, [order for order, _ in found], "o", color=ACCENT[0], label="states of the Gibbs map")
+    ax.loglog(excesses, [case.predict(kappa, beta=beta) for _, kappa in found], "--", color=THEORY, label="stated")
+    ax.set(xlabel=r"$\kappa/\kappa_\#-1$", ylabel="order parameter $m_1$", title=rf"$d = 2$, $\beta = {beta:.3g}$")
+    ax.legend()
+    return ax
 
 
 @order_parameter_grows_like_a_root.mutation
