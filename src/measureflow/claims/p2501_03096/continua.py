@@ -13,11 +13,13 @@ from scipy.special import eval_legendre
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.paths.style import ACCENT, THEORY
 
 PAPER = "2501.03096"
 #: nodes of a circle
 NODES = 64
-RING = np.stack([np.cos(2 * np.pi * np.arange(NODES) / NODES), np.sin(2 * np.pi * np.arange(NODES) / NODES)], axis=1)
+TURNS = 2 * np.pi * np.arange(NODES) / NODES
+RING = np.stack([np.cos(TURNS), np.sin(TURNS)], axis=1)
 
 
 def velocities(points: np.ndarray, masses: np.ndarray, form: np.ndarray, *, softmax: bool, sign: int = 1) -> np.ndarray:
@@ -38,6 +40,18 @@ def on_kernel(rng: np.random.Generator) -> np.ndarray:
     return rng.dirichlet(np.ones(NODES))
 
 
+def laws_on_the_plane(case: Case) -> dict[str, tuple[tuple[float, ...], np.ndarray]]:
+    """Return eigenvalues, the first two those of the plane, and masses at the ring's nodes, of each kind of law."""
+    rng, kappa = case.generator("forms"), case.given("kappa", 1.0)
+    a, b = kappa * rng.uniform(0.6, 1.0), kappa * rng.uniform(1.3, 2.0)
+    beyond, level = kappa * rng.uniform(-2.0, 2.0), kappa * rng.uniform(-1.5, 1.5)
+    return {
+        "plane": ((a, b, beyond), case.statement.plane(a, b, case.generator("plane"))),
+        "kernel": ((0.0, 0.0, beyond), case.statement.kernel(case.generator("kernel"))),
+        "uniform": ((level, level, beyond), case.statement.uniform(case.generator("uniform"))),
+    }
+
+
 @claim(
     PAPER,
     "stationary measures of full dimension on an invariant plane",
@@ -49,26 +63,38 @@ def on_kernel(rng: np.random.Generator) -> np.ndarray:
 def measures_on_invariant_planes_are_stationary(case: Case) -> None:
     """On the circle of an invariant plane are at rest, under SA and USA: the minimiser of the form on it, where it is
     positive there; any measure, where it vanishes there; the uniform law, where it is a multiple of the identity."""
-    rng = case.generator("forms")
-    a, b = rng.uniform(0.6, 1.0), rng.uniform(1.3, 2.0)
-    beyond, level = rng.uniform(-2.0, 2.0), rng.uniform(-1.5, 1.5)
-    basis = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    settings = {
-        "plane": ((a, b, beyond), case.statement.plane(a, b, case.generator("plane"))),
-        "kernel": ((0.0, 0.0, beyond), case.statement.kernel(case.generator("kernel"))),
-        "uniform": ((level, level, beyond), case.statement.uniform(case.generator("uniform"))),
-    }
+    d, rng, laws = case.given("d", 3), case.generator("forms"), laws_on_the_plane(case)
+    rng.uniform(size=4)  # those of the eigenvalues
+    basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
     points = RING @ basis[:, :2].T
     because = "rounding, and modes of the minimiser that 64 nodes alias: below 1e-12"
-    for name, (eigenvalues, masses) in settings.items():
-        form = (basis * eigenvalues) @ basis.T
+    for name, (eigenvalues, masses) in laws.items():
+        # beyond the plane all eigenvalues are the same
+        form = (basis * np.pad(eigenvalues, (0, max(d - 3, 0)), mode="edge")[:d]) @ basis.T
+        size = max(1.0, np.exp(np.abs(eigenvalues).max() - 2.0))
         for softmax in (True, False):
             v = velocities(points, masses, form, softmax=softmax)
             clock = "SA" if softmax else "USA"
-            case.compare(v, 0.0, within=1e-9, because=because, name=f"{name}, {clock}")
+            over = {"angle": TURNS}
+            case.compare(v.T, 0.0, within=1e-9 * size, because=because, name=f"velocities, {name}, {clock}", over=over)
 
 
 resting_planes = measures_on_invariant_planes_are_stationary
+
+
+@resting_planes.figure
+def densities_at_rest(case: Case, ax: Any) -> None:
+    """Draw the density of each law at rest, and the velocities that it gives its own atoms."""
+    laws = laws_on_the_plane(case)
+    for (name, (eigenvalues, masses)), colour in zip(laws.items(), ACCENT, strict=True):
+        said = ", ".join(f"{one:.3g}" for one in eigenvalues[:2])
+        ax.plot(TURNS, NODES * masses, color=colour, lw=1.4, label=f"{name}: eigenvalues {said}")
+    fastest = max(np.abs(curve.measured).max() for curve in case.curves)
+    ax.axhline(1.0, color=THEORY, ls="--", lw=1.0, label="uniform")
+    ax.set(xlabel="angle in the plane", ylabel="density at rest")
+    ax.set_ylim(top=1.45 * ax.get_ylim()[1])
+    ax.set_title(f"largest velocity of all three, SA and USA: {fastest:.1g}", fontsize=11, loc="left")
+    ax.legend(fontsize=9, loc="upper right")
 
 
 @resting_planes.mutation("plane")
@@ -132,12 +158,13 @@ def density_modes_of_the_sphere_grow_by_their_laplacian(case: Case) -> None:
     """On S² a mode of degree k of the uniform density grows (V = kappa) or decays (V = -kappa) at k(k + 1) lam_k/lam_0;
     where kappa is large the fastest degree is that with k(k + 1) = 2 kappa."""
     kappa, sign = case.draw("kappa", 1.0, 6.0), case.choose("sign", [1, -1])
-    degrees = np.arange(1, 5)
+    degrees = np.arange(1, 1 + case.given("degrees", 4))
     measured = [case.measure(rate_of_zonal_mode, int(k), kappa, sign) for k in degrees]
     because = "a difference of 1e-4 of second order, and rounding of 1e-16/1e-4"
-    case.compare(measured, case.statement.rates(degrees, kappa, sign), within=1e-6, because=because, name="rates")
+    stated, over = case.statement.rates(degrees, kappa, sign), {"degree": degrees}
+    case.compare(measured, stated, within=1e-6 * max(1.0, kappa / 6.0), because=because, name="rates", over=over)
     large = case.draw("large kappa", 400.0, 800.0)
-    many = np.arange(1, 101)
+    many = np.arange(1, 1 + max(100, int(3 * np.sqrt(large))))
     fastest = int(many[theory.rates_around_uniform_of_form(many, kappa=large, d=3).argmax()])
     because = "a whole number, and the next order in 1/kappa"
     case.compare(fastest, case.statement.fastest(large), within=2.0, because=because, name="fastest degree")
@@ -173,8 +200,8 @@ def fastest_of_the_order_of_kappa(kappa: float) -> float:
 
 def rates_within(mu: np.ndarray, counts: tuple[int, int], at: int, softmax: bool) -> list[float]:
     """Return the rates at which the tokens of each of two opposite clusters meet, by a difference."""
-    side = (at + 1) % 3
-    points = np.zeros((sum(counts), 3))
+    side = (at + 1) % len(mu)
+    points = np.zeros((sum(counts), len(mu)))
     points[:, at] = np.repeat([1.0, -1.0], counts)
     masses, eps, found = np.full(len(points), 1.0 / len(points)), 1e-5, []
     for first in (0, counts[0]):
@@ -204,11 +231,13 @@ def both_clocks(mu: np.ndarray, at: int, mass: float) -> np.ndarray:
 def rates_without_denominator_are_those_times_the_partition_function(case: Case) -> None:
     """About clusters the rates of USA are those of SA times Z where the cluster stands, whatever its mass."""
     counts = case.choose("tokens", [(4, 2), (5, 3), (6, 2)])
-    mu = case.generator("eigenvalues").uniform(0.5, 1.5, 3)
-    at, mass = case.choose("at", [0, 1, 2]), counts[0] / sum(counts)
+    d, kappa = case.given("d", 3), case.given("kappa", 1.0)
+    mu = kappa * case.generator("eigenvalues").uniform(0.5, 1.5, d)
+    at, mass = case.choose("at", list(range(d))), counts[0] / sum(counts)
     measured = [case.measure(rates_within, mu, counts, at, softmax) for softmax in (True, False)]
     because = "a difference of 1e-5 of second order, and rounding of 1e-16/1e-5"
-    case.compare(measured, case.predict(mu, at, mass), within=1e-8, because=because)
+    within = 1e-8 * max(1.0, float(mu.max() / 1.5) ** 3 * float(np.exp(mu.max() - 1.5)))
+    case.compare(measured, case.predict(mu, at, mass), within=within, because=because, name="rates within, SA and USA")
 
 
 clocks = rates_without_denominator_are_those_times_the_partition_function

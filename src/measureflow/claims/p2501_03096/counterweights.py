@@ -13,7 +13,8 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.p2501_03096.rates import N, expected, spectrum
 from measureflow.flows.limits import KINDS, clusters_of
-from measureflow.flows.phase_maps import phase_map
+from measureflow.flows.phase_maps import PhaseMap, phase_map
+from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 PAPER = "2501.03096"
 
@@ -96,6 +97,15 @@ def alone(centres: np.ndarray, masses: np.ndarray, form: np.ndarray) -> float:
     return float(-((kernel * (turned**2 - logits)) @ masses[heavy] / (kernel @ masses[heavy])).min())
 
 
+def arrangement(form: np.ndarray, n: int) -> tuple[np.ndarray, list[float], tuple[int, ...]]:
+    """Return where two heavy clusters and two single tokens rest, their masses, and how many tokens each has."""
+    half = (n - 2) // 2
+    masses = [half / n, half / n, 1 / n, 1 / n]
+    angle = theory.angle_of_counterweights(list(np.diag(form)), masses[:2], n)
+    corners = np.array([[1.0, 0.0], [-1.0, 0.0], [np.cos(angle), np.sin(angle)], [np.cos(angle), -np.sin(angle)]])
+    return corners, masses, (half, half, 1, 1)
+
+
 STATES = {
     "angle": theory.angle_of_counterweights,
     "rates": theory.rates_of_clusters,
@@ -116,20 +126,24 @@ def single_tokens_hold_clusters_that_a_positive_form_repels(case: Case) -> None:
     an angle are at rest and stable, though spread tokens have less energy. For D = kappa some cluster must be single:
     those at the corners of a polygon fall apart, at a rate of Bessel functions that is soon too slow to be seen."""
     a, b = case.draw("a", 0.25, 0.35), case.draw("b", 1.8, 2.4)
-    form, half = np.diag([a, b]), (N - 2) // 2
-    masses = [half / N, half / N, 1 / N, 1 / N]
-    angle = theory.angle_of_counterweights([a, b], masses[:2], N)
-    corners = np.array([[1.0, 0.0], [-1.0, 0.0], [np.cos(angle), np.sin(angle)], [np.cos(angle), -np.sin(angle)]])
-    x = np.repeat(corners, [half, half, 1, 1], axis=0)
+    form, n = np.diag([a, b]), case.given("n", N)
+    case.require("two clusters of several tokens and two single ones", n >= 6 and n % 2 == 0)
+    case.require("0 < a < b", 0 < a < b)
+    corners, masses, counts = case.measure(arrangement, form, n)
+    about = theory.rates_of_clusters(corners, masses, form=form, sign=-1)
+    least = max(about.within[:2].max(), about.between.max())
+    case.require("single tokens hold the others, at a rate that is seen", least < -2e-3)
+    x = np.repeat(corners, counts, axis=0)
     rest = case.measure(come_back, x, form)
     because = "a time of many times the inverse of the least rate, and rtol 1e-8"
     case.compare(np.abs(rest - x).max(), 0.0, within=1e-6, because=because, name="comes back")
-    stated = case.statement.angle([a, b], masses[:2], N)
+    stated = case.statement.angle([a, b], masses[:2], n)
     case.compare(np.arctan2(*rest[-2, ::-1]), stated, within=1e-6, because=because, name="angle")
     rates = case.statement.rates(corners, masses, form=form, sign=-1)
     measured = spectrum(case, mf.Tokens(mf.Sphere(2), x), mf.gradient_attention(form, sign=-1))
     because = "eigenvalues of a matrix of size 1, symmetric up to masses"
-    case.compare(measured, expected(rates, (half, half, 1, 1)), within=1e-7, because=because, name="rates")
+    over = {"rate, in order": np.arange(1, len(measured) + 1)}
+    case.compare(measured, expected(rates, counts), within=1e-7, because=because, name="rates", over=over)
     because = "the least rate of these forms is above 2e-3"
     slowest = max(rates.within[:2].max(), rates.between.max())  # a single token has nothing within it
     case.at_most(slowest, -2e-3, within=1e-5, because=because, name="stable")
@@ -137,7 +151,7 @@ def single_tokens_hold_clusters_that_a_positive_form_repels(case: Case) -> None:
     energy = float(np.exp(x @ form @ x.T).mean())
     case.at_least(energy, 1.0001 * least, within=1e-9, because="the minimum is spread", name="energy")
     kappa = case.draw("kappa", 0.8, 1.5)
-    for corner in (3, 5, 8):
+    for corner in case.given("corners", (3, 5, 8)):
         found = theory.rates_of_clusters(polygon(corner), np.full(corner, 1 / corner), form=kappa * np.eye(2), sign=-1)
         stated = case.statement.polygon(corner, kappa)
         because = "rounding of sums of numbers of size 1"
@@ -145,6 +159,25 @@ def single_tokens_hold_clusters_that_a_positive_form_repels(case: Case) -> None:
 
 
 held = single_tokens_hold_clusters_that_a_positive_form_repels
+
+
+@held.figure
+def clusters_and_their_counterweights(case: Case, ax: Any) -> None:
+    """Draw where tokens that were pushed aside are at rest again, with the predicted angle of the single ones."""
+    a, b, n = (case.instance[name] for name in ("a", "b", "n"))
+    form = np.diag([a, b])
+    corners, masses, counts = case.measure(arrangement, form, n)
+    rest = case.measure(come_back, np.repeat(corners, counts, axis=0), form)
+    turn = np.linspace(0.0, 2 * np.pi, 200)
+    ax.plot(np.cos(turn), np.sin(turn), color=MUTED, lw=0.8)
+    first = np.cumsum(counts) - 1
+    ax.scatter(*rest[first].T, s=900.0 * np.array(masses), color=ACCENT[0], zorder=3, label="at rest, area by mass")
+    for corner in corners[2:]:
+        label = rf"predicted angle {np.degrees(np.arctan2(*corners[2, ::-1])):.1f}$^\circ$" if corner[1] > 0 else None
+        ax.plot(*np.stack([0.0 * corner, 1.15 * corner]).T, "--", color=THEORY, lw=1.4, label=label)
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal", xlim=(-1.4, 1.4), ylim=(-1.3, 1.75))
+    ax.set_title(f"n = {n}, D = diag({a:.3g}, {b:.3g}), V = -D", fontsize=11, loc="left")
+    ax.legend(fontsize=9, loc="upper center")
 
 
 @held.mutation("rates")
@@ -181,6 +214,15 @@ def heavy_clusters_in_balance(eigenvalues: Any, masses: Any, n: int) -> float:
     return float(np.arcsin(np.sqrt(np.log((a + b) / (b - a)) / (2 * b))))
 
 
+def clouds_at_rest(case: Case) -> tuple[int, np.ndarray, PhaseMap, np.ndarray]:
+    """Return the number of tokens, eigenvalues of positive forms, where random tokens end, and which in clusters."""
+    n, cells = case.given("n", 16), case.given("cells", 6)
+    low, high = case.generator("eigenvalues").uniform(size=(2, cells))
+    values = np.stack([0.15 + 0.5 * (np.arange(cells) + low) / cells, 0.9 + 1.1 * (np.arange(cells) + high) / cells])
+    found = case.measure(phase_map, *values, sign=-1, n=n, seed=case.seed)
+    return n, values, found, np.argwhere((found.kind == KINDS.index("several clusters")) & found.decided)
+
+
 @claim(
     PAPER,
     "clusters that random tokens find under repulsion by a positive form",
@@ -192,11 +234,7 @@ def heavy_clusters_in_balance(eigenvalues: Any, masses: Any, n: int) -> float:
 def random_tokens_rest_in_clusters_only_where_single_ones_hold_them(case: Case) -> None:
     """Where 16 random tokens come to rest in several clusters although the form is positive, these are stable; among
     them are single tokens, and without those the others would fall apart."""
-    n, cells = 16, 6
-    low, high = case.generator("eigenvalues").uniform(size=(2, cells))
-    values = np.stack([0.15 + 0.5 * (np.arange(cells) + low) / cells, 0.9 + 1.1 * (np.arange(cells) + high) / cells])
-    found = case.measure(phase_map, *values, sign=-1, n=n, seed=case.seed)
-    several = np.argwhere((found.kind == KINDS.index("several clusters")) & found.decided)
+    n, values, found, several = clouds_at_rest(case)
     case.require("some clouds end in clusters", len(several) >= 3)
     slowest, left, least = [], [], n
     for i, j in several:
@@ -206,12 +244,27 @@ def random_tokens_rest_in_clusters_only_where_single_ones_hold_them(case: Case) 
         least = min(least, int(singles(masses, n).sum()))
         left.append(alone(centres, masses, form))
     because = "eigenvalues of a matrix of size 1; what falls apart does so at more than 1e-3"
-    case.at_most(slowest, 0.0, within=1e-5, because=because, name="stable")
-    case.at_least(left, 0.0, within=1e-5, because=because, name="alone")
+    over = {"ratio of the eigenvalues": values[1, several[:, 1]] / values[0, several[:, 0]]}
+    case.at_most(slowest, 0.0, within=1e-5, because=because, name="stable", over=over)
+    case.at_least(left, 0.0, within=1e-5, because=because, name="alone", over=over)
     case.at_least(least, 1.0, within=0.1, because="a number of tokens", name="single tokens")
 
 
 found_clusters = random_tokens_rest_in_clusters_only_where_single_ones_hold_them
+
+
+@found_clusters.figure
+def rates_with_and_without_single_tokens(case: Case, ax: Any) -> None:
+    """Draw the largest rate about every limit, as it is and without its single tokens."""
+    for curve, colour, label in zip(case.curves, ACCENT, ("as they rest", "without the single tokens"), strict=False):
+        ax.plot(curve.places, curve.measured, "o", color=colour, ms=7, label=label)
+    ax.axhline(0.0, color=THEORY, ls="--", lw=1.2, label="below: stable")
+    ax.set(xlabel="ratio of the eigenvalues of $D$", ylabel="largest rate about the clusters")
+    ax.set_ylim(top=1.4 * ax.get_ylim()[1])
+    n, cells = case.instance["n"], case.instance["cells"]
+    said = f"{len(case.curves[0].places)} of {cells**2} clouds of n = {n} tokens end in clusters"
+    ax.set_title(said, fontsize=11, loc="left")
+    ax.legend(fontsize=9)
 
 
 @found_clusters.mutation

@@ -9,8 +9,8 @@ import numpy as np
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.instances import cloud, follow, normalised
-from measureflow.paths.style import MUTED, THEORY
+from measureflow.claims.instances import N, cloud, follow, normalised
+from measureflow.paths.style import ACCENT, MUTED
 
 PAPER = "2501.03096"
 
@@ -20,8 +20,9 @@ def factors(norm: float) -> tuple[float, float]:
     return float(np.exp(-norm / 2)), float(np.exp(norm / 2))
 
 
-def pair(case: Case, n: int = 6) -> tuple[mf.Tokens, mf.Tokens]:
+def pair(case: Case) -> tuple[mf.Tokens, mf.Tokens]:
     """Draw two sets of tokens on the circle."""
+    n = case.given("n", 6)
     drawn = [normalised(case.generator(f"tokens {k}").normal(size=(n, 2))) for k in range(2)]
     return mf.Tokens(mf.Sphere(2), drawn[0]), mf.Tokens(mf.Sphere(2), drawn[1])
 
@@ -34,7 +35,7 @@ def at_angle(angle: float) -> mf.Tokens:
 def symmetric(case: Case) -> np.ndarray:
     """Draw a symmetric form of the plane."""
     draw = case.generator("form").normal(size=(2, 2))
-    return draw + draw.T
+    return case.given("scale of D", 1.0) * (draw + draw.T)
 
 
 @claim(PAPER, "equivalence with the plain distance", covers=["1.2"], id="2501.03096/sandwich", states=factors)
@@ -78,15 +79,19 @@ def mobility_inverted(norm: float) -> tuple[float, float]:
 @the_metric_lies_between_multiples_of_the_plain_one.figure
 def two_geodesics(case: Case, ax: Any) -> None:
     """Draw tokens on the circle along the geodesic, beside the plain one."""
-    one, other = pair(case, 16)
-    for form, shade, name in ((0.0, MUTED, "$W_2$"), (2.0 * symmetric(case), THEORY, "$W_m$")):
-        path = mf.wasserstein_m(one, other, form, times=17).path
+    one, other = pair(case)
+    D = symmetric(case)
+    for form, shade, line, name in ((0.0, MUTED, "--", "$W_2$"), (D, ACCENT[0], "-", "$W_m$")):
+        path = case.measure(mf.wasserstein_m, one, other, form, times=9).path
         points = np.asarray(path.points)
         angles = np.unwrap(np.arctan2(points[..., 1], points[..., 0]), axis=0)
-        ax.plot(np.asarray(path.times), angles, color=shade, lw=1.0, ls="--" if name == "$W_2$" else "-")
-        ax.plot([], [], color=shade, ls="--" if name == "$W_2$" else "-", label=f"geodesic of {name}")
+        ax.plot(np.asarray(path.times), angles, color=shade, lw=1.4, ls=line)
+        ax.plot([], [], color=shade, ls=line, label=f"geodesic of {name}")
     ax.set(xlabel="time $t$", ylabel=r"angle $\theta_i$")
     ax.set_ylim(top=ax.get_ylim()[1] + 1.2)
+    ratio, (low, high) = float(case.curves[0].measured[0]), factors(float(np.linalg.norm(D, 2)))
+    said = f"n = {len(one.points)}, {low:.2g} <= W_m/W_2 = {ratio:.3g} <= {high:.2g}"
+    ax.set_title(said, fontsize=11, loc="left")
     ax.legend(loc="upper center", ncol=2, fontsize=9)
 
 
@@ -110,12 +115,12 @@ def slope(Z: np.ndarray, gradient: np.ndarray, masses: np.ndarray) -> float:
 def softmax_descends_at_the_speed_of_the_slope(case: Case) -> None:
     """Along SA with V = -D the speed in W_m, the drop of E per distance and the slope of E in the metric are equal."""
     kappa = case.draw("kappa", 0.8, 1.4)
-    tilt = np.diag([0.2, 0.0, -0.2])
-    D = kappa * np.eye(3) + tilt
-    tokens = cloud(case, angle=0.9)
+    d, n = case.given("d", 3), case.given("n", N)
+    D = kappa * np.eye(d) + np.diag(np.linspace(0.2, -0.2, d))
+    tokens = cloud(case, d=d, n=n, angle=case.given("angle", 0.9))
     field = mf.SelfAttention(1.0, query=D, value=-D)
     points = follow(case, tokens, field, np.array([0.0, 0.5 * SHORT, SHORT]))
-    ends = [mf.Tokens(mf.Sphere(3), points[k], tokens.weights) for k in (0, 2)]
+    ends = [mf.Tokens(mf.Sphere(d), points[k], tokens.weights) for k in (0, 2)]
     found = case.measure(mf.wasserstein_m, *ends, D, times=5)
     masses = np.asarray(tokens.weights)
     kernel = np.exp(points @ D @ points.transpose(0, 2, 1)) * masses
@@ -126,8 +131,9 @@ def softmax_descends_at_the_speed_of_the_slope(case: Case) -> None:
     stated = case.predict(Z[1], gradient, masses)
     because = f"a centred difference over a time of {SHORT}: of second order in it"
     speed, drop = found.distance / SHORT, (energy[0] - energy[2]) / found.distance
-    case.compare(speed, stated, within=1e-3, relative=True, because=because, name="speed in the metric")
-    case.compare(drop, stated, within=1e-3, relative=True, because=because, name="drop per distance")
+    within = 1e-3 * max(1.0, (kappa / 1.4) ** 2)
+    case.compare(speed, stated, within=within, relative=True, because=because, name="speed in the metric")
+    case.compare(drop, stated, within=within, relative=True, because=because, name="drop of E per distance")
 
 
 @softmax_descends_at_the_speed_of_the_slope.mutation

@@ -68,13 +68,9 @@ def random_tokens_end_in_what_is_linearly_stable(case: Case) -> None:
     """Away from the borders every random cloud ends in one cluster, or in two of its masses, that is stable; repulsion
     may also end in two clusters where the form vanishes, and a positive form spreads tokens, or leaves them in clusters
     that single ones hold."""
-    sign, n = case.choose("sign", [1, -1]), 16
-    cells = 6 if case.tier == "smoke" else 8
-    # one in every stretch of [-2, 2], so that every quadrant has its share of cells
-    values = 4.0 * (np.arange(cells) + case.generator("eigenvalues").uniform(size=(2, cells))) / cells - 2.0
-    found = case.measure(phase_map, *values, sign=sign, n=n, seed=case.seed)
-    right = []
-    for i, j in np.ndindex(cells, cells):
+    values, found = random_map(case)
+    sign, n, right = case.instance["sign"], case.instance["n"], []
+    for i, j in np.ndindex(*found.kind.shape):
         mu = (float(values[0, i]), float(values[1, j]))
         if min(abs(mu[0]), abs(mu[1]), abs(mu[0] - mu[1])) < 0.15:
             continue  # beside a border rates are small, and tokens may not have come to rest
@@ -84,12 +80,39 @@ def random_tokens_end_in_what_is_linearly_stable(case: Case) -> None:
             continue  # they may still fall apart
         held = several and case.measure(are_held, found.ends[i, j], form, counterweights=min(mu) > 0)
         right.append(own in case.predict(mu, sign, float(found.mass[i, j]), n, held))
-    case.require("most cells are away from the borders", len(right) >= cells)
+    case.require("most cells are away from the borders", len(right) >= len(found.kind))
     because = "one cell of the map"
-    case.compare(np.mean(right), 1.0, within=0.5 / len(right), because=because, name="cells")
+    case.compare(np.mean(right), 1.0, within=0.5 / len(right), because=because, name="cells as stated")
+
+
+def random_map(case: Case) -> tuple[np.ndarray, PhaseMap]:
+    """Draw eigenvalues of either sign, and follow random tokens to their limits under each pair of them."""
+    sign, n, extent = case.choose("sign", [1, -1]), case.given("n", 16), case.given("extent", 2.0)
+    cells = case.given("cells", 6 if case.tier == "smoke" else 8)
+    # one in every stretch, so that every quadrant has its share of cells
+    values = 2 * extent * (np.arange(cells) + case.generator("eigenvalues").uniform(size=(2, cells))) / cells - extent
+    return values, case.measure(phase_map, *values, sign=sign, n=n, seed=case.seed)
 
 
 phases = random_tokens_end_in_what_is_linearly_stable
+
+
+@phases.figure
+def limits_over_the_plane(case: Case, ax: Any) -> None:
+    """Draw the limits that random tokens found, a mark for each pair of eigenvalues, with the borders over them."""
+    values, found = random_map(case)
+    palette, extent = colours(2), case.instance["extent"]
+    for limit in sorted({(KINDS[k], int(a)) for k, a in zip(found.kind.ravel(), found.axis.ravel(), strict=True)}):
+        own = np.argwhere((found.kind == KINDS.index(limit[0])) & (found.axis == limit[1]))
+        colour = palette.get(limit, palette.get((limit[0], -1), "#c46a8c"))
+        ax.scatter(values[0, own[:, 0]], values[1, own[:, 1]], marker="s", s=60, color=colour, edgecolor=INK, lw=0.5,
+                   label=worded(*limit), zorder=4)  # fmt: skip
+    box = (-extent, extent, -extent, extent)
+    borders(ax, found, box)
+    ax.set(xlim=box[:2], ylim=(-extent, 1.7 * extent), xlabel=r"$\lambda_1$", ylabel=r"$\lambda_2$")
+    said = "attraction, V = D" if case.instance["sign"] > 0 else "repulsion, V = -D"
+    ax.set_title(f"{said}, n = {case.instance['n']}; lines: borders of linear theory", fontsize=11, loc="left")
+    ax.legend(fontsize=8.5, loc="upper left", ncols=2)
 
 
 @phases.mutation

@@ -12,9 +12,11 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 PAPER = "2501.03096"
-#: tokens of the ring (sums over so many are the integrals to rounding) and the degrees of its ripples
+#: tokens of the ring (sums over so many are the integrals to rounding where the form is not above 2.3), and the degrees
+#: of its ripples
 N, DEGREES = 24, np.arange(7)
 AXIS = np.array([0.0, 0.0, 1.0])
 
@@ -35,12 +37,14 @@ def responses(kappa: float, twist: float) -> theory.RingRates:
     """Return what the library's field makes of ripples of the ring, seen from its tokens: their complex rates."""
     turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     field = mf.SelfAttention(1.0, query=(kappa * np.eye(3) + twist * turn).T, value=-1.0)
-    angles = 2 * np.pi * np.arange(N) / N
+    # a larger form has more modes, which sums over few tokens alias
+    n = N + 4 * int(np.ceil(max(0.0, np.hypot(kappa, twist) - 2.3)))
+    angles = 2 * np.pi * np.arange(n) / n
     points = np.stack([np.cos(angles), np.sin(angles), 0.0 * angles], axis=1)
     sides = points @ turn.T
     ripples = np.cos(np.outer(DEGREES, angles))
     moves = np.concatenate([ripples[..., None] * sides, ripples[..., None] * AXIS])
-    found = np.asarray(pushed(field, points, moves)).reshape(2, len(DEGREES), N, 3)
+    found = np.asarray(pushed(field, points, moves)).reshape(2, len(DEGREES), n, 3)
     modes = np.exp(-1j * np.outer(DEGREES, angles))
     within = (modes * (found[0] * sides).sum(axis=-1)).mean(axis=1)
     out = (modes * found[1, ..., 2]).mean(axis=1)
@@ -69,12 +73,27 @@ def a_turning_ring_breaks_into_three_and_ripples_twice(case: Case) -> None:
         measured, stated = case.measure(responses, kappa, twist), case.statement.rates(twist, kappa)
         for name, one, other in zip(("in the plane", "out of it"), measured, stated, strict=True):
             for what, part in (("growth", np.real), ("turning", np.imag)):
-                case.compare(part(one), part(other), within=1e-12, because=because, name=f"{what} {name}, {kappa:.3g}")
+                said, over = f"{what} {name}, kappa = {kappa:.3g}", {"m": DEGREES}
+                case.compare(part(one), part(other), within=1e-12, because=because, name=said, over=over)
     fastest = [int(np.real(rates).argmax()) for rates in case.measure(responses, 0.0, twist)]
     case.compare(fastest, case.statement.selected(), within=0.05, because="whole numbers", name="fastest")
 
 
 ripples = a_turning_ring_breaks_into_three_and_ripples_twice
+
+
+@ripples.figure
+def growth_of_ripples(case: Case, ax: Any) -> None:
+    """Draw at which rates the ripples of the ring grow, in its plane and out of it."""
+    twist = case.instance["twist"]
+    measured, stated = case.measure(responses, 0.0, twist), case.statement.rates(twist, 0.0)
+    for name, colour, one, other in zip(("in the plane", "out of it"), ACCENT, measured, stated, strict=False):
+        ax.plot(DEGREES, np.real(other), "--", color=THEORY, lw=1.3, label="stated" if name == "out of it" else None)
+        ax.plot(DEGREES, np.real(one), "o", color=colour, ms=8, label=f"{name}: fastest m = {np.real(one).argmax()}")
+    ax.axhline(0.0, color=MUTED, lw=0.8)
+    ax.set(xlabel="$m$", ylabel="rate of growth of the ripple")
+    ax.set_title(f"eps = {twist:.3g}, kappa = 0, V = -Id", fontsize=11, loc="left")
+    ax.legend(fontsize=9)
 
 
 @ripples.mutation("rates")

@@ -33,18 +33,20 @@ class Law:
         self.second = np.append(0.0, np.cumsum(ahead**2 + ahead * behind + behind**2)) / (3 * FINE)
 
 
-def squares(density: np.ndarray, closed: bool, seed: int) -> tuple[float, float, np.ndarray, float]:
-    """Return N times the mean of W_2^2 over clouds, its standard error, and one cloud with its own W_2^2.
+def squares(
+    density: np.ndarray, closed: bool, seed: int, n: int, clouds: int
+) -> tuple[float, float, np.ndarray, float]:
+    """Return n times the mean of W_2^2 over clouds, its standard error, and one cloud with its own W_2^2.
 
-    The i-th of N samples in order takes the quantiles from i/N + a to (i + 1)/N + a; on the circle the cost is convex
+    The i-th of n samples in order takes the quantiles from i/n + a to (i + 1)/n + a; on the circle the cost is convex
     in the turn a, and Newton's method finds the least.
     """
     law, rng = Law(density), np.random.default_rng(seed)
-    sums = rng.exponential(size=(CLOUDS, N + 1)).cumsum(axis=1)
+    sums = rng.exponential(size=(clouds, n + 1)).cumsum(axis=1)
     uniform = sums[:, :-1] / sums[:, -1:]  # samples in order
     x = np.interp(uniform, law.below, law.angles)
-    turn = np.zeros((CLOUDS, 1))
-    nodes = np.arange(N + 1) / N
+    turn = np.zeros((clouds, 1))
+    nodes = np.arange(n + 1) / n
 
     def slope(turn: np.ndarray) -> np.ndarray:
         ends = np.interp(nodes + turn, law.at, law.quantiles)
@@ -55,17 +57,18 @@ def squares(density: np.ndarray, closed: bool, seed: int) -> tuple[float, float,
         turn = turn - step * here / (slope(turn + step) - here)
     first, second = (np.diff(np.interp(nodes + turn, law.at, table)) for table in (law.first, law.second))
     found = second.sum(axis=1) - 2.0 * (x * first).sum(axis=1) + (x**2).mean(axis=1)
-    mean, error = controlled(N * found, uniform, law, closed)
+    mean, error = controlled(n * found, uniform, law, closed)
     return mean, error, x[0], float(found[0])
 
 
 def controlled(found: np.ndarray, uniform: np.ndarray, law: Law, closed: bool) -> tuple[float, float]:
     """Return a mean and its standard error, with a control variate: a quadratic form of the ordered uniform samples,
-    whose mean is known from their covariance i(N + 1 - j)/((N + 1)^2 (N + 2)), takes most of the noise away."""
-    place, h = np.arange(1, N + 1) / (N + 1), 1e-3
+    whose mean is known from their covariance i(n + 1 - j)/((n + 1)^2 (n + 2)), takes most of the noise away."""
+    n = uniform.shape[1]
+    place, h = np.arange(1, n + 1) / (n + 1), 1e-3
     ahead, behind = (np.interp(place + side, law.at, law.quantiles) for side in (h, -h))
     weight, off = ((ahead - behind) / (2 * h)) ** 2, uniform - place
-    covariance = (np.minimum.outer(place, place) - np.outer(place, place)) / (N + 2)
+    covariance = (np.minimum.outer(place, place) - np.outer(place, place)) / (n + 2)
     form = off**2 @ weight - covariance.diagonal() @ weight
     if closed:
         form -= ((off @ weight) ** 2 - weight @ covariance @ weight) / weight.sum()
@@ -86,8 +89,10 @@ def independent_tokens_are_as_far_from_their_law_as_a_bridge_says(case: Case) ->
     weighted by Q'^2, less what a turn of the matching gains: half of it for the uniform law."""
     first, second = case.draw("first mode", 0.4, 0.7), case.draw("second mode", -0.15, 0.15)
     density = 1.0 + first * np.cos(ANGLES) + second * np.sin(2 * ANGLES)
+    n, clouds = case.given("n", N), case.given("clouds", CLOUDS)
+    case.require("the density is positive", bool(density.min() > 0))
     found = {
-        name: case.measure(squares, density, closed, case.seed)
+        name: case.measure(squares, density, closed, case.seed, n, clouds)
         for name, closed in (("circle", True), ("interval", False))
     }
     _, _, cloud, own = found["circle"]
@@ -97,10 +102,10 @@ def independent_tokens_are_as_far_from_their_law_as_a_bridge_says(case: Case) ->
     case.compare(own, exact, within=1e-3, relative=True, because=because, name="one cloud, by the library")
     for name, (mean, error, _, _) in found.items():
         case.instance[f"standard error, {name}"] = error
-        within = 2.0 * (6.0 * error + NEXT[name] / N * mean)
-        because = f"six standard errors of {CLOUDS:,} clouds and the next order {NEXT[name]:g}/{N}, twice"
+        within = 2.0 * (6.0 * error + NEXT[name] / n * mean)
+        because = f"six standard errors of {clouds:,} clouds and the next order {NEXT[name]:g}/{n}, twice"
         stated = case.predict(density, closed=name == "circle")
-        case.compare(mean, stated, within=within, because=because, name=name)
+        case.compare(mean, stated, within=within, because=because, name=f"n E W_2^2, {name}")
 
 
 independent = independent_tokens_are_as_far_from_their_law_as_a_bridge_says
@@ -114,7 +119,7 @@ def the_matching_never_turns(density: np.ndarray, *, closed: bool = True) -> flo
 
 @independent.mutation
 def quantiles_instead_of_samples(density: np.ndarray, *, closed: bool = True) -> float:
-    """The spread of the arcs alone, Q'^2 / (12 n^2): what n quantiles have."""
+    """The spread of the arcs alone, Q'^2 / (12 n^2): what n quantiles have (n = 128)."""
     return float((2 * np.pi) ** 2 * np.mean(1.0 / density) / (12.0 * N))
 
 

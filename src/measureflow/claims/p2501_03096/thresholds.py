@@ -16,7 +16,7 @@ from measureflow.claims.figures import figure
 from measureflow.claims.p2501_03096.rates import N, at_axis, spectrum
 from measureflow.claims.published import normalised_steps
 from measureflow.flows.rest import come_to_rest
-from measureflow.paths.style import MUTED, THEORY, caption, shades
+from measureflow.paths.style import ACCENT, MUTED, THEORY, caption, shades
 from measureflow.paths.style import figure as sheet
 
 PAPER = "2501.03096"
@@ -24,7 +24,8 @@ PAPER = "2501.03096"
 
 def rightmost(case: Case, mu: tuple[float, float], at: int) -> float:
     """Return the largest rate about two balanced clusters at an eigenvector."""
-    return float(spectrum(case, at_axis(N // 2, at, d=2), mf.gradient_attention(np.diag(mu)))[-1])
+    n = case.given("n", N)
+    return float(spectrum(case, at_axis(n // 2, at, d=2, n=n), mf.gradient_attention(np.diag(mu)))[-1])
 
 
 @claim(
@@ -43,19 +44,42 @@ def two_clusters_lose_their_stability_at_hyperbolic_tangents(case: Case) -> None
     -1 at its axis for d < tanh 1."""
     below, above = case.draw("below", 0.3, 0.7), case.draw("above", 0.8, 0.95)
     beyond = case.draw("beyond", 1.25, 1.6)
+    case.require(
+        "the pair is balanced, of clusters of several tokens", case.given("n", N) % 2 == 0 and case.given("n", N) >= 4
+    )
     because = "rounding of the eigenvalues, whose slope in d is about 1 at the threshold"
-    for name, within, change in (
-        ("low", (below, above), lambda d: rightmost(case, (d, 1.0), 1)),
-        ("high", (1.05, beyond), lambda d: rightmost(case, (d, 1.0), 0)),
-        ("negative", (below, above), lambda d: rightmost(case, (d, -1.0), 1)),
+    for name, within, (other, at) in zip(
+        PAIRS, ((below, above), (1.05, beyond), (below, above)), PAIRS.values(), strict=True
     ):
+
+        def change(d: float, other: float = other, at: int = at) -> float:
+            return rightmost(case, (d, other), at)
+
         signs = [np.sign(change(d)) for d in within]
         case.require(f"the sign changes within the bracket of {name}", signs[0] * signs[1] < 0)
         measured = brentq(change, *within, xtol=1e-12)
-        case.compare(measured, getattr(case.statement, name)(), within=1e-9, because=because, name=name)
+        case.compare(measured, getattr(case.statement, name)(), within=1e-9, because=because, name=f"threshold, {name}")
 
+
+#: the pairs that lose their stability: the other eigenvalue, and the axis at which they are
+PAIRS = {"low": (1.0, 1), "high": (1.0, 0), "negative": (-1.0, 1)}
 
 pair_thresholds = two_clusters_lose_their_stability_at_hyperbolic_tangents
+
+
+@pair_thresholds.figure
+def largest_rates_about_pairs(case: Case, ax: Any) -> None:
+    """Draw the largest rate about each balanced pair against d, and where it is stated to change its sign."""
+    places = np.linspace(0.3, 1.6, 14)
+    for (name, (other, at)), colour in zip(PAIRS.items(), ACCENT, strict=True):
+        found = [rightmost(case, (float(d), other), at) for d in places]
+        ax.plot(places, found, "o-", color=colour, ms=5, lw=1.0, label=f"D = diag(d, {other:g}), pair at $e_{at + 1}$")
+        ax.axvline(getattr(case.statement, name)(), color=THEORY, ls="--", lw=1.3)
+    ax.axhline(0.0, color=MUTED, lw=0.8)
+    ax.plot([], [], "--", color=THEORY, lw=1.3, label="stated thresholds")
+    ax.set(xlabel="$d$", ylabel="largest rate about the pair")
+    ax.set_title(f"n = {case.instance['n']}, V = D; above zero the pair falls apart", fontsize=11, loc="left")
+    ax.legend(fontsize=9)
 
 
 @pair_thresholds.mutation("negative")
@@ -105,21 +129,43 @@ def normal_clouds(rng: np.random.Generator, count: int, n: int, d: int = 2) -> n
 )
 def inside_the_window_every_run_ends_in_one_cluster(case: Case) -> None:
     """D = diag(d, 1), attraction: all runs end in one cluster iff no balanced pair is linearly stable."""
-    count, n = (32 if case.tier == "smoke" else 128), 16
+    places, runs = runs_to_rest(case)
+    because = "counts are whole numbers: all runs, or at least one fewer"
+    for (name, d), alone in zip(places.items(), runs, strict=True):
+        single = bool(alone.all())
+        pair = any(kind == "two clusters" for kind, _ in case.predict(d))
+        case.compare(single, not pair, within=0.05, because=because, name=f"all end in one cluster, {name}")
+
+
+def runs_to_rest(case: Case) -> tuple[dict[str, float], list[np.ndarray]]:
+    """Draw d inside of the window, below and above it, and return which runs end in one cluster for each."""
+    count, n = case.given("runs", 32 if case.tier == "smoke" else 128), case.given("n", 16)
     low, high = theory.single_cluster_window()
     clouds = normal_clouds(case.generator("clouds"), count, n)
-    because = "counts are whole numbers: all runs, or at least one fewer"
-    for name, d in (
-        ("inside", case.draw("inside", low + 0.08, high - 0.08)),
-        ("below", case.draw("below", 0.05, 0.45)),
-        ("above", case.draw("above", 1.6, 2.2)),
-    ):
-        single = bool(case.measure(ends, clouds, np.diag([d, 1.0])).all())
-        pair = any(kind == "two clusters" for kind, _ in case.predict(d))
-        case.compare(single, not pair, within=0.05, because=because, name=name)
+    places = {
+        "inside": case.draw("inside", low + 0.08, high - 0.08),
+        "below": case.draw("below", 0.05, 0.45),
+        "above": case.draw("above", 1.6, 2.2),
+    }
+    return places, [case.measure(ends, clouds, np.diag([d, 1.0])) for d in places.values()]
 
 
 window = inside_the_window_every_run_ends_in_one_cluster
+
+
+@window.figure
+def shares_of_single_clusters(case: Case, ax: Any) -> None:
+    """Draw the share of runs that end in one cluster at each d, and the window where none may do otherwise."""
+    places, runs = runs_to_rest(case)
+    low, high = theory.single_cluster_window()
+    ax.axvspan(low, high, color=THEORY, alpha=0.12, lw=0, label="stated: all runs")
+    for edge in (low, high):
+        ax.axvline(edge, color=THEORY, ls="--", lw=1.3)
+    ax.plot(list(places.values()), [alone.mean() for alone in runs], "o", color=ACCENT[0], ms=9, label="measured")
+    ax.set(xlabel="$d$", ylabel="runs that end in one cluster", ylim=(-0.03, 1.08))
+    about = (case.instance["runs"], case.instance["n"])
+    ax.set_title("{} runs of n = {} tokens, D = diag(d, 1), V = D".format(*about), fontsize=11, loc="left")
+    ax.legend(fontsize=9, loc="center left")
 
 
 @window.mutation
