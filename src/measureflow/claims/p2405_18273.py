@@ -160,7 +160,7 @@ def opposite_clusters(degree: int) -> float:
 
 
 #: tokens of polygons by tier
-POLYGONS = {"smoke": (5, 6, 7, 8), "standard": tuple(range(5, 25)), "full": tuple(range(5, 25))}
+POLYGONS = {"smoke": (5, 6, 7, 8)}
 
 
 @exploration("2405.18273", "open: kernels with spurious maxima", covers=["P20"])
@@ -171,7 +171,7 @@ def how_soft_may_a_kernel_be_that_keeps_a_polygon(case: Case) -> dict[str, Any]:
     finds the largest width at which the regular polygon of n tokens is still a local maximum, in units of the gap of
     the cosines of nearest and next tokens. It says nothing about other maxima or kernels.
     """
-    sizes = list(case.given("n", POLYGONS[case.tier]))
+    sizes = list(case.given("n", POLYGONS.get(case.tier, tuple(range(5, 25)))))
     case.require("n is at least 4, so that nearest and next tokens are others", min(sizes) >= 4)
     widths, places = [], []
     for n in sizes:

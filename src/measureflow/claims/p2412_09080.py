@@ -218,7 +218,7 @@ def logarithm_without_its_root(n: float, beta: float) -> float:
 
 
 #: betas at which clusters are counted, by tier
-WANTED = {"smoke": (16.0, 36.0, 64.0), "standard": (25.0, 50.0, 100.0), "full": (25.0, 50.0, 100.0)}
+WANTED = {"smoke": (16.0, 36.0, 64.0)}
 
 
 @exploration("2412.09080", "number of metastable clusters", covers=["P10"])
@@ -231,8 +231,8 @@ def how_many_clusters_stand_at_the_first_plateau(case: Case) -> dict[str, Any]:
     many of these the number is from either law, and the numbers at later times. On the circle it is c(t) sqrt(beta)
     for a falling c (claim 2410.06833/number-of-clusters), so that which law fits is a question of when one looks.
     """
-    betas = list(case.given("betas", WANTED[case.tier]))
-    n = case.given("n", {"smoke": 160, "standard": 400, "full": 400}[case.tier])
+    betas = list(case.given("betas", WANTED.get(case.tier, (25.0, 50.0, 100.0))))
+    n = case.given("n", {"smoke": 160}.get(case.tier, 400))
     draws = case.given("draws", {"smoke": 1, "standard": 24, "full": 60}[case.tier])
     t = case.given("t", 10.0)
     times = t * np.array([0.5, 1.0, 2.0, 4.0, 10.0])

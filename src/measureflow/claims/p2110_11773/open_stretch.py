@@ -14,7 +14,7 @@ from measureflow.claims.instances import normalised
 from measureflow.paths.style import ACCENT, THEORY
 
 #: numbers of tokens on the line by tier
-SIZES = {"smoke": (8,), "standard": (4, 8, 16, 32, 64, 128), "full": (4, 8, 16, 32, 64, 128)}
+SIZES, MANY = {"smoke": (8,)}, (4, 8, 16, 32, 64, 128)
 
 
 @exploration("2110.11773", "regularity and limits", covers=["Q6"], id="2110.11773/Q6")
@@ -26,7 +26,7 @@ def how_much_does_balanced_attention_stretch(case: Case) -> dict[str, Any]:
     the line (A = -1, R = 1.5), and at random ones; and for attraction on the sphere (beta = 2) the length of the mean
     of the tokens at t = 100: 1 is one cluster.
     """
-    sizes, radius = case.given("n", SIZES[case.tier]), case.given("R", 1.5)
+    sizes, radius = case.given("n", SIZES.get(case.tier, MANY)), case.given("R", 1.5)
     kinds = ("softmax", "sinkhorn")
     found: dict[str, Any] = {"n": list(sizes), "R": radius}
     for kind in kinds:
@@ -38,7 +38,7 @@ def how_much_does_balanced_attention_stretch(case: Case) -> dict[str, Any]:
             for name, points in (("adversarial", bad), ("random", drawn)):
                 stretch = mf.observe.lipschitz(mf.Tokens(mf.Euclidean(1), points), field)
                 found[f"{kind}, {name}"].append(float(stretch))
-    n = case.given("tokens on the sphere", {"smoke": 8, "standard": 32, "full": 32}[case.tier])
+    n = case.given("tokens on the sphere", {"smoke": 8}.get(case.tier, 32))
     beta, until = case.given("beta on the sphere", 2.0), case.given("t", 100.0)
     tokens = mf.Tokens(mf.Sphere(3), normalised(case.generator("sphere").normal(size=(n, 3))))
     for kind in kinds:

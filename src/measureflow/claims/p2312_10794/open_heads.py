@@ -15,7 +15,7 @@ from measureflow.paths.style import ACCENT, MUTED, THEORY
 TOKENS, REPLICAS = {"smoke": 16, "standard": 64, "full": 128}, {"smoke": 1, "standard": 16, "full": 64}
 UNTIL = {"smoke": 20.0, "standard": 100.0, "full": 1000.0}
 #: heads where there are several: two are as much a sum as four, in half of the program
-HEADS = {"smoke": 2, "standard": 4, "full": 4}
+HEADS = {"smoke": 2}
 BETA, DIM = 4.0, 3
 
 
@@ -26,7 +26,7 @@ def layers_of(case: Case, replica: int) -> dict[str, mf.Field]:
     def matrix() -> np.ndarray:
         return rng.normal(size=(d, d)) / np.sqrt(d)
 
-    count = case.given("heads", HEADS[case.tier])
+    count = case.given("heads", HEADS.get(case.tier, 4))
     heads = [mf.SelfAttention(beta, query=matrix(), key=matrix(), value=1 / count) for _ in range(count)]
     mixed = [mf.SelfAttention(beta, query=matrix(), key=matrix(), value=matrix() / count) for _ in range(count)]
     one = mf.SelfAttention(beta)

@@ -18,7 +18,7 @@ from measureflow.paths.style import ACCENT, INK, MUTED, THEORY, shades
 REPLICAS, STARTS = {"smoke": 4000, "standard": 24_000, "full": 120_000}, {"smoke": 4, "standard": 24, "full": 120}
 #: where noise is looked at, and numbers of tokens and dimensions of times to consensus
 MANY = (0.5, 1.0, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 16.0)
-BETAS = {"smoke": (1.0, 4.0), "standard": MANY, "full": MANY}
+BETAS = {"smoke": (1.0, 4.0)}
 SIZES = {
     "smoke": ((8, 3),),
     "standard": ((4, 3), (8, 3), (16, 3), (8, 2), (8, 16)),
@@ -116,7 +116,7 @@ def where_does_noise_win_over_softmax_attention(case: Case) -> dict[str, Any]:
     kappa_# = beta I_0/I_1) with a polarised state: below 1 the transition is discontinuous. USA is given beside it.
     """
     angles = 2 * np.pi * np.arange(256) / 256
-    betas = list(case.given("betas", BETAS[case.tier]))
+    betas = list(case.given("betas", BETAS.get(case.tier, MANY)))
     rounds = 600 if case.tier == "smoke" else 5000
     least, jumps = [], []
     for beta in betas:

@@ -13,7 +13,7 @@ from measureflow.claims.p2312_10794.repulsion import angles_of, energy, repelled
 from measureflow.paths.style import MUTED, THEORY, shades
 
 #: values of beta for the tie
-SHARP = {"smoke": (1e1, 1e3), "standard": (1e1, 1e2, 1e3, 1e4, 1e5), "full": (1e1, 1e2, 1e3, 1e4, 1e5)}
+SHARP = {"smoke": (1e1, 1e3)}
 
 
 def from_a_tie(beta: float, off: float, until: float) -> np.ndarray:
@@ -44,7 +44,7 @@ def which_hardmax_solution_is_the_limit(case: Case) -> dict[str, Any]:
     followed one leader from the start, for distances beta^-p. A limit that depends on p would mean that no single
     solution is selected.
     """
-    betas, until = list(case.given("betas", SHARP[case.tier])), case.given("t", 3.0)
+    betas, until = list(case.given("betas", SHARP.get(case.tier, (1e1, 1e2, 1e3, 1e4, 1e5)))), case.given("t", 3.0)
     powers = case.given("p", (0.5, 1.0, 2.0))
     found: dict[str, Any] = {"beta": betas, "t": until, "one leader": 1 - float(np.exp(-until))}
     for power in powers:
@@ -69,8 +69,8 @@ def sides(findings: Findings, ax: Any) -> None:
 #: distance to the nearest neighbour in the best packings of n points on S², in degrees (Fejes Toth; Danzer)
 PACKINGS = {4: 109.4712, 5: 90.0, 6: 90.0, 7: 77.8695, 8: 74.8585, 9: 70.5288, 10: 66.1468, 11: 63.4349, 12: 63.4349}
 #: numbers of tokens, values of beta and draws of a study by tier
-NUMBERS = {"smoke": (5, 7, 9), "standard": tuple(PACKINGS), "full": tuple(PACKINGS)}
-BETAS = {"smoke": (1.0, 4.0), "standard": (1.0, 4.0, 16.0), "full": (1.0, 4.0, 16.0)}
+NUMBERS = {"smoke": (5, 7, 9)}
+BETAS = {"smoke": (1.0, 4.0)}
 DRAWS = {"smoke": 1, "standard": 4, "full": 20}
 
 
@@ -82,8 +82,8 @@ def limits_of_repulsive_softmax_against_optimal_codes(case: Case) -> dict[str, A
     the smallest angle of the state of least energy among the draws, in degrees, by beta, beside the best packing
     known, with the number of distinct energies that were found.
     """
-    betas, draws = case.given("betas", BETAS[case.tier]), case.given("draws", DRAWS[case.tier])
-    numbers = list(case.given("n", NUMBERS[case.tier]))
+    betas, draws = case.given("betas", BETAS.get(case.tier, (1.0, 4.0, 16.0))), case.given("draws", DRAWS[case.tier])
+    numbers = list(case.given("n", NUMBERS.get(case.tier, tuple(PACKINGS))))
     case.require("n is between 4 and 12, where the best packings are known", all(n in PACKINGS for n in numbers))
     found: dict[str, Any] = {"n": numbers, "best packing": [PACKINGS[n] for n in numbers]}
     for beta in betas:

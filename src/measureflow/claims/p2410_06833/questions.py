@@ -23,9 +23,8 @@ from measureflow.claims.p2410_06833.energy_clock import (
 from measureflow.paths.style import ACCENT, MUTED, THEORY, shades
 
 #: values of beta for lifetimes by tier and dimension, and for bands
-BETAS = {"smoke": {2: (4.0, 9.0)}, "standard": {2: (4.0, 9.0, 16.0), 3: (4.0, 9.0)}}
-BETAS["full"] = BETAS["standard"]
-BANDS = {"smoke": (4.0, 9.0), "standard": (4.0, 8.0, 12.0, 16.0), "full": (4.0, 8.0, 12.0, 16.0)}
+BETAS = {"smoke": {2: (4.0, 9.0)}}
+BANDS = {"smoke": (4.0, 9.0)}
 #: values of beta for staircases
 STEEP = {"smoke": (20.0, 80.0), "standard": (20.0, 80.0, 320.0), "full": (20.0, 80.0, 160.0, 320.0, 640.0)}
 
@@ -49,9 +48,11 @@ def lifetimes_of_plateaus_from_uniform_tokens(case: Case) -> dict[str, Any]:
     draws = case.given("draws", {"smoke": 4, "standard": 40, "full": 200}[case.tier])
     save = 50 if case.tier == "smoke" else 200
     found: dict[str, Any] = {"tokens": n, "draws": draws}
-    dims = case.given("d", {"smoke": (2,), "standard": (2, 3), "full": (2, 3)}[case.tier])
+    dims = case.given("d", {"smoke": (2,)}.get(case.tier, (2, 3)))
     for d in dims:
-        for beta in case.given(f"betas in dimension {d}", BETAS[case.tier].get(d, (4.0, 9.0))):
+        for beta in case.given(
+            f"betas in dimension {d}", BETAS.get(case.tier, {2: (4.0, 9.0, 16.0)}).get(d, (4.0, 9.0))
+        ):
             field, until = mf.SelfAttention(beta), float(np.exp(1.5 * beta) * 100)
             paths = [mf.flow(uniform(case, n, d, k), field, until=until, save=save) for k in range(draws)]
             near = {"delta": 0.125 / beta, "ratio": 10.0}  # half of beta^(-1/2): merges are seen much later than that
@@ -199,11 +200,11 @@ def bands_of_the_energy(case: Case) -> dict[str, Any]:
     """
     n = case.given("n", {"smoke": 12, "standard": 64, "full": 128}[case.tier])
     draws = case.given("draws", {"smoke": 4, "standard": 24, "full": 100}[case.tier])
-    betas, width = case.given("betas", BANDS[case.tier]), case.given("width", 0.02)
+    betas, width = case.given("betas", BANDS.get(case.tier, (4.0, 8.0, 12.0, 16.0))), case.given("width", 0.02)
     case.require("there are two betas at least, for a slope", len(betas) > 1)
     save = 50 if case.tier == "smoke" else 200
     found: dict[str, Any] = {"tokens": n, "draws": draws, "width": width}
-    for d in case.given("d", {"smoke": (2,), "standard": (2, 3), "full": (2, 3)}[case.tier]):
+    for d in case.given("d", {"smoke": (2,)}.get(case.tier, (2, 3))):
         medians = []
         for beta in betas:
             field, until = mf.SelfAttention(beta), float(np.exp(2.0 * beta) * 100)

