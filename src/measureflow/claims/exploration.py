@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from measureflow.claims.case import Case
+from measureflow.claims.case import Case, NotApplicable
 from measureflow.claims.claim import TIERS, check_tier
-from measureflow.claims.parameters import Parameter, check_names, parameters_of
+from measureflow.claims.parameters import Parameter, check_names, has, parameters_of
 from measureflow.claims.programs import let_go
 from measureflow.claims.recipes import command_of, read_recipe
 from measureflow.claims.registry import Shelf
@@ -19,7 +19,9 @@ from measureflow.errors import BadInput
 from measureflow.measures import as_key
 from measureflow.paths.style import figure, house
 
-__all__ = ["Exploration", "Findings", "exploration", "explorations", "explore", "explored", "find_explorations"]
+__all__ = [
+    "Exploration", "Findings", "exploration", "explorations", "explore", "explored", "find_explorations", "replica",
+]  # fmt: skip
 
 Study = Callable[[Case], Mapping[str, Any]]
 
@@ -201,7 +203,7 @@ def explore(
 
     Raises:
         BadInput: nothing goes by a name (the nearest are given), an unknown tier, a seed that is none, a parameter
-            that no study asked for has, or a value of the wrong kind.
+            that no study asked for has, a value of the wrong kind, or one for which a study makes no sense.
     """
     return list(explored(wanted, tier=tier, seed=seed, parameters=parameters, progress=progress))
 
@@ -236,14 +238,22 @@ def in_turn(
         progress(done, len(chosen), one.title)
         began = time.perf_counter()
         case = Case(one.id, {}, **how)
-        found = dict(one.study(case))
+        try:
+            found = dict(one.study(case))
+        except NotApplicable as unmet:
+            raise BadInput(f"explore: {one.id} needs that {unmet}; this does not hold here.") from None
         about = {name: getattr(one, name) for name in ("id", "title", "question", "paper", "item", "covers")}
         seconds = time.perf_counter() - began
-        used = {name: value for name, value in case.parameters.items() if name in case.instance}
-        run = {"instance": case.instance, "seconds": seconds, "seed": how["seed"], "tier": how["tier"]}
+        used = {name: value for name, value in case.parameters.items() if has(one, name)}
+        run = {"instance": used | case.instance, "seconds": seconds, "seed": how["seed"], "tier": how["tier"]}
         yield Findings(**about, found=found, **run, parameters=used, exploration=one)
         let_go()
     progress(len(chosen), len(chosen), "")
+
+
+def replica(case: Case, name: Any) -> Case:
+    """Return a case of its own for one of the many starts of a study: it draws anew, and takes what the user set."""
+    return Case(f"{case.name} {name}", {}, seed=case.seed, tier=case.tier, parameters=case.parameters)
 
 
 def short(value: Any) -> str:

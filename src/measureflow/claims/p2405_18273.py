@@ -10,8 +10,9 @@ from scipy.special import expit
 
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.instances import normalised
+from measureflow.paths.style import ACCENT, MUTED
 
 
 def logistic(cosine: Any, middle: float, width: float) -> tuple[np.ndarray, np.ndarray]:
@@ -158,6 +159,10 @@ def opposite_clusters(degree: int) -> float:
     return -1.0
 
 
+#: tokens of polygons by tier
+POLYGONS = {"smoke": (5, 6, 7, 8)}
+
+
 @exploration("2405.18273", "open: kernels with spurious maxima", covers=["P20"])
 def how_soft_may_a_kernel_be_that_keeps_a_polygon(case: Case) -> dict[str, Any]:
     """For which increasing convex interactions on the circle are there local maxima other than consensus?
@@ -166,7 +171,8 @@ def how_soft_may_a_kernel_be_that_keeps_a_polygon(case: Case) -> dict[str, Any]:
     finds the largest width at which the regular polygon of n tokens is still a local maximum, in units of the gap of
     the cosines of nearest and next tokens. It says nothing about other maxima or kernels.
     """
-    sizes = list(range(5, 9 if case.tier == "smoke" else 25))
+    sizes = list(case.given("n", POLYGONS.get(case.tier, tuple(range(5, 25)))))
+    case.require("n is at least 4, so that nearest and next tokens are others", min(sizes) >= 4)
     widths, places = [], []
     for n in sizes:
         near, next_ = np.cos(2 * np.pi / n), np.cos(4 * np.pi / n)
@@ -182,3 +188,18 @@ def how_soft_may_a_kernel_be_that_keeps_a_polygon(case: Case) -> dict[str, Any]:
         widths.append(max(found))
         places.append(float((near - middles[int(np.argmax(found))]) / (near - next_)))
     return {"n": sizes, "largest width over gap": widths, "place of the step in the gap": places}
+
+
+@how_soft_may_a_kernel_be_that_keeps_a_polygon.figure
+def widest_steps(findings: Findings, ax: Any) -> None:
+    """Draw over n the largest width of the step with which a polygon is a maximum, and where the step is best put."""
+    found = findings.found
+    n, widths, places = (np.array(value, float) for value in found.values())
+    ax.fill_between(n, 0, widths, color=ACCENT[0], alpha=0.12, lw=0)
+    ax.plot(n, widths, "o-", color=ACCENT[0], label="largest width of the step: softer kernels let the polygon go")
+    ax.plot(n, places, "s:", color=ACCENT[1], label="best place of the step: 0 at the nearest token, 1 at the next")
+    ax.axhline(0, color=MUTED, lw=1)
+    ax.annotate("the polygon is a local maximum", (n.mean(), widths.min() / 2), ha="center", va="center", fontsize=10)
+    ax.set(xlabel="tokens $n$", ylabel="share of the gap of cosines", xticks=n if len(n) < 25 else None)
+    ax.set_ylim(-0.02, 1.2 * max(widths.max(), places.max()))
+    ax.legend()

@@ -14,8 +14,9 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.instances import normalised
+from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 #: places on the circle where a sample may fall (below their Nyquist frequency it makes no difference), harmonics of
 #: the kernel, and repetitions
@@ -216,6 +217,10 @@ def logarithm_without_its_root(n: float, beta: float) -> float:
     return float(np.sqrt(1.5 * beta) / np.pi * (high - low))
 
 
+#: betas at which clusters are counted, by tier
+WANTED = {"smoke": (16.0, 36.0, 64.0)}
+
+
 @exploration("2412.09080", "number of metastable clusters", covers=["P10"])
 def how_many_clusters_stand_at_the_first_plateau(case: Case) -> dict[str, Any]:
     """How does the number of clusters at t = 10 grow with beta, on the circle and on the sphere, and how does it fall?
@@ -226,10 +231,13 @@ def how_many_clusters_stand_at_the_first_plateau(case: Case) -> dict[str, Any]:
     many of these the number is from either law, and the numbers at later times. On the circle it is c(t) sqrt(beta)
     for a falling c (claim 2410.06833/number-of-clusters), so that which law fits is a question of when one looks.
     """
-    betas, n = {"smoke": ([16.0, 36.0, 64.0], 160)}.get(case.tier, ([25.0, 50.0, 100.0], 400))
-    draws, times = {"smoke": 1, "standard": 24, "full": 60}[case.tier], np.array([5.0, 10.0, 20.0, 40.0, 100.0])
+    betas = list(case.given("betas", WANTED.get(case.tier, (25.0, 50.0, 100.0))))
+    n = case.given("n", {"smoke": 160}.get(case.tier, 400))
+    draws = case.given("draws", {"smoke": 1, "standard": 24, "full": 60}[case.tier])
+    t = case.given("t", 10.0)
+    times = t * np.array([0.5, 1.0, 2.0, 4.0, 10.0])
     solver = mf.Adaptive(rtol=1e-4, atol=1e-6, coarsen=False)
-    found: dict[str, Any] = {"beta": betas, "t": times.tolist()}
+    found: dict[str, Any] = {"beta": betas, "t": times.tolist(), "n": n, "draws": draws}
     for d, law in ((2, lambda beta: np.sqrt(1.5 * beta)), (3, lambda beta: beta / np.sqrt(3))):
         stated, means, errors = np.array([law(beta) for beta in betas]), [], []
         for beta in betas:
@@ -243,10 +251,33 @@ def how_many_clusters_stand_at_the_first_plateau(case: Case) -> dict[str, Any]:
             errors.append(np.std(rows, axis=0) / np.sqrt(max(draws - 1, 1)))
         counts, error = np.array(means), np.array(errors)
         found[f"clusters over t, d = {d}"] = counts.tolist()
-        found[f"over the peaks at t = 10, d = {d}"] = (counts[:, 1] / stated).tolist()
+        found[f"over the peaks at t = {t:g}, d = {d}"] = (counts[:, 1] / stated).tolist()
         if draws > 1:
-            found[f"standard errors at t = 10, d = {d}"] = error[:, 1].tolist()
+            found[f"standard errors at t = {t:g}, d = {d}"] = error[:, 1].tolist()
         if draws > 1 and d == 2:
             for name, other in (("sqrt(3 beta/2)", stated), ("sqrt(2 beta)", np.sqrt(2.0 * np.array(betas)))):
-                found[f"standard errors from {name}"] = ((counts[:, 1] - other) / error[:, 1]).tolist()
+                with np.errstate(divide="ignore", invalid="ignore"):  # few draws may all count the same
+                    found[f"standard errors from {name}"] = ((counts[:, 1] - other) / error[:, 1]).tolist()
     return found
+
+
+@how_many_clusters_stand_at_the_first_plateau.figure
+def clusters_by_beta(findings: Findings, ax: Any) -> None:
+    """Draw the number of clusters over beta on circle and sphere, with how it falls, and the laws that might hold."""
+    found = findings.found
+    betas, times = np.array(found["beta"]), found["t"]
+    fine = np.geomspace(betas.min(), betas.max(), 50)
+    for d, colour, marker in ((2, ACCENT[0], "o"), (3, ACCENT[1], "s")):
+        counts = np.array(found[f"clusters over t, d = {d}"])
+        ax.vlines(betas, counts.min(axis=1), counts.max(axis=1), color=colour, lw=1, alpha=0.6)
+        for k in range(len(times)):
+            ax.plot(betas, counts[:, k], "_", color=colour, ms=8, alpha=0.6)
+        errors = found.get(f"standard errors at t = {times[1]:g}, d = {d}", 0.0)
+        label = f"{'circle' if d == 2 else 'sphere'}, t = {times[1]:g}"
+        ax.errorbar(betas, counts[:, 1], yerr=errors, fmt=marker, color=colour, ms=8, capsize=4, label=label)
+    ax.plot(fine, np.sqrt(1.5 * fine), "--", color=THEORY, label=r"peaks of a density, circle: $(3\beta/2)^{1/2}$")
+    ax.plot(fine, fine / np.sqrt(3), "-.", color=THEORY, label=r"peaks of a density, sphere: $\beta/3^{1/2}$")
+    ax.plot(fine, np.sqrt(2 * fine), ":", color=THEORY, label=r"dominant mode, circle: $(2\beta)^{1/2}$")
+    ax.plot([], [], "_", color=MUTED, ms=8, label=f"from t = {times[0]:g} (top) to {times[-1]:g}")
+    ax.set(xscale="log", yscale="log", xlabel=r"$\beta$", ylabel="clusters", title=f"{found['n']} uniform tokens")
+    ax.legend(fontsize=10)

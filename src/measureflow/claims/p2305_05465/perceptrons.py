@@ -10,10 +10,11 @@ import numpy as np
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration, replica
 from measureflow.claims.instances import follow
 from measureflow.claims.p2305_05465.hulls import D, box, form
 from measureflow.claims.p2305_05465.hyperplanes import value_of
+from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 #: shares of max(y, 0), y and tanh(y) in an activation: one program for all
 RELU, IDENTITY, TANH = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
@@ -96,14 +97,15 @@ def how_many_hyperplanes_are_left_behind_a_perceptron(case: Case) -> dict[str, A
     phi_1*(z) among the draws (apart by 1 % of their first range), how fast they still move, and how the tokens' size
     changed. Where a token's speed grows without bound the flow breaks off: such draws are counted and left out.
     """
-    draws = {"smoke": 2, "standard": 20, "full": 200}[case.tier]
+    draws = case.given("draws", {"smoke": 2, "standard": 20, "full": 200}[case.tier])
+    until = case.given("t", 8.0)
     solver = mf.Adaptive(rtol=1e-7, atol=1e-9, max_steps=1500)
     kinds: dict[str, Any] = {"ReLU, W = I": (RELU, False), "tanh, W = I": (TANH, False), "ReLU, random W": (RELU, True)}
-    found: dict[str, Any] = {"draws": draws}
+    found: dict[str, Any] = {"draws": draws, "t": until}
     for name, (shares, random) in kinds.items():
         levels, moving, sizes, broken = [], [], [], 0
         for k in range(draws):
-            one = Case(f"{case.name} {k}", {}, seed=case.seed)
+            one = replica(case, k)
             roots = np.array([one.draw("first", 1.0, 1.3), one.draw("second", 0.2, 0.5), -one.draw("third", 0.2, 0.4)])
             value, columns = value_of(one, roots)
             own = np.linalg.inv(columns)[0]
@@ -111,7 +113,7 @@ def how_many_hyperplanes_are_left_behind_a_perceptron(case: Case) -> dict[str, A
             outer = one.generator("outer").normal(size=(D, D)) / np.sqrt(D) if random else None
             field = bent(value, b, shares, outer)
             start = box(one, paired=True)
-            path = mf.flow(start, field, until=8.0, save=[0.0, 7.0, 8.0], solver=solver)
+            path = mf.flow(start, field, until=until, save=[0.0, 7 / 8 * until, until], solver=solver)
             points = np.asarray(path.points)
             if len(points) < 3:
                 broken += 1
@@ -119,10 +121,31 @@ def how_many_hyperplanes_are_left_behind_a_perceptron(case: Case) -> dict[str, A
             heights = points @ own
             width = np.ptp(heights[0])
             levels.append(len(mf.observe.levels(heights[-1], within=1e-2 * width)))
-            moving.append(float(np.abs(heights[2] - heights[1]).max() / width))
+            moving.append(float(np.abs(heights[2] - heights[1]).max() / width) * 8 / until)
             sizes.append(float(np.abs(points[-1]).max() / np.abs(points[0]).max()))
+        found[f"{name}: levels"] = levels
         found[f"{name}: most levels"] = max(levels, default=0)
         found[f"{name}: still moving, per time"] = max(moving, default=np.nan)
-        found[f"{name}: size at t = 8 over the first"] = float(np.median(sizes)) if sizes else np.nan
+        found[f"{name}: size at t = {until:g} over the first"] = float(np.median(sizes)) if sizes else np.nan
         found[f"{name}: broken off"] = broken
     return found
+
+
+@how_many_hyperplanes_are_left_behind_a_perceptron.figure
+def levels_of_perceptrons(findings: Findings, ax: Any) -> None:
+    """Draw the number of levels in every draw, what is conjectured, and how the tokens' size changed."""
+    found = findings.found
+    names = [name.removesuffix(": levels") for name in found if name.endswith(": levels")]
+    most = max(found[f"{name}: most levels"] for name in names)
+    for height, name in enumerate(names):
+        levels = found[f"{name}: levels"]
+        ax.plot(levels, height + np.linspace(-0.12, 0.12, len(levels)), "o", color=ACCENT[0], alpha=0.8)
+        size, broken = found[f"{name}: size at t = {found['t']:g} over the first"], found[f"{name}: broken off"]
+        said = [f"size times {size:.2g}", f"moves by {found[f'{name}: still moving, per time']:.1g} per time"]
+        said = said * bool(levels) + [f"{broken} broken off"] * bool(broken)
+        ax.annotate(", ".join(said), (0.7, height + 0.25), color=MUTED, fontsize=9.5)
+    ax.plot([], [], "o", color=ACCENT[0], label=f"levels at t = {found['t']:g}, a dot for each draw")
+    ax.axvline(3, ls="--", color=THEORY, label="conjectured for ReLU, $W = I$: at most three")
+    ax.set(xlabel=r"levels of $\varphi_1^*(z)$", xlim=(0.5, max(8, most) + 0.5), ylim=(-0.5, len(names) - 0.4))
+    ax.set_yticks(range(len(names)), names)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.polynomial import legendre
 
 from measureflow.claims.case import Case
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.instances import normalised
 from measureflow.claims.runge_kutta import classical_step
+from measureflow.paths.style import MUTED, shades
 
 #: replicas and values of beta by tier
-SIZE = {"smoke": (2000, [2.0]), "standard": (50_000, [1.0, 2.0, 4.0]), "full": (200_000, [1.0, 2.0, 4.0])}
+REPLICAS = {"smoke": 2000, "standard": 50_000, "full": 200_000}
+BETAS = {"smoke": (2.0,)}
 #: tokens, harmonics of the pair law, and those whose means are compared
 N, MODES, COMPARED = 6, 12, 3
 
@@ -57,12 +59,16 @@ def does_superposition_close_the_pair_law_on_the_sphere(case: Case) -> dict[str,
     ratio. Reported are the largest errors of d/dt E P_k(u), k = 1, 2, 3, over the largest of these, at t = 1, 2 under
     SA and at these over sinh(beta)/beta, the mean weight of an independent token, under USA.
     """
-    replicas, betas = SIZE[case.tier]
-    points = normalised(case.generator("tokens").normal(size=(replicas, N, 3)))
+    replicas, betas = (
+        case.given("replicas", REPLICAS[case.tier]),
+        case.given("betas", BETAS.get(case.tier, (1.0, 2.0, 4.0))),
+    )
+    n, times = case.given("n", N), case.given("t", (1.0, 2.0))
+    points = normalised(case.generator("tokens").normal(size=(replicas, n, 3)))
     u = np.linspace(-0.999, 0.999, 101)
-    found: dict[str, Any] = {"beta": list(betas)}
+    found: dict[str, Any] = {"beta": list(betas), "n": n, "t": list(times)}
     for softmax in (False, True):
-        for time in (1.0, 2.0):
+        for time in times:
             name = f"{'SA' if softmax else 'USA'}, t = {time:g}"
             clock = [time if softmax else time * beta / np.sinh(beta) for beta in betas]
             states = [evolved(points, beta, softmax, until) for beta, until in zip(betas, clock, strict=True)]
@@ -75,7 +81,8 @@ def does_superposition_close_the_pair_law_on_the_sphere(case: Case) -> dict[str,
 def errors(x: np.ndarray, beta: float, softmax: bool, u: np.ndarray) -> list[float]:
     """Return the mean cosine of a pair and the errors of the two closures, relative to the largest change."""
     velocity = speed(x, beta, softmax)
-    one, two = np.triu_indices(N, 1)
+    n = x.shape[1]
+    one, two = np.triu_indices(n, 1)
     cosine = (x[:, one] * x[:, two]).sum(axis=2)
     change = (velocity[:, one] * x[:, two] + x[:, one] * velocity[:, two]).sum(axis=2)
     basis = np.eye(COMPARED + 1)[1:]
@@ -87,8 +94,29 @@ def errors(x: np.ndarray, beta: float, softmax: bool, u: np.ndarray) -> list[flo
     laws = [third_token(modes, beta, u), third_token(np.eye(MODES + 1)[0], beta, u)]
     found = [float(cosine.mean())]
     for pulled, weight in laws:
-        total = np.exp(beta) + np.exp(beta * u) + (N - 2) * weight if softmax else N
-        closed = 2 * (pair + (N - 2) * pulled) / total
+        total = np.exp(beta) + np.exp(beta * u) + (n - 2) * weight if softmax else n
+        closed = 2 * (pair + (n - 2) * pulled) / total
         guess = (slopes * np.interp(cosine, u, closed)).mean(axis=(1, 2))
         found.append(float(np.abs(guess - exact).max() / np.abs(exact).max()))
     return found
+
+
+@does_superposition_close_the_pair_law_on_the_sphere.figure
+def errors_of_closures(findings: Findings, ax: Any) -> None:
+    """Draw the error of each closure at each time, superposition beside a uniform third token."""
+    found = findings.found
+    rows = [f"{model}, t = {time:g}" for model in ("USA", "SA") for time in found["t"]]
+    colours = shades(len(found["beta"]), high=0.6)
+    for height, row in enumerate(rows):
+        for beta, colour, known, null in zip(
+            found["beta"], colours, found[f"{row}: superposition"], found[f"{row}: uniform third token"], strict=True
+        ):
+            ax.plot([known, null], [height] * 2, color=MUTED, lw=1, zorder=1)
+            label = rf"superposition, $\beta$ = {beta:g}" if height == 0 else None
+            ax.plot(known, height, "o", ms=10, color=colour, label=label)
+            ax.plot(null, height, "D", ms=8, color=MUTED, mfc="white", zorder=2)
+    ax.plot([], [], "D", ms=8, color=MUTED, mfc="white", label="null: a uniform third token")
+    ax.set(xscale="log", xlabel=r"largest error of $\frac{d}{dt} E P_k(u)$, $k = 1, 2, 3$, over the largest of these")
+    ax.set(ylim=(-0.5, len(rows) - 0.5), title=f"n = {found['n']} tokens on $S^2$")
+    ax.set_yticks(range(len(rows)), rows)
+    ax.legend()

@@ -9,20 +9,20 @@ import numpy as np
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import Findings, exploration
-from measureflow.claims.p2312_10794.repulsion import TOKENS, angles_of, energy, repelled
-from measureflow.paths.style import ACCENT, THEORY, shades
+from measureflow.claims.p2312_10794.repulsion import angles_of, energy, repelled
+from measureflow.paths.style import MUTED, THEORY, shades
 
-#: what a study draws at each tier
-DRAWS = {"smoke": 3, "standard": 12, "full": 60}
+#: values of beta for the tie
+SHARP = {"smoke": (1e1, 1e3)}
 
 
-def from_a_tie(beta: float, off: float) -> np.ndarray:
-    """Return where the third token of the published example is at t = 3, started `off` the tie."""
+def from_a_tie(beta: float, off: float, until: float) -> np.ndarray:
+    """Return where the third token of the published example is at a time, started `off` the tie."""
     start = mf.Tokens(mf.Euclidean(2), [[1.0, 1.0], [-1.0, 1.0], [off, 0.0]])
     solver = mf.Adaptive(rtol=1e-10, atol=1e-12)
     # time stands still in the weights: HARD is the limit of attention at a fixed depth, here 0
     field = Held(mf.RescaledAttention(beta))
-    return np.asarray(mf.flow(start, field, until=3.0, save=[3.0], solver=solver).points)[-1, 2]
+    return np.asarray(mf.flow(start, field, until=until, save=[until], solver=solver).points)[-1, 2]
 
 
 class Held(mf.Field):
@@ -44,30 +44,34 @@ def which_hardmax_solution_is_the_limit(case: Case) -> dict[str, Any]:
     followed one leader from the start, for distances beta^-p. A limit that depends on p would mean that no single
     solution is selected.
     """
-    betas = [1e1, 1e3] if case.tier == "smoke" else [1e1, 1e2, 1e3, 1e4, 1e5]
-    found: dict[str, Any] = {"beta": betas, "one leader": 1 - float(np.exp(-3))}
-    for power in (0.5, 1.0, 2.0):
-        found[f"off by beta^-{power:g}"] = [float(from_a_tie(beta, beta**-power)[0]) for beta in betas]
-    found["at the tie"] = [float(from_a_tie(beta, 0.0)[0]) for beta in betas]
+    betas, until = list(case.given("betas", SHARP.get(case.tier, (1e1, 1e2, 1e3, 1e4, 1e5)))), case.given("t", 3.0)
+    powers = case.given("p", (0.5, 1.0, 2.0))
+    found: dict[str, Any] = {"beta": betas, "t": until, "one leader": 1 - float(np.exp(-until))}
+    for power in powers:
+        found[f"off by beta^-{power:g}"] = [float(from_a_tie(beta, beta**-power, until)[0]) for beta in betas]
+    found["at the tie"] = [float(from_a_tie(beta, 0.0, until)[0]) for beta in betas]
     return found
 
 
 @which_hardmax_solution_is_the_limit.figure
 def sides(findings: Findings, ax: Any) -> None:
-    """Draw the place at t = 3 against beta for each power."""
+    """Draw the place against beta for each power."""
     found = findings.found
-    for power, colour in zip(("0.5", "1", "2"), shades(3), strict=True):
-        ax.plot(
-            found["beta"], found[f"off by beta^-{power}"], "o-", color=colour, label=rf"off by $\beta^{{-{power}}}$"
-        )
+    rows = {name.removeprefix("off by beta^-"): row for name, row in found.items() if name.startswith("off by")}
+    for (power, row), colour in zip(rows.items(), shades(len(rows)), strict=True):
+        ax.plot(found["beta"], row, "o-", color=colour, label=rf"off by $\beta^{{-{power}}}$")
     ax.axhline(found["one leader"], color=THEORY, ls=(0, (4, 3)), label="one leader")
-    ax.axhline(0.0, color=ACCENT[1], ls=(0, (1, 2)), label="mean of both")
-    ax.set(xscale="log", xlabel=r"$\beta$", ylabel="$z_{3,1}$ at $t = 3$")
+    ax.plot(found["beta"], found["at the tie"], "x:", color=MUTED, label="at the tie: mean of both leaders")
+    ax.set(xscale="log", xlabel=r"$\beta$", ylabel=f"$z_{{3,1}}$ at $t = {found['t']:g}$")
     ax.legend()
 
 
 #: distance to the nearest neighbour in the best packings of n points on S², in degrees (Fejes Toth; Danzer)
 PACKINGS = {4: 109.4712, 5: 90.0, 6: 90.0, 7: 77.8695, 8: 74.8585, 9: 70.5288, 10: 66.1468, 11: 63.4349, 12: 63.4349}
+#: numbers of tokens, values of beta and draws of a study by tier
+NUMBERS = {"smoke": (5, 7, 9)}
+BETAS = {"smoke": (1.0, 4.0)}
+DRAWS = {"smoke": 1, "standard": 4, "full": 20}
 
 
 @exploration("2312.10794", "section 9.2, repulsive softmax", covers=["P17"])
@@ -78,8 +82,9 @@ def limits_of_repulsive_softmax_against_optimal_codes(case: Case) -> dict[str, A
     the smallest angle of the state of least energy among the draws, in degrees, by beta, beside the best packing
     known, with the number of distinct energies that were found.
     """
-    betas, draws = ([1.0, 4.0], 1) if case.tier == "smoke" else ([1.0, 4.0, 16.0], DRAWS[case.tier] // 3)
-    numbers = [5, 7, 9] if case.tier == "smoke" else [n for n in PACKINGS if n < TOKENS + 1]
+    betas, draws = case.given("betas", BETAS.get(case.tier, (1.0, 4.0, 16.0))), case.given("draws", DRAWS[case.tier])
+    numbers = list(case.given("n", NUMBERS.get(case.tier, tuple(PACKINGS))))
+    case.require("n is between 4 and 12, where the best packings are known", all(n in PACKINGS for n in numbers))
     found: dict[str, Any] = {"n": numbers, "best packing": [PACKINGS[n] for n in numbers]}
     for beta in betas:
         ends = {n: [repelled(case, n, beta, 300.0, draw) for draw in range(draws)] for n in numbers}
@@ -88,3 +93,19 @@ def limits_of_repulsive_softmax_against_optimal_codes(case: Case) -> dict[str, A
         counts = [len(mf.observe.levels([energy(x, beta) for x in states], 1e-6)) for states in ends.values()]
         found[f"energies found, beta = {beta:g}"] = counts
     return found
+
+
+@limits_of_repulsive_softmax_against_optimal_codes.figure
+def angles_beside_packings(findings: Findings, ax: Any) -> None:
+    """Draw the smallest angle over n for each beta, beside the best packing known."""
+    found = findings.found
+    n = np.array(found["n"])
+    for k, (at, best) in enumerate(zip(n, found["best packing"], strict=True)):
+        ax.plot([at - 0.35, at + 0.35], [best] * 2, "--", color=THEORY, label="best packing known" if k == 0 else None)
+    rows = {name.removeprefix("smallest angle, "): row for name, row in found.items() if name.startswith("smallest")}
+    colours, shifts = shades(len(rows), high=0.8), np.linspace(-0.15, 0.15, len(rows) + 2)[1:-1]
+    for (name, row), colour, shift, marker in zip(rows.items(), colours, shifts, "osD^v" * len(rows), strict=False):
+        label = name.replace("beta", r"$\beta$") + ": state of least energy found"
+        ax.plot(n + shift, row, marker, ms=8, color=colour, label=label)
+    ax.set(xlabel="tokens $n$ on $S^2$", ylabel="smallest angle, degrees", xticks=n)
+    ax.legend()

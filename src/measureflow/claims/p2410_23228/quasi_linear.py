@@ -95,7 +95,9 @@ def growth_of_another_mode(case: Case, ax: Any) -> Any:
     j = k + case.instance["step to the other mode"]
     seeds = np.geomspace(*case.instance["delta"], 7)
     grown = [abs(case.measure(moments_when_grown, k, j, beta, float(seed), trace)[j - 1]) / trace for seed in seeds]
-    draw_growth(ax, seeds, grown, case.statement.exponent(j, k, beta), rf"mode {j} beside mode {k}, $\beta = {beta:.3g}$")
+    draw_growth(
+        ax, seeds, grown, case.statement.exponent(j, k, beta), rf"mode {j} beside mode {k}, $\beta = {beta:.3g}$"
+    )
     return ax
 
 

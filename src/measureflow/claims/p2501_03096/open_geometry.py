@@ -11,7 +11,7 @@ import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.instances import normalised
-from measureflow.paths.style import shades
+from measureflow.paths.style import MUTED, THEORY, shades
 
 #: forms of the plane, by name
 FORMS = {
@@ -19,6 +19,10 @@ FORMS = {
     "indefinite, D = diag(1, -1)": np.diag([1.0, -1.0]),
     "negative, D = diag(-1, -0.5)": np.diag([-1.0, -0.5]),
 }
+#: pairs of laws, tokens of each, and turns in V, by tier
+PAIRS = {"smoke": 2, "standard": 30, "full": 200}
+COUNTS = {"smoke": (4, 8), "standard": (4, 8, 16, 32), "full": (4, 8, 16, 32, 64)}
+TURNS = {"smoke": (1.0,), "standard": (0.3, 1.0, 3.0), "full": (0.1, 0.3, 1.0, 3.0, 10.0)}
 
 
 def quantiles(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -47,7 +51,8 @@ def convexity_of_the_energy_along_geodesics(case: Case) -> dict[str, Any]:
     against semiconvexity. What is computed are critical paths, of which the shortest found is taken; they need not be
     the shortest there are.
     """
-    pairs, counts = {"smoke": (2, (4, 8)), "standard": (30, (4, 8, 16, 32))}.get(case.tier, (200, (4, 8, 16, 32, 64)))
+    pairs, counts = case.given("pairs", PAIRS[case.tier]), case.given("n", COUNTS[case.tier])
+    case.require("n are even, for two bells", all(n % 2 == 0 for n in counts))
     found: dict[str, Any] = {"pairs": pairs, "tokens": list(counts)}
     for name, D in FORMS.items():
         least, share, worst = [], [], 0.0
@@ -70,11 +75,14 @@ def convexity_of_the_energy_along_geodesics(case: Case) -> dict[str, Any]:
 def least_curvatures(findings: Findings, ax: Any) -> None:
     """Draw the least constant against the number of tokens."""
     counts = findings.found["tokens"]
-    for name, shade in zip(FORMS, shades(len(FORMS)), strict=True):
-        ax.plot(counts, findings.found[name]["least lambda by tokens"], "o-", color=shade, label=name)
-    ax.axhline(0.0, color="0.7", lw=0.8, zorder=0)
+    for name, shade, marker in zip(FORMS, shades(len(FORMS), high=0.8), "osD", strict=True):
+        row = findings.found[name]
+        label = f"{name}: {row['share of convex geodesics'][-1]:.0%} of them convex"
+        ax.plot(counts, row["least lambda by tokens"], marker + "-", color=shade, label=label)
+    ax.axhline(0.0, color=THEORY, ls="--", lw=1.2, zorder=0, label="convex above 0")
     ax.set(xlabel="tokens $n$", ylabel=r"least $E''/W_m^2$ along geodesics", xticks=counts)
-    ax.legend(fontsize=9)
+    title = f"{findings.found['pairs']} pairs of laws on the circle"
+    ax.legend(title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=10)
 
 
 @exploration("2501.03096", "general V in the same geometry", covers=["Q2"], id="2501.03096/gradient-part")
@@ -85,16 +93,35 @@ def how_much_of_a_velocity_is_a_gradient(case: Case) -> dict[str, Any]:
     decrease. Measured is the share `observe.gradient_part` (potentials of degree 4) at three times, for V = I + r J
     with J a rotation, on S^2 with a symmetric form D.
     """
-    n, ratios = {"smoke": (24, (1.0,)), "standard": (100, (0.3, 1.0, 3.0))}.get(
-        case.tier, (200, (0.1, 0.3, 1.0, 3.0, 10.0))
+    n, ratios = (
+        case.given("n", {"smoke": 24, "standard": 100, "full": 200}[case.tier]),
+        case.given("r", TURNS[case.tier]),
     )
+    until, beta = case.given("t", 3.0), case.given("beta", 1.0)
+    values = case.given("eigenvalues of D", (1.0, 0.5, -0.5))
+    case.require("D has three eigenvalues", len(values) == 3)
     points = normalised(case.generator("tokens").normal(size=(n, 3)))
-    tokens, D = mf.Tokens(mf.Sphere(3), points), np.diag([1.0, 0.5, -0.5])
-    times, found = np.array([0.0, 1.0, 3.0]), {"tokens": n, "times": [0.0, 1.0, 3.0]}
+    tokens, D = mf.Tokens(mf.Sphere(3), points), np.diag(values)
+    times = until * np.array([0.0, 1 / 3, 1.0])
+    found: dict[str, Any] = {"tokens": n, "times": times.tolist()}
     turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     for ratio in ratios:
-        field = mf.SelfAttention(1.0, query=D, value=np.eye(3) + ratio * turn)
-        path = mf.flow(tokens, field, until=3.0, save=times, solver=mf.Adaptive(coarsen=False))
+        field = mf.SelfAttention(beta, query=D, value=np.eye(3) + ratio * turn)
+        path = mf.flow(tokens, field, until=until, save=times, solver=mf.Adaptive(coarsen=False))
         share = np.asarray(mf.observe.gradient_part(path, degree=2 if n < 100 else 4))
         found[f"V = I + {ratio:g} J"] = [float(value) for value in share]
     return found
+
+
+@how_much_of_a_velocity_is_a_gradient.figure
+def shares_of_gradients(findings: Findings, ax: Any) -> None:
+    """Draw the share of the velocity that is a gradient over time, for each turn in V."""
+    found = findings.found
+    rows = {name: row for name, row in found.items() if name.startswith("V")}
+    for (name, row), colour in zip(rows.items(), shades(len(rows), high=0.8), strict=True):
+        ax.plot(found["times"], row, "o-", color=colour, label=f"${name}$")
+    ax.axhline(1.0, ls="--", color=THEORY, label=r"a gradient flow: $V = \pm D$")
+    ax.axhline(0.0, color=MUTED, lw=1)
+    ax.set(xlabel="time $t$", ylabel="share of the velocity that is a gradient in $W_m$", ylim=(-0.02, 1.05))
+    ax.set_title(f"{found['tokens']} tokens on $S^2$")
+    ax.legend()

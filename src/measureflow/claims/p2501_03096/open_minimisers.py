@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import ive
 
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.p2501_03096.minimisers import on_circle
-from measureflow.paths.style import shades
+from measureflow.paths.style import THEORY, shades
 
 PAPER = "2501.03096"
 #: modes of the linearised flow, and points of the circle that give its kernel
 MODES, SIZE = 12, 128
+#: second eigenvalues of the form, and numbers of tokens, by tier
+SEVERAL, MANY = (1.0, 1.3, 2.0, 3.0, 5.0), (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
+RATIOS = {"smoke": (1.0, 2.0)}
+NUMBERS = {"smoke": (2, 3, 4, 6, 8)}
 
 
 def rates(form: np.ndarray) -> np.ndarray:
@@ -68,10 +73,15 @@ def descent_to_the_minimiser_of_full_support(case: Case) -> dict[str, Any]:
     does where equal masses cannot follow the density. Rounding ends both at some 1e-15. General kernels, and V
     that is not -D, are not studied.
     """
-    ratios = (1.0, 2.0) if case.tier == "smoke" else (1.0, 1.3, 2.0, 3.0, 5.0)
-    numbers = [2, 3, 4, 6, 8] if case.tier == "smoke" else [2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16]
-    starts = {"smoke": 4, "standard": 12, "full": 40}[case.tier]
-    found: dict[str, Any] = {"b": list(ratios), "N": numbers}
+    ratios, numbers = (
+        case.given("b", RATIOS.get(case.tier, SEVERAL)),
+        list(case.given("N", NUMBERS.get(case.tier, MANY))),
+    )
+    starts = case.given("starts", {"smoke": 4, "standard": 12, "full": 40}[case.tier])
+    case.require("b is positive, as a minimiser of full support needs", min(ratios) > 0)
+    orders = np.repeat(np.arange(1, 7), 2)
+    law = orders**2 * ive(orders, 1.0) / ive(0, 1.0)
+    found: dict[str, Any] = {"b": list(ratios), "N": numbers, "rates about the uniform law": law.tolist()}
     for ratio in ratios:
         form = np.diag([1.0, ratio])
         found[f"rates, b = {ratio:g}"] = [float(rate) for rate in rates(form)[:12]]
@@ -83,9 +93,13 @@ def descent_to_the_minimiser_of_full_support(case: Case) -> dict[str, Any]:
 def rates_and_defects(findings: Findings, ax: Any) -> None:
     """Draw the rates by their order, and the defects by the number of tokens."""
     found = findings.found
-    for ratio, colour in zip(found["b"], shades(len(found["b"])), strict=True):
+    law = found["rates about the uniform law"]
+    ax.plot(np.arange(1, len(law) + 1), law, "--", color=THEORY, label="$k^2 I_k/I_0$, each twice: b = 1", zorder=3)
+    for ratio, colour in zip(found["b"], shades(len(found["b"]), high=0.8), strict=True):
         rates_of = np.array(found[f"rates, b = {ratio:g}"])
-        ax.plot(np.arange(1, len(rates_of) + 1), rates_of, "o-", ms=4, color=colour, label=f"rate k, b = {ratio:g}")
+        ax.plot(
+            np.arange(1, len(rates_of) + 1), rates_of, "o-", ms=4, color=colour, label=f"rate number k, b = {ratio:g}"
+        )
         missed = np.maximum(found[f"defect of N tokens, b = {ratio:g}"], 1e-16)
         ax.plot(found["N"], missed, "s:", ms=4, color=colour, mfc="none", label=f"defect, k tokens, b = {ratio:g}")
     ax.set(yscale="log", ylim=(1e-16, 3.0), xlabel="k", ylabel=r"rate of SA about $\mu_D$; $E_N - \min E_2$")

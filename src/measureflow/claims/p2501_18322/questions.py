@@ -13,7 +13,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.p2501_18322.instances import BATCH, KINDS, SAVED, orbits
 from measureflow.claims.p2501_18322.ranks import rank_that_stays
-from measureflow.paths.style import ACCENT, MUTED, THEORY
+from measureflow.paths.style import FAINT, MUTED, THEORY, shades
 
 PAPER = "2501.18322"
 #: laws of each kind of attention
@@ -42,13 +42,13 @@ def where_do_gaussians_end_for_general_weights(case: Case) -> dict[str, Any]:
     at rank 1 or 2, grow (explode or diverge) or still move at tau = 300, dtau = tr S dt, for each attention; and for
     softmax the angle between the direction of growth and the nearest eigenvector of V.
     """
-    count = DRAWS[case.tier]
+    count, until = case.given("laws", DRAWS[case.tier]), case.given("tau", 300.0)
     generator = case.generator("weights")
     query, key, value, root = generator.normal(size=(4, count, 2, 2))
     covs = root @ np.swapaxes(root, 1, 2)
     covs = covs / np.trace(covs, axis1=1, axis2=2)[:, None, None]
-    times = np.concatenate([[0.0], np.geomspace(0.3, 300.0, SAVED - 1)])
-    found: dict[str, Any] = {"d": 2, "laws": count}
+    times = np.concatenate([[0.0], np.geomspace(until / 1000, until, SAVED - 1)])
+    found: dict[str, Any] = {"d": 2, "laws": count, "tau": until}
     for kind in KINDS:
         moved = orbits(kind, covs, query, key, value, times, own_clock=True, rtol=1e-6)
         ended = outcomes(moved.cov, moved.finished)
@@ -74,19 +74,26 @@ def angles_to_axes(covs: np.ndarray, values: np.ndarray) -> list[float]:
 def shares(findings: Findings, ax: Any) -> None:
     """Draw the share of each outcome under every attention."""
     left = np.zeros(len(KINDS))
-    colours = (*ACCENT, THEORY, MUTED)
+    colours = (*shades(len(OUTCOMES) - 1), FAINT)
     for name, colour in zip(OUTCOMES, colours, strict=True):
         part = np.array([findings.found[kind][name] for kind in KINDS]) / findings.found["laws"]
         ax.barh(range(len(KINDS)), part, left=left, color=colour, label=name)
         left += part
     ax.set_yticks(range(len(KINDS)), KINDS)
-    ax.set(xlabel="share of random Q, K, V", xlim=(0, 1))
-    ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    found = findings.found
+    ax.set(xlabel=rf"share of {found['laws']} random Q, K, V, at $\tau$ = {found['tau']:g}", xlim=(0, 1))
+    title = "asked: is the rank at most 1?"
+    angles = found["angles to eigenvectors of V"]
+    if angles:
+        title = (
+            f"softmax explosions lie {np.degrees(np.nanmedian(angles)):.2g} degrees (median) off an eigenvector of V"
+        )
+    ax.legend(ncols=5, loc="lower center", bbox_to_anchor=(0.4, 1.0), title=title, fontsize=10)
 
 
-SIZES = {"smoke": ((16, 64), 8), "standard": ((64, 256, 1024), 16), "full": ((64, 256, 1024, 4096), 32)}
-#: the start, and the time at which its Gaussian explodes under v = a = 1
-START, END = 0.25, 2.0
+#: particles, how often they are drawn, and the variance of their start
+SIZES = {"smoke": (16, 64), "standard": (64, 256, 1024), "full": (64, 256, 1024, 4096)}
+REPETITIONS, START = {"smoke": 8, "standard": 16, "full": 32}, 0.25
 
 
 def variance_of(mu: mf.Tokens) -> Any:
@@ -108,23 +115,26 @@ def what_becomes_of_particles_behind_the_blow_up(case: Case) -> dict[str, Any]:
     Reported for each n: the mean variance over the Gaussian's at t = 1, 1.6, 1.8, 1.9; the Gaussian's variance where it
     has become twice that of the particles (mean over draws), and the same over sqrt(2 ln n).
     """
-    sizes, draws = SIZES[case.tier]
+    sizes, draws = case.given("n", SIZES[case.tier]), case.given("draws", REPETITIONS[case.tier])
+    start = case.given("variance", START)
+    end = 0.5 / start
+    case.require("n is at least 2", min(sizes) >= 2)
     most, generator = max(sizes), case.generator("particles")
     points, present = np.zeros((len(sizes) * draws, most, 1)), np.zeros((len(sizes) * draws, most), bool)
     for row in range(len(points)):
         n = sizes[row // draws]
         drawn = generator.normal(size=n)
-        points[row, :n, 0] = np.sqrt(START) * (drawn - drawn.mean()) / drawn.std()
+        points[row, :n, 0] = np.sqrt(start) * (drawn - drawn.mean()) / drawn.std()
         present[row, :n] = True
     clouds = jax.vmap(
         lambda x, here: mf.Tokens(mf.Euclidean(1), x, here / jnp.sum(here), present=here)
     )(points, present)  # fmt: skip
-    times = np.concatenate([[0.0], END * (1 - 0.5 ** np.arange(1.0, 7.01, 0.25))])
+    times = np.concatenate([[0.0], end * (1 - 0.5 ** np.arange(1.0, 7.01, 0.25))])
     moved = mf.flows.ensemble(clouds, mf.SelfAttention(1.0), save=times, record={"variance": variance_of})
-    gaussian = START / (1 - times / END)
+    gaussian = start / (1 - times / end)
     part = moved.recorded["variance"].reshape(len(sizes), draws, -1) / gaussian
     found: dict[str, Any] = {"sizes": list(sizes), "draws": draws, "followed": bool(moved.resolved.all())}
-    for t in (1.0, 1.6, 1.8, 1.9):
+    for t in end * np.array([0.5, 0.8, 0.9, 0.95]):
         found[f"variance over the Gaussian's at t = {t:g}"] = [
             float(np.interp(t, times, row.mean(axis=0))) for row in part
         ]
@@ -133,6 +143,7 @@ def what_becomes_of_particles_behind_the_blow_up(case: Case) -> dict[str, Any]:
     found["variance at the escape"] = np.nanmean(escaped, axis=1).tolist()
     found["over sqrt(2 ln n)"] = (np.nanmean(escaped, axis=1) / np.sqrt(2 * np.log(sizes))).tolist()
     found["times"], found["mean share"] = times.tolist(), part.mean(axis=1).tolist()
+    found["variance of the Gaussian"] = gaussian.tolist()
     return found
 
 
@@ -140,9 +151,13 @@ def what_becomes_of_particles_behind_the_blow_up(case: Case) -> dict[str, Any]:
 def escapes(findings: Findings, ax: Any) -> None:
     """Draw the share of the Gaussian's variance that particles have, against that variance over sqrt(2 ln n)."""
     found = findings.found
-    gaussian = START / (1 - np.asarray(found["times"]) / END)
-    for n, row, colour in zip(found["sizes"], found["mean share"], (*ACCENT, THEORY), strict=False):
-        ax.plot(gaussian / np.sqrt(2 * np.log(n)), row, color=colour, label=f"n = {n}")
+    gaussian = np.array(found["variance of the Gaussian"])
+    rows = zip(found["sizes"], found["mean share"], found["over sqrt(2 ln n)"], strict=True)
+    for (n, row, escape), colour in zip(rows, shades(len(found["sizes"]), high=0.8), strict=True):
+        label = f"n = {n}: half of it at {escape:.2f}"
+        ax.plot(gaussian / np.sqrt(2 * np.log(n)), row, color=colour, label=label)
+    ax.axhline(1.0, color=THEORY, ls="--", label="the Gaussian, which explodes")
+    ax.axhline(0.5, color=MUTED, lw=1)
     ax.set(
         xscale="log", xlabel=r"$s(t)/\sqrt{2\ln n}$, $s$ of the Gaussian", ylabel=r"variance of $n$ particles$\,/\,s$"
     )

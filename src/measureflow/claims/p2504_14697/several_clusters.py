@@ -10,11 +10,11 @@ import numpy as np
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.instances import N, follow
 from measureflow.claims.runge_kutta import classical_step
 from measureflow.fields import Unnormalised
-from measureflow.paths.style import ACCENT, THEORY
+from measureflow.paths.style import ACCENT, MUTED, THEORY, shades
 
 #: half the width of an arc, and tokens on one side of it
 WIDTH, SIDE = 0.05, 10
@@ -148,6 +148,12 @@ def rate_of_one_cluster(share: float, beta: float) -> float:
     return 1.0
 
 
+#: means of the densities, and times at which they are looked at, by tier
+SEVERAL, LATER = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49), (20.0, 80.0, 320.0)
+MEANS = {"smoke": (0.1, 0.4)}
+TIMES = {"smoke": (20.0,)}
+
+
 @exploration("2504.14697", "large beta", covers=["P12"])
 def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[str, Any]:
     """Up to which beta does a density on the circle with a mean converge to one point?
@@ -158,10 +164,10 @@ def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[s
     but a limit of two points. Given is the least beta of a grid with such a mass within 0.3 of the antipode, an
     estimate of a beta_0 that has no closed form. What has not left yet counts as well: later times tell.
     """
-    n = 64
-    means = [0.1, 0.4] if case.tier == "smoke" else [0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.49]
-    betas = np.geomspace(0.5, 16.0, {"smoke": 6, "standard": 16, "full": 41}[case.tier])
-    times = (20.0,) if case.tier == "smoke" else (20.0, 80.0, 320.0)
+    n, means = case.given("n", 64), list(case.given("R", MEANS.get(case.tier, SEVERAL)))
+    case.require("R is between 0 and 1/2, so that 1 + 2R cos is a density", min(means) >= 0 and max(means) <= 0.5)
+    usual = np.geomspace(0.5, 16.0, {"smoke": 6, "standard": 16, "full": 41}[case.tier])
+    betas, times = np.array(case.given("betas", tuple(usual.tolist()))), case.given("t", TIMES.get(case.tier, LATER))
     shares = (np.arange(n) + 0.5) / n
     grid = np.linspace(-np.pi, np.pi, 20_001)
     found: dict[str, Any] = {"R": means, "beta": betas}
@@ -179,3 +185,24 @@ def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[s
             found[f"{name}: least beta with a mass that stays, t = {time:g}"] = least[:, k]
             found[f"{name}: mass at the antipode at t = {time:g}, by R and beta"] = behind[..., k]
     return found
+
+
+@at_which_beta_does_a_density_cease_to_make_one_cluster.figure
+def masses_at_the_antipode(findings: Findings, ax: Any) -> None:
+    """Draw the mass at the antipode over beta for each mean at the last time, and the least that stays for ever."""
+    found = findings.found
+    betas, means = np.array(found["beta"]), found["R"]
+    late = [name for name in found if name.startswith("USA: mass at the antipode")][-1].removeprefix("USA: ")
+    for row, (mean, colour) in enumerate(zip(means, shades(len(means), high=0.8), strict=True)):
+        for model, style, marker in (("USA", "-", "o"), ("SA", ":", "s")):
+            mass = np.array(found[f"{model}: {late}"])[row]
+            label = f"R = {mean:g}" if model == "USA" else None
+            ax.plot(betas, mass, marker, ls=style, color=colour, mfc=colour if model == "USA" else "white", label=label)
+    ax.plot([], [], "o-", color=MUTED, label="USA")
+    ax.plot([], [], "s:", color=MUTED, mfc="white", label="SA")
+    fine = np.geomspace(betas.min(), betas.max(), 200)
+    label = r"more than $1/(1 + e^{2\beta})$ stays, if the rest meets"
+    ax.plot(fine, 1 / (1 + np.exp(2 * fine)), "--", color=THEORY, label=label)
+    ax.set(xscale="log", xlabel=r"$\beta$", ylabel=late.split(",")[0], ylim=(-0.01, None))
+    ax.set_title(r"densities $1 + 2R\,\cos\theta$ on the circle")
+    ax.legend()

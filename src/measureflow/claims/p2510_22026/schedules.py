@@ -9,11 +9,11 @@ import numpy as np
 import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
-from measureflow.claims.exploration import exploration
+from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.figures import figure
 from measureflow.claims.instances import N, normalised
 from measureflow.claims.p2510_22026.instances import TITLES, at_radius, run, scheme_of
-from measureflow.paths.style import ACCENT, FAINT, caption
+from measureflow.paths.style import ACCENT, FAINT, THEORY, caption
 from measureflow.paths.style import figure as sheet
 
 #: the figure's sizes by tier: dimension, tokens, layers, networks
@@ -84,9 +84,10 @@ def schedules_that_reach_a_wanted_cosine(case: Case) -> dict[str, Any]:
     from which uniform tokens start on average, and are run on such tokens. Open: schedules for other starts, and what
     radii that differ across tokens do to metastable states under Pre-LN.
     """
-    depth, beta = 12.0, case.draw("beta", 0.5, 2.0)
-    starts = {"smoke": 3, "standard": 40, "full": 400}[case.tier]
-    given = {"n": N, "beta": beta, "start": 0.0}
+    depth, beta = case.given("depth", 12.0), case.draw("beta", 0.5, 2.0)
+    starts = case.given("starts", {"smoke": 3, "standard": 40, "full": 400}[case.tier])
+    n, d = case.given("n", N), case.given("d", N)
+    given = {"n": n, "beta": beta, "start": 0.0}
     slow, fast = (
         1 - theory.gap_and_radius_of_normalised_tokens([depth], scheme=name, **given)[0][0] for name in ("pre", "post")
     )
@@ -96,26 +97,62 @@ def schedules_that_reach_a_wanted_cosine(case: Case) -> dict[str, Any]:
 
     def alpha(t: float) -> float:
         rho = -np.expm1(-rate * t)
-        return float(theory.alpha_for_cosine(rho, rate * (1 - rho), n=N, beta=beta))
+        return float(theory.alpha_for_cosine(rho, rate * (1 - rho), n=n, beta=beta))
 
     made, _ = theory.gap_and_radius_of_normalised_tokens([depth], scheme="ngpt", alpha=alpha, **given)
     switch = theory.switch_for_cosine(target, depth=depth, **given)
     clock = float(theory.clock_of_normalisation(depth, scheme="ngpt", alpha=alpha))
-    clouds = [mf.Tokens(mf.Sphere(N), normalised(case.rng.normal(size=(N, N)))) for _ in range(starts)]
+    clouds = [mf.Tokens(mf.Sphere(d), normalised(case.rng.normal(size=(n, d)))) for _ in range(starts)]
     under_ngpt = [1 - mean_cosine(run(case, "ngpt", 1.0, tokens, beta, [clock])[0][-1]) for tokens in clouds]
     under_mix = []
     for tokens in clouds:  # Mix-LN is Post-LN, and then Pre-LN
-        first = mf.Tokens(mf.Sphere(N), run(case, "post", 1.0, tokens, beta, [switch])[0][-1])
+        first = mf.Tokens(mf.Sphere(d), run(case, "post", 1.0, tokens, beta, [switch])[0][-1])
         under_mix.append(1 - mean_cosine(run(case, "pre", 1.0, first, beta, [depth - switch])[0][-1]))
+    depths = np.linspace(0.0, depth, 13)
+    curves = {
+        "nGPT": theory.gap_and_radius_of_normalised_tokens(depths, scheme="ngpt", alpha=alpha, **given)[0],
+        "Mix-LN": theory.gap_and_radius_of_normalised_tokens(depths, scheme="mix", switch=switch, **given)[0],
+    }
     return {
-        "wanted gap at depth 12": 1 - target,
+        "n": n,
+        "beta": beta,
+        "depths": depths.tolist(),
+        "equiangular gaps by depth": {name: gaps.tolist() for name, gaps in curves.items()},
+        f"wanted gap at depth {depth:g}": 1 - target,
         "gaps that switches of Mix-LN reach": [1 - slow, 1 - fast],
-        "alpha at 0, 6, 12": [alpha(0.0), alpha(6.0), alpha(12.0)],
+        f"alpha at 0, {depth / 2:g}, {depth:g}": [alpha(0.0), alpha(depth / 2), alpha(depth)],
         "switch": switch,
         "equiangular, nGPT: gap over the wanted one": made[0] / (1 - target),
         "uniform tokens, nGPT: least, middle, largest ratio": np.quantile(under_ngpt, (0, 0.5, 1)) / (1 - target),
         "uniform tokens, Mix-LN: least, middle, largest ratio": np.quantile(under_mix, (0, 0.5, 1)) / (1 - target),
     }
+
+
+@schedules_that_reach_a_wanted_cosine.figure
+def gaps_along_depth(findings: Findings, ax: Any) -> None:
+    """Draw the gaps of equiangular tokens along depth, the wanted curve, and where uniform tokens end."""
+    found = findings.found
+    depths = np.array(found["depths"])
+    wanted = found[f"wanted gap at depth {depths[-1]:g}"]
+    label = "wanted: $1 - \\rho = e^{-ct}$"
+    ax.plot(depths, wanted ** (depths / depths[-1]), "--", color=THEORY, label=label, zorder=3)
+    looks = {"nGPT": (ACCENT[0], "o", 0.01), "Mix-LN": (ACCENT[1], "s", 0.03)}
+    for name, (colour, marker, aside) in looks.items():
+        ax.plot(depths, found["equiangular gaps by depth"][name], color=colour, label=f"equiangular tokens, {name}")
+        low, middle, high = wanted * np.array(found[f"uniform tokens, {name}: least, middle, largest ratio"])
+        error = [[middle - low], [high - middle]]
+        place = depths[-1] * (1 + aside)
+        ax.errorbar(place, middle, yerr=error, fmt=marker, color=colour, capsize=4, label=f"uniform tokens, {name}")
+    ax.axvline(found["switch"], color=ACCENT[1], ls=":", lw=1.4, label=f"switch of Mix-LN: {found['switch']:.2f}")
+    slow, fast = found["gaps that switches of Mix-LN reach"]
+    ax.axhspan(min(slow, fast), max(slow, fast), color=FAINT, lw=0, zorder=0, label="reached by some switch")
+    ax.set(
+        yscale="log",
+        xlabel="depth $t$",
+        ylabel=r"gap $1 - \rho$",
+        title=rf"n = {found['n']}, $\beta$ = {found['beta']:.2f}",
+    )
+    ax.legend(fontsize=10, loc="lower left")
 
 
 def mean_cosine(points: np.ndarray) -> float:
