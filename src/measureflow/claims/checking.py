@@ -116,7 +116,7 @@ def examine(
         rejections.append(rejection(mutation, missed))
         contrasts[mutation.name] = tuple(tuple(case.curves) for case in missed)
     cases = [case for case, _ in attempts]
-    used = {name for case in cases for name in case.instance}
+    used = {name for case in cases for name in case.taken}
     worst = worst_of([comparison for _, case in valid for comparison in case.comparisons])
     verdict, why = verdict_of(worst, len(valid), draws, rejections if mutations else None)
     return Result(
