@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import measureflow as mf
 from measureflow import BadInput
@@ -206,12 +207,15 @@ def test_the_picture_of_a_claim_sees_its_first_instance():
 
     @one.figure
     def draw(case, ax):
-        ax.append(case.instance["x"])
+        ax.plot([0, case.instance["x"]])
         return ax
 
     result = check(one)[0]
-    assert result.plot([]) == [result.instances[0]["x"]]
-    assert check(toy(near=lost_exponent))[0].plot([]) is None
+    axes = Figure().subplots()
+    assert result.plot(axes) is axes
+    assert axes.lines[0].get_ydata()[1] == result.instances[0]["x"]
+    without = check(toy(near=lost_exponent))[0].plot(Figure().subplots())
+    assert (without.get_xlabel(), without.get_ylabel()) == ("stated", "measured")
 
 
 def test_a_claim_of_your_own_field_checks_like_the_librarys():
