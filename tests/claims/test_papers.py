@@ -26,6 +26,18 @@ def can_be_drawn_and_changed(result):
     assert sorted(name for name in result.cases[0].taken if not has(result.claim, name)) == []
 
 
+@pytest.mark.parametrize("claim", QUICK, ids=lambda claim: claim.id)
+def test_claim_is_consistent_and_drawn_and_other_draws_compile_nothing(claim, compilations):
+    let_go()  # now, so that nothing is dropped between the two
+    result = examine(claim, seed=11)
+    assert result.verdict == "consistent", str(result)
+    compilations.clear()
+    again = examine(claim, seed=12, draws=1)
+    assert again.verdict == "consistent", str(again)
+    assert compilations == []
+    can_be_drawn_and_changed(result)  # from what was measured above: nothing is run again for it
+
+
 def test_the_mean_field_is_covered():
     assert {item for claim in CLAIMS for item in claim.covers} >= {"V10", "V11", "V13", "V14", "V30", "T14"}
 
