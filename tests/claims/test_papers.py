@@ -8,6 +8,7 @@ import measureflow as mf
 from measureflow.claims import bibliography
 from measureflow.claims.checking import examine
 from measureflow.claims.parameters import has
+from measureflow.claims.programs import let_go
 
 CLAIMS = mf.claims.all()
 QUICK = [claim for claim in CLAIMS if claim.tier == "smoke"]
