@@ -151,7 +151,7 @@ def column_sums_over_training(case: Case) -> Any:
     drawing.suptitle(f"softmax attention trained on {name}: what each token receives")
     left, right = drawing.subplots(1, 2)
     epochs = sorted({0, recipe.epochs // 2, recipe.epochs})
-    for epoch, colour in zip(epochs, ACCENT, strict=True):
+    for epoch, colour in zip(epochs, ACCENT, strict=False):
         sums = np.minimum(columns[0, epoch].ravel(), 3.0)
         left.hist(sums, bins=np.linspace(0, 3, 31), histtype="step", color=colour, lw=2, label=f"epoch {epoch}")
     left.axvline(1.0, color=THEORY, ls="--", lw=1.2, label="doubly stochastic")

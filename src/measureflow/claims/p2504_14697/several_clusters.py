@@ -14,7 +14,6 @@ from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.instances import N, follow
 from measureflow.claims.runge_kutta import classical_step
 from measureflow.fields import Unnormalised
-from measureflow.paths.style import MUTED, THEORY, shades
 
 #: half the width of an arc, and tokens on one side of it
 WIDTH, SIDE = 0.05, 10
@@ -166,6 +165,8 @@ def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[s
 @at_which_beta_does_a_density_cease_to_make_one_cluster.figure
 def masses_at_the_antipode(findings: Findings, ax: Any) -> None:
     """Draw the mass at the antipode over beta for each mean at the last time, and the least that stays for ever."""
+    from measureflow.paths.style import MUTED, THEORY, shades
+
     found = findings.found
     betas, means = np.array(found["beta"]), found["R"]
     late = [name for name in found if name.startswith("USA: mass at the antipode")][-1].removeprefix("USA: ")
