@@ -47,7 +47,8 @@ def recipe_of(case: Case) -> Recipe:
 def sets_of(case: Case) -> tuple[int, int]:
     """Return how many sets there are to train and to test on."""
     sizes = case.given("sets to train on", TRAINED_ON[case.tier]), case.given("sets to test on", TESTED_ON[case.tier])
-    case.require(f"sets to train on fill a batch of {Recipe().batch}", sizes[0] >= Recipe().batch)
+    if sizes[0] < Recipe().batch:
+        raise mf.BadInput(f"{case.name}: sets to train on are {sizes[0]}; a batch takes {Recipe().batch}.")
     return sizes
 
 
