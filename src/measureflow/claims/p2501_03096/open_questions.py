@@ -80,11 +80,8 @@ def how_large_are_the_basins_of_one_and_of_two_clusters(case: Case) -> dict[str,
     minimum of the energy, one cluster at e_1, and not in two clusters where the form vanishes.
     """
     starts = case.given("starts", {"smoke": 16, "standard": 128, "full": 1024}[case.tier])
-    sizes, usual = (
-        case.given("n", SIZES.get(case.tier, (8, 16, 32, 64))),
-        np.linspace(0.2, 1.6, 3 if case.tier == "smoke" else 15),
-    )
-    values = np.array(case.given("d", tuple(usual.tolist())))
+    sizes, count = case.given("n", SIZES.get(case.tier, (8, 16, 32, 64))), 3 if case.tier == "smoke" else 15
+    values = np.array(case.given("d", tuple(np.linspace(0.2, 1.6, count).tolist())))
     found: dict[str, Any] = {"d": values.tolist(), "starts": starts, "window": list(theory.single_cluster_window())}
     for n in sizes:
         clouds = normal_clouds(case.generator(f"clouds {n}"), starts, n)
