@@ -199,7 +199,9 @@ def widest_steps(findings: Findings, ax: Any) -> None:
     ax.plot(n, widths, "o-", color=ACCENT[0], label="largest width of the step: softer kernels let the polygon go")
     ax.plot(n, places, "s:", color=ACCENT[1], label="best place of the step: 0 at the nearest token, 1 at the next")
     ax.axhline(0, color=MUTED, lw=1)
-    ax.annotate("the polygon is a local maximum", (n.mean(), widths.min() / 2), ha="center", va="center", fontsize=10)
+    ax.annotate(
+        "the polygon is a local maximum", (n[widths.argmax()], widths.max() / 2), ha="right", va="center", fontsize=10
+    )
     ax.set(xlabel="tokens $n$", ylabel="share of the gap of cosines", xticks=n if len(n) < 25 else None)
     ax.set_ylim(-0.02, 1.2 * max(widths.max(), places.max()))
     ax.legend()

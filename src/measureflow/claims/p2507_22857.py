@@ -62,8 +62,8 @@ def stable_states_apart_in_the_open_window(case: Case) -> dict[str, Any]:
     starts, and the signs of the Hessian at what it finds, for n up to 12 tokens (6 at the smoke tier). What is not
     found is no proof; a stable state found would be a counterexample.
     """
-    usual = np.linspace(REFUTED, PROVED, {"smoke": 4, "standard": 10, "full": 25}[case.tier] + 2)[1:-1]
-    betas = np.array(case.given("betas", tuple(usual.tolist())))
+    count = {"smoke": 4, "standard": 10, "full": 25}[case.tier]
+    betas = np.array(case.given("betas", tuple(np.linspace(REFUTED, PROVED, count + 2)[1:-1].tolist())))
     numbers, starts = (
         case.given("n", NUMBERS.get(case.tier, tuple(range(3, 13)))),
         case.given("starts", STARTS[case.tier]),

@@ -47,7 +47,8 @@ def recipe_of(case: Case) -> Recipe:
 def sets_of(case: Case) -> tuple[int, int]:
     """Return how many sets there are to train and to test on."""
     sizes = case.given("sets to train on", TRAINED_ON[case.tier]), case.given("sets to test on", TESTED_ON[case.tier])
-    case.require(f"sets to train on fill a batch of {Recipe().batch}", sizes[0] >= Recipe().batch)
+    if sizes[0] < Recipe().batch:
+        raise mf.BadInput(f"{case.name}: sets to train on are {sizes[0]}; a batch takes {Recipe().batch}.")
     return sizes
 
 
@@ -141,7 +142,7 @@ def column_sums_over_training(case: Case) -> Any:
     In the paper the attention matrices of trained models come nearer to doubly stochastic as training goes on. Left,
     the histogram of column sums of one seed at several epochs; right, their mean distance from 1 for every seed.
     """
-    sizes, recipe = sets_of(case), recipe_of(case)
+    sizes, epochs_run = sets_of(case), recipe_of(case).epochs
     try:
         name, data = "digits", digits(case.generator("digits"), sizes)
     except mf.BadInput:
@@ -150,7 +151,7 @@ def column_sums_over_training(case: Case) -> Any:
     drawing = empty(11.0, 4.4)
     drawing.suptitle(f"softmax attention trained on {name}: what each token receives")
     left, right = drawing.subplots(1, 2)
-    epochs = sorted({0, recipe.epochs // 2, recipe.epochs})
+    epochs = sorted({0, epochs_run // 2, epochs_run})
     for epoch, colour in zip(epochs, ACCENT, strict=False):
         sums = np.minimum(columns[0, epoch].ravel(), 3.0)
         left.hist(sums, bins=np.linspace(0, 3, 31), histtype="step", color=colour, lw=2, label=f"epoch {epoch}")
@@ -158,6 +159,6 @@ def column_sums_over_training(case: Case) -> Any:
     left.set(xlabel="column sum (3 and more in the last bar)", ylabel="tokens")
     left.legend()
     off = np.abs(columns - 1).mean(axis=(2, 3))
-    right.plot(np.arange(recipe.epochs + 1), off.T, color=INK, alpha=0.5, lw=1.2)
+    right.plot(np.arange(epochs_run + 1), off.T, color=INK, alpha=0.5, lw=1.2)
     right.set(xlabel="epoch (a line for each seed)", ylabel="mean |column sum $-$ 1|", ylim=(0, None))
     return drawing

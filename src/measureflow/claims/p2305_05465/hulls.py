@@ -15,13 +15,13 @@ from measureflow.claims.instances import follow
 TOKENS, D = 8, 3
 
 
-def box(case: Case, *, paired: bool = False) -> mf.Tokens:
-    """Draw tokens of the cube [-1, 1]^3; `paired`, each second one is nearly opposite to another."""
-    points = case.generator("tokens").uniform(-1, 1, (TOKENS, D))
+def box(case: Case, *, n: int = TOKENS, d: int = D, paired: bool = False) -> mf.Tokens:
+    """Draw tokens of the cube [-1, 1]^d; `paired`, each second one is nearly opposite to another."""
+    points = case.generator("tokens").uniform(-1, 1, (n, d))
     if paired:  # so that no side of the cube is left empty by chance
-        half = TOKENS // 2
-        points[half:] = -points[:half] + 0.05 * points[half:]
-    return mf.Tokens(mf.Euclidean(D), points)
+        half = n // 2
+        points[half : 2 * half] = -points[:half] + 0.05 * points[half : 2 * half]
+    return mf.Tokens(mf.Euclidean(d), points)
 
 
 def form(case: Case, definite: bool) -> np.ndarray:

@@ -19,6 +19,8 @@ __all__ = ["distinct", "limit_shapes_of_rescaled_tokens"]
 DRAWS = {"smoke": 3, "standard": 12, "full": 60}
 HIGH = {"smoke": (16, 32), "standard": (32, 64), "full": (128, 128)}
 N, D = 16, 3
+#: kinds of models in R^3
+KINDS = ("two", "three", "complex", "form", "subspace", "heads", "swinging")
 #: two places nearer than this are one
 RESOLUTION = 0.02
 #: when tokens are looked at for the last time, the share of that time after which they should stand still, and the
@@ -137,7 +139,9 @@ def limit_shapes_of_rescaled_tokens(case: Case) -> dict[str, Any]:
     """
     draws = case.given("draws", DRAWS[case.tier])
     found: dict[str, Any] = {"n": case.given("n", N), "t": case.given("t", UNTIL)}
-    for kind in ("two", "three", "complex", "form", "subspace", "heads", "swinging"):
+    kinds = case.given("kinds", KINDS)
+    case.require(f"kinds are some of {', '.join(KINDS)}", set(kinds) <= set(KINDS))
+    for kind in kinds:
         runs = [followed(case, kind, draw) for draw in range(draws)]
         whole = [one for one in runs if one is not None]
         found |= counted(kind, whole) | {f"{kind}: broken off": len(runs) - len(whole)}
@@ -169,7 +173,7 @@ SHOWN = {
 @limit_shapes_of_rescaled_tokens.figure
 def numbers_of_limits(findings: Findings, ax: Any) -> None:
     """Draw the number of limits in each draw of every kind, and the most that are conjectured."""
-    found, rows = findings.found, list(SHOWN.items())
+    found, rows = findings.found, [(kind, said) for kind, said in SHOWN.items() if f"{kind}: limits" in findings.found]
     for height, (kind, (_, growing_ones)) in enumerate(rows):
         for moves in (False, True):
             pairs = zip(found[f"{kind}: limits"], found[f"{kind}: moving"], strict=True)

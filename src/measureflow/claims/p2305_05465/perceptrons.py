@@ -12,7 +12,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import Findings, exploration, replica
 from measureflow.claims.instances import follow
-from measureflow.claims.p2305_05465.hulls import D, box, form
+from measureflow.claims.p2305_05465.hulls import TOKENS, D, box, form
 from measureflow.claims.p2305_05465.hyperplanes import value_of
 from measureflow.paths.style import ACCENT, MUTED, THEORY
 
@@ -98,10 +98,10 @@ def how_many_hyperplanes_are_left_behind_a_perceptron(case: Case) -> dict[str, A
     changed. Where a token's speed grows without bound the flow breaks off: such draws are counted and left out.
     """
     draws = case.given("draws", {"smoke": 2, "standard": 20, "full": 200}[case.tier])
-    until = case.given("t", 8.0)
+    n, until = case.given("n", TOKENS), case.given("t", 8.0)
     solver = mf.Adaptive(rtol=1e-7, atol=1e-9, max_steps=1500)
     kinds: dict[str, Any] = {"ReLU, W = I": (RELU, False), "tanh, W = I": (TANH, False), "ReLU, random W": (RELU, True)}
-    found: dict[str, Any] = {"draws": draws, "t": until}
+    found: dict[str, Any] = {"draws": draws, "n": n, "t": until}
     for name, (shares, random) in kinds.items():
         levels, moving, sizes, broken = [], [], [], 0
         for k in range(draws):
@@ -112,7 +112,7 @@ def how_many_hyperplanes_are_left_behind_a_perceptron(case: Case) -> dict[str, A
             b = 2.0 * np.outer(own, own) + 0.4 * form(one, definite=False)
             outer = one.generator("outer").normal(size=(D, D)) / np.sqrt(D) if random else None
             field = bent(value, b, shares, outer)
-            start = box(one, paired=True)
+            start = box(one, n=n, paired=True)
             path = mf.flow(start, field, until=until, save=[0.0, 7 / 8 * until, until], solver=solver)
             points = np.asarray(path.points)
             if len(points) < 3:
@@ -148,4 +148,4 @@ def levels_of_perceptrons(findings: Findings, ax: Any) -> None:
     ax.axvline(3, ls="--", color=THEORY, label="conjectured for ReLU, $W = I$: at most three")
     ax.set(xlabel=r"levels of $\varphi_1^*(z)$", xlim=(0.5, max(8, most) + 0.5), ylim=(-0.5, len(names) - 0.4))
     ax.set_yticks(range(len(names)), names)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)
+    ax.legend(title=f"n = {found['n']} tokens", loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=2)

@@ -30,7 +30,8 @@ def layers_of(case: Case, replica: int) -> dict[str, mf.Field]:
     heads = [mf.SelfAttention(beta, query=matrix(), key=matrix(), value=1 / count) for _ in range(count)]
     mixed = [mf.SelfAttention(beta, query=matrix(), key=matrix(), value=matrix() / count) for _ in range(count)]
     one = mf.SelfAttention(beta)
-    perceptron = mf.Perceptron(matrix(), 0.3 * matrix(), activation="relu")
+    strength = case.given("strength of the perceptron", 0.3)
+    perceptron = mf.Perceptron(matrix(), strength * matrix(), activation="relu")
     return {
         "one head, V = I": one,
         f"{count} heads, V = I": mf.MultiHead(heads),
@@ -40,9 +41,9 @@ def layers_of(case: Case, replica: int) -> dict[str, mf.Field]:
     }
 
 
-def masses_of(rng: np.random.Generator, n: int) -> np.ndarray:
+def masses_of(rng: np.random.Generator, n: int, tail: float) -> np.ndarray:
     """Return masses of a heavy tail: the largest is many times the median."""
-    drawn = rng.pareto(1.5, size=n) + 0.05
+    drawn = rng.pareto(tail, size=n) + 0.05
     return drawn / drawn.sum()
 
 
@@ -53,15 +54,17 @@ def do_heads_perceptrons_and_masses_keep_the_clusters(case: Case) -> dict[str, A
     For one head and V = I they do (a theorem). With several heads of V = I the tokens of a hemisphere still do; for
     random V, with a perceptron, or with doubly stochastic attention no theory is known. Uniform tokens on S² are
     followed to a time; what is reported is how many clusters (cosine above 0.999) there are, the mean cosine, and
-    whether what is left still moves. Masses stay what they are: unbalanced flows are not part of this study.
+    whether what is left still moves. Masses stay what they are; that they move is `P16-masses`.
     """
     n, replicas = case.given("n", TOKENS[case.tier]), case.given("replicas", REPLICAS[case.tier])
     until, beta, d = case.given("t", UNTIL[case.tier]), case.given("beta", BETA), case.given("d", DIM)
+    tail = case.given("tail of the masses", 1.5)
+    case.require("the tail of the masses is positive", tail > 0)
     rows: dict[str, list[tuple[int, float, float]]] = {}
     for replica in range(replicas):
         points = np.asarray(mf.uniform(mf.Sphere(d), n=n, seed=case.seed + replica).points)
         equal = mf.Tokens(mf.Sphere(d), points)
-        heavy = mf.Tokens(mf.Sphere(d), points, masses_of(case.generator(f"masses {replica}"), n))
+        heavy = mf.Tokens(mf.Sphere(d), points, masses_of(case.generator(f"masses {replica}"), n, tail))
         fields = layers_of(case, replica)
         starts = {name: (equal, field) for name, field in fields.items()}
         starts["one head, unequal masses"] = (heavy, fields["one head, V = I"])

@@ -53,7 +53,8 @@ def which_closure_reproduces_the_two_particle_law(case: Case) -> dict[str, Any]:
     n, beta = case.given("n", 6), case.draw("beta", 1.0, 3.0)
     replicas = case.given("replicas", REPLICAS[case.tier])
     theta = case.generator("angles").uniform(0, 2 * np.pi, (replicas, n))
-    theta = evolved(theta, beta, n / (2 * np.exp(beta)), 12)
+    clock = case.given("t e^beta / n", 0.5)
+    theta = evolved(theta, beta, clock * n / np.exp(beta), 12)
     speeds = moved(theta, beta)
     one, two = theta[:, 0], theta[:, 1]
     x = two - one
@@ -73,6 +74,7 @@ def which_closure_reproduces_the_two_particle_law(case: Case) -> dict[str, Any]:
     return {
         "n": n,
         "beta": beta,
+        "t": float(clock * n / np.exp(beta)),
         "d/dt E cos(kx), k = 1, 2, 3": {
             "exact": exact.tolist(),
             "with the measured g": measured.tolist(),
@@ -103,7 +105,7 @@ def changes_of_the_pair_law(findings: Findings, ax: Any) -> None:
         ax.plot(degrees + shift, rows[name], marker, ms=9, color=colour, mfc=face, label=label)
     ax.set_xticks(degrees)
     ax.set(xlabel="wave $k$", ylabel=r"$\frac{d}{dt}\, E\cos k(\theta_2 - \theta_1)$")
-    head = rf"n = {found['n']} tokens on the circle, $\beta$ = {found['beta']:.2f}"
+    head = rf"n = {found['n']} tokens on the circle, $\beta$ = {found['beta']:.2f}, t = {found['t']:.2f}"
     ax.legend(title=head, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
@@ -227,21 +229,23 @@ def how_fast_may_twins_part(case: Case) -> dict[str, Any]:
     measures the rate, and the largest one of random starts.
     """
     beta, n, starts = case.draw("beta", 4.0, 10.0), case.given("n", N), case.given("starts", STARTS[case.tier])
+    d = case.given("d", 3)
     case.require("n is at least 4: a light pair between two clusters", n >= 4)
+    case.require("d is at least 2", d >= 2)
 
     def fastest(points: np.ndarray, masses: np.ndarray) -> float:
-        tokens = mf.Tokens(mf.Sphere(3), points, masses)
+        tokens = mf.Tokens(mf.Sphere(d), points, masses)
         matrix = np.asarray(mf.observe.jacobian(tokens, field=mf.SelfAttention(beta)))
         return float(np.linalg.eigvals(matrix).real.max())
 
     signs = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)[:, None]
-    poles = signs * np.array([[1.0, 0.0, 0.0]])
-    poles[-2:] = [0.0, 1.0, 0.0]
+    poles = signs * np.eye(d)[0]
+    poles[-2:] = np.eye(d)[1]
     light = np.array([1.0] * (n - 2) + [1e-12] * 2)
     counts = np.array(case.given("numbers of equal tokens", (8, 100, 10_000, 1_000_000)))
     grid = np.linspace(0.1, 30.0, 3000)
     equal = [(grid * (count - 1) / (count - 1 + np.exp(grid))).max() for count in counts]
-    random = [fastest(np.asarray(cloud(replica(case, k), n=n).points), np.full(n, 1 / n)) for k in range(starts)]
+    random = [fastest(np.asarray(cloud(replica(case, k), d=d, n=n).points), np.full(n, 1 / n)) for k in range(starts)]
     return {
         "beta": beta,
         "tokens of random starts": n,

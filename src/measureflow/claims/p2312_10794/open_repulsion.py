@@ -83,11 +83,12 @@ def limits_of_repulsive_softmax_against_optimal_codes(case: Case) -> dict[str, A
     known, with the number of distinct energies that were found.
     """
     betas, draws = case.given("betas", BETAS.get(case.tier, (1.0, 4.0, 16.0))), case.given("draws", DRAWS[case.tier])
+    until = case.given("t", 300.0)
     numbers = list(case.given("n", NUMBERS.get(case.tier, tuple(PACKINGS))))
     case.require("n is between 4 and 12, where the best packings are known", all(n in PACKINGS for n in numbers))
     found: dict[str, Any] = {"n": numbers, "best packing": [PACKINGS[n] for n in numbers]}
     for beta in betas:
-        ends = {n: [repelled(case, n, beta, 300.0, draw) for draw in range(draws)] for n in numbers}
+        ends = {n: [repelled(case, n, beta, until, draw) for draw in range(draws)] for n in numbers}
         best = [min(states, key=lambda x: energy(x, beta)) for states in ends.values()]
         found[f"smallest angle, beta = {beta:g}"] = [float(np.degrees(np.arccos(angles_of(x)[-1]))) for x in best]
         counts = [len(mf.observe.levels([energy(x, beta) for x in states], 1e-6)) for states in ends.values()]

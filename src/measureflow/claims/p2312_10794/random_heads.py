@@ -20,6 +20,7 @@ from measureflow.claims.p2312_10794.phase_figures import (
     CHECKPOINTS,
     OVERLAID,
     PAPER,
+    PUBLISHED,
     THIRD,
     Cells,
     finish,
@@ -27,7 +28,6 @@ from measureflow.claims.p2312_10794.phase_figures import (
     panel,
     pooled,
 )
-from measureflow.paths.style import MUTED, THEORY, shades
 from measureflow.paths.style import figure as sheet
 
 __all__ = ["ENSEMBLES", "RandomHead", "random_matrices"]
@@ -158,11 +158,11 @@ class Heads:
 
 def random_sizes(case: Case) -> tuple[int, int, int, np.ndarray]:
     """Return tokens, dimension, the most clouds, and betas of a panel with random matrices."""
-    n = case.given("n", {"smoke": 8}.get(case.tier, 32))
-    d = case.given("d", {"smoke": 8}.get(case.tier, 128))
-    clouds = case.given("clouds", {"full": 1024}.get(case.tier, 64))
-    highest, count = {"smoke": (6.0, 3), "standard": (8.8, 30), "full": (9.0, 90)}[case.tier]
-    return n, d, clouds, np.array(case.given("betas", tuple(np.linspace(0.1, highest, count).tolist())))
+    tier = case.tier
+    highest = case.given("highest beta", {"smoke": 6.0, "standard": 8.8, "full": 9.0}[tier])
+    betas = np.linspace(0.1, highest, case.given("betas", {"smoke": 3, "standard": 30, "full": 90}[tier]))
+    most = case.given("clouds", PUBLISHED if tier == "full" else FEW)
+    return case.given("n", 8 if tier == "smoke" else 32), case.given("d", 8 if tier == "smoke" else 128), most, betas
 
 
 def random_probabilities(case: Case, name: str, until: float) -> Cells:
@@ -222,18 +222,17 @@ def where_is_the_front_with_random_matrices(case: Case) -> dict[str, Any]:
     Open: no limiting equation is known. Measured here: the time at which half of the pairs have met, for the four
     ensembles of figure 5, beside T_delta(beta, n) of the identity, and how many have met at the end.
     """
-    until = case.given("t", {"smoke": 6.0}.get(case.tier, 30.0))
-    n, d = random_sizes(case)[:2]
-    names = case.given("panels", {"smoke": "cd"}.get(case.tier, "abcd"))
-    case.require("panels are some of a, b, c and d", bool(names) and set(names) <= set(ENSEMBLES))
-    found: dict[str, Any] = {"n": n, "d": d, "until": until}
-    for name in names:
+    until = case.given("until", 6.0 if case.tier == "smoke" else 30.0)
+    n = random_sizes(case)[0]
+    found: dict[str, Any] = {"n": n, "until": until}
+    for name in ENSEMBLES if case.tier != "smoke" else ("c", "d"):
         times, betas, share, _, _ = random_probabilities(case, name, until)
         halves = [float(np.interp(0.5, np.maximum.accumulate(row), times)) if row[-1] >= 0.5 else None for row in share]
         found["beta"] = betas.tolist()
         found["equiangular time"] = theory.clustering_time(betas, n=n, delta=DELTA).tolist()
         found[f"half time ({name})"] = halves
         found[f"share at the end ({name})"] = share[:, -1].tolist()
+        found["d"] = random_sizes(case)[1]
         moments = np.linspace(0, len(times) - 1, 21).astype(int)
         # the first, a middle and the last beta are enough for a picture
         found |= {
@@ -251,6 +250,8 @@ def among(betas: Any) -> list[int]:
 @where_is_the_front_with_random_matrices.figure
 def fronts(findings: Findings, ax: Any) -> None:
     """Draw the share of pairs that have met over time for three betas, and when equiangular tokens meet."""
+    from measureflow.paths.style import MUTED, THEORY, shades
+
     found = findings.found
     names = [name for name in ENSEMBLES if f"share over time ({name})" in found]
     places = among(found["beta"])

@@ -48,7 +48,7 @@ def what_do_tokens_do_under_an_asymmetric_form(case: Case) -> dict[str, Any]:
         rows["mean clusters"].append(float(counts.mean()))
         rows["median speed"].append(float(np.median(rest.speeds)))
         common = int(np.median(counts))
-        rows["rigid speed"].append(theory.rotation_of_polygon(common, twist=twist) if common > 2 else 0.0)
+        rows["rigid speed"].append(theory.rotation_of_polygon(common, twist=twist, kappa=kappa) if common > 2 else 0.0)
     return {"twists": list(twists), "kappa": kappa, "n": n, "starts": starts, **rows}
 
 
@@ -57,8 +57,8 @@ def draw_turning(findings: Findings, ax: Any) -> Any:
     """Draw speeds over the twist, with the laws of rigid rotation, and the share that came to rest."""
     found = findings.found
     fine = np.linspace(0.0, max(found["twists"]), 100)
-    label = r"a ring turns at $I_1/I_0$"
-    ax.plot(fine, [theory.rotation_of_ring(twist) for twist in fine], "--", color=THEORY, label=label)
+    ring = [theory.rotation_of_polygon(200, twist=twist, kappa=found["kappa"]) for twist in fine]
+    ax.plot(fine, ring, "--", color=THEORY, label="a ring" + r" turns at $I_1/I_0$" * (found["kappa"] == 0))
     ax.plot(
         found["twists"], found["rigid speed"], "x", ms=9, color=THEORY, label="as many equal clusters, turning rigidly"
     )
@@ -80,11 +80,8 @@ def how_large_are_the_basins_of_one_and_of_two_clusters(case: Case) -> dict[str,
     minimum of the energy, one cluster at e_1, and not in two clusters where the form vanishes.
     """
     starts = case.given("starts", {"smoke": 16, "standard": 128, "full": 1024}[case.tier])
-    sizes, usual = (
-        case.given("n", SIZES.get(case.tier, (8, 16, 32, 64))),
-        np.linspace(0.2, 1.6, 3 if case.tier == "smoke" else 15),
-    )
-    values = np.array(case.given("d", tuple(usual.tolist())))
+    sizes, count = case.given("n", SIZES.get(case.tier, (8, 16, 32, 64))), 3 if case.tier == "smoke" else 15
+    values = np.array(case.given("d", tuple(np.linspace(0.2, 1.6, count).tolist())))
     found: dict[str, Any] = {"d": values.tolist(), "starts": starts, "window": list(theory.single_cluster_window())}
     for n in sizes:
         clouds = normal_clouds(case.generator(f"clouds {n}"), starts, n)
@@ -276,7 +273,7 @@ def draw_asymmetry(findings: Findings, ax: Any) -> Any:
         ax.plot(layers.ravel(), rows.ravel(), marker, ms=6, color=colour, alpha=0.8, label=label)
     ax.axhline(found.get("independent", 1.0), ls="--", color=THEORY, label="independent queries and keys")
     lowest = min((value for name in looks for row in found.get(name, []) for value in row), default=0.0)
-    ax.set(xlabel="layer", ylabel="antisymmetric / symmetric part", ylim=(0.95 * lowest, 1.05), title=found["model"])
+    ax.set(xlabel="layer", ylabel="antisymmetric / symmetric part", ylim=(0.95 * lowest, 1.05))
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(loc="lower right")
+    ax.legend(title=found["model"], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     return ax

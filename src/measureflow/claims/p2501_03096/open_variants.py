@@ -43,7 +43,8 @@ def which_limits_survive_other_norms(case: Case) -> dict[str, Any]:
         f"noise {noise:g}": (on_sphere, field, {"noise": noise, "seed": case.seed % 2**31}),
     }
     if case.tier == "smoke":
-        variants = {name: variants[name] for name in ("post-norm", "pre-norm")}
+        wanted = ("post-norm", "pre-norm", *([f"noise {noise:g}"] if "noise" in case.parameters else []))
+        variants = {name: variants[name] for name in wanted}
     for strength in case.given("strengths of perceptrons", STRENGTHS.get(case.tier, (0.03, 0.1, 0.3, 1.0))):
         perceptron = mf.Perceptron(inner, strength * outer, activation="tanh")
         variants[f"perceptron {strength:g}"] = (on_sphere, field + perceptron, {})

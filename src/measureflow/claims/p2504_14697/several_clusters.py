@@ -166,8 +166,8 @@ def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[s
     """
     n, means = case.given("n", 64), list(case.given("R", MEANS.get(case.tier, SEVERAL)))
     case.require("R is between 0 and 1/2, so that 1 + 2R cos is a density", min(means) >= 0 and max(means) <= 0.5)
-    usual = np.geomspace(0.5, 16.0, {"smoke": 6, "standard": 16, "full": 41}[case.tier])
-    betas, times = np.array(case.given("betas", tuple(usual.tolist()))), case.given("t", TIMES.get(case.tier, LATER))
+    count, times = {"smoke": 6, "standard": 16, "full": 41}[case.tier], case.given("t", TIMES.get(case.tier, LATER))
+    betas = np.array(case.given("betas", tuple(np.geomspace(0.5, 16.0, count).tolist())))
     shares = (np.arange(n) + 0.5) / n
     grid = np.linspace(-np.pi, np.pi, 20_001)
     found: dict[str, Any] = {"R": means, "beta": betas}
@@ -190,6 +190,7 @@ def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[s
 @at_which_beta_does_a_density_cease_to_make_one_cluster.figure
 def masses_at_the_antipode(findings: Findings, ax: Any) -> None:
     """Draw the mass at the antipode over beta for each mean at the last time, and the least that stays for ever."""
+
     found = findings.found
     betas, means = np.array(found["beta"]), found["R"]
     late = [name for name in found if name.startswith("USA: mass at the antipode")][-1].removeprefix("USA: ")

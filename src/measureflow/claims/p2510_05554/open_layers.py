@@ -24,7 +24,7 @@ def how_many_layers_until_a_long_context_collapses(case: Case) -> dict[str, Any]
     n^(gamma (1-rho) - 1) layers. The study counts layers up to rho = 0.99 and fits that power of n, with and without a
     residual connection x + y (in directions); and with a gamma per layer that keeps its ratio to the gamma_c of the
     cosine it meets, for which every layer closes the gap by the same part. The gamma that the last layer then has is
-    given as well. Inputs that are not equiangular stay open.
+    given as well. Inputs that are not equiangular are `P15-inputs`.
     """
     rho = case.draw("cosine", 0.2, 0.4)
     critical = theory.critical_gamma(cosine=rho)

@@ -92,7 +92,9 @@ def schedules_that_reach_a_wanted_cosine(case: Case) -> dict[str, Any]:
         1 - theory.gap_and_radius_of_normalised_tokens([depth], scheme=name, **given)[0][0] for name in ("pre", "post")
     )
     # between what Pre-LN and Post-LN reach, in the middle of the logarithms
-    target = 1 - (1 - slow) ** 0.75 * (1 - fast) ** 0.25
+    share = case.given("share of Pre-LN", 0.75)
+    case.require("the share of Pre-LN is between 0 and 1", 0 < share < 1)
+    target = 1 - (1 - slow) ** share * (1 - fast) ** (1 - share)
     rate = -np.log1p(-target) / depth
 
     def alpha(t: float) -> float:
@@ -146,13 +148,9 @@ def gaps_along_depth(findings: Findings, ax: Any) -> None:
     ax.axvline(found["switch"], color=ACCENT[1], ls=":", lw=1.4, label=f"switch of Mix-LN: {found['switch']:.2f}")
     slow, fast = found["gaps that switches of Mix-LN reach"]
     ax.axhspan(min(slow, fast), max(slow, fast), color=FAINT, lw=0, zorder=0, label="reached by some switch")
-    ax.set(
-        yscale="log",
-        xlabel="depth $t$",
-        ylabel=r"gap $1 - \rho$",
-        title=rf"n = {found['n']}, $\beta$ = {found['beta']:.2f}",
-    )
-    ax.legend(fontsize=10, loc="lower left")
+    ax.set(yscale="log", xlabel="depth $t$", ylabel=r"gap $1 - \rho$")
+    title = rf"n = {found['n']}, $\beta$ = {found['beta']:.2f}"
+    ax.legend(title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=10)
 
 
 def mean_cosine(points: np.ndarray) -> float:
