@@ -190,7 +190,6 @@ def at_which_beta_does_a_density_cease_to_make_one_cluster(case: Case) -> dict[s
 @at_which_beta_does_a_density_cease_to_make_one_cluster.figure
 def masses_at_the_antipode(findings: Findings, ax: Any) -> None:
     """Draw the mass at the antipode over beta for each mean at the last time, and the least that stays for ever."""
-
     found = findings.found
     betas, means = np.array(found["beta"]), found["R"]
     late = [name for name in found if name.startswith("USA: mass at the antipode")][-1].removeprefix("USA: ")

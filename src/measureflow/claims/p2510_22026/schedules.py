@@ -81,8 +81,8 @@ def schedules_that_reach_a_wanted_cosine(case: Case) -> dict[str, Any]:
 
     For equiangular tokens both are answered: any rising curve rho(t) has its alpha_t in closed form, and the cosine at
     depth L grows with the switch. Here the curve 1 - rho = e^(-ct) is wanted, both schedules are made for the cosine 0
-    from which uniform tokens start on average, and are run on such tokens. Open: schedules for other starts, and what
-    radii that differ across tokens do to metastable states under Pre-LN.
+    from which uniform tokens start on average, and are run on such tokens. Open: schedules for other starts. What
+    radii that differ across tokens do to metastable states under Pre-LN is `P14-radii`.
     """
     depth, beta = case.given("depth", 12.0), case.draw("beta", 0.5, 2.0)
     starts = case.given("starts", {"smoke": 3, "standard": 40, "full": 400}[case.tier])
