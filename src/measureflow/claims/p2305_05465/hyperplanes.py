@@ -191,7 +191,7 @@ def tokens_end_on_a_polytope_times_a_subspace(case: Case) -> None:
     0."""
     n, (k, core) = case.given("n", TOKENS), on_subspaces(case)
     rate = float(core[0, 0])
-    case.require("V is a positive number on F, and smaller on G", rate > np.linalg.norm(core[k:, k:], 2))
+    case.require("V is a positive number on F, and smaller on G", bool(rate > np.linalg.norm(core[k:, k:], 2)))
     case.require("the tokens have the time to come to rest", rate >= 0.6)
     columns, (z,) = to_the_boundary(case, core, n, np.array([20.0]))
     distance = case.statement.distance(case.statement.part(z, columns, k))
