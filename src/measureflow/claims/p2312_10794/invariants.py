@@ -80,8 +80,8 @@ def tokens_never_leave_their_first_span(case: Case) -> None:
     times = np.linspace(0.0, until, 7)
     whole = follow(case, tokens, field, times, reduce=False)
     because = f"rtol 1e-12 in both runs over t = {until:g}"
-    reduced, every = (np.moveaxis(gram(points), 0, -1) for points in (follow(case, short, field, times), whole))
-    name, over = "overlaps of the tokens, moved in their span", {"t": times}
+    reduced, every = gram(follow(case, short, field, times)), gram(whole)
+    name, over = "overlaps of the tokens, moved in their span", {"t": times[:, None, None]}
     case.compare(reduced, every, within=1e-11, because=because, name=name, over=over)
     lifted = follow(case, tokens, field, times)
     case.compare(lifted, whole, within=1e-11, because=because, name="coordinates, lifted back")
