@@ -71,7 +71,9 @@ def even_degrees_branch_with_a_slope(case: Case) -> None:
 def beginning_of_a_branch(case: Case, ax: Any) -> None:
     """Draw the branch's kappa over its moment, and the line of the stated slope."""
     k, beta, d = (case.instance[name] for name in ("k", "beta", "d"))
-    branch = case.measure(theory.branch_of_stationary_states, beta=beta, d=d, degree=k, top=0.1)
+    harmonic, masses = zonal(k, d)
+    top = min(0.1, 4.0 * float(masses @ harmonic**2))  # the branch is a line where moments are small beside <P_k^2>
+    branch = case.measure(theory.branch_of_stationary_states, beta=beta, d=d, degree=k, top=top)
     moments = np.append(0.0, branch.order_parameters)
     slope = case.statement.slope(k, d)
     ax.plot(moments, 1 + slope * moments, "--", color=THEORY, label=f"stated slope {round(slope, 6):.3g}")

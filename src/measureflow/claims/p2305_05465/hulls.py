@@ -35,6 +35,11 @@ def form(case: Case, definite: bool, d: int = D) -> np.ndarray:
     return (axes * generator.uniform(0.25, 3.0, d)) @ axes.T
 
 
+def shadow(points: np.ndarray) -> np.ndarray:
+    """Return the first two coordinates of points, the second 0 on a line."""
+    return points[..., :2] if points.shape[-1] > 1 else np.concatenate([points, 0 * points], axis=-1)
+
+
 def outline(points: np.ndarray) -> np.ndarray:
     """Return the corners of the hull of points of the plane, all round and back to the first."""
     corners = points[mf.observe.hull(mf.Tokens(mf.Euclidean(2), points), within=1e-6).vertices]
@@ -74,8 +79,8 @@ def shrinking_hulls(case: Case, ax: Any) -> None:
     n, d, until = (case.instance[name] for name in ("n", "d", "t"))
     times, z = rescaled(case, n, d, until, case.statement.value())
     for t, points, shade in zip(times, z, shades(len(times)), strict=True):
-        ax.plot(*outline(points[:, :2]).T, "-", color=shade, lw=1.5, label=f"$t={t:.3g}$")
-        ax.plot(*points[:, :2].T, "o", color=shade, ms=4)
+        ax.plot(*outline(shadow(points)).T, "-", color=shade, lw=1.5, label=f"$t={t:.3g}$")
+        ax.plot(*shadow(points).T, "o", color=shade, ms=4)
     ax.set(xlabel="first coordinate", ylabel="second coordinate", title=f"$V=I$, $n={n}$, $d={d}$", aspect="equal")
     ax.legend()
 
@@ -120,11 +125,11 @@ def ways_to_the_polytope(case: Case, ax: Any) -> None:
     b = form(case, definite=True, d=d)
     field, times = mf.RescaledAttention(value=np.eye(d), query=b.T), np.append(np.geomspace(0.01, 8.0, 60), 32.0)
     start = box(case, n=n, d=d, paired=True)
-    z = np.concatenate([[np.asarray(start.points)], follow(case, start, field, times, rtol=1e-9)])
+    z = shadow(np.concatenate([[np.asarray(start.points)], follow(case, start, field, times, rtol=1e-9)]))
     ax.plot(z[..., 0], z[..., 1], color=FAINT, lw=1.5)
-    ax.plot(*z[0, :, :2].T, "o", color=MUTED, ms=5, mfc="none", label="start")
-    ax.plot(*outline(z[-1, :, :2]).T, "--", color=THEORY, label="polytope, in shadow")
-    ax.plot(*z[-1, :, :2].T, "o", color=ACCENT[0], ms=7, label="end")
+    ax.plot(*z[0].T, "o", color=MUTED, ms=5, mfc="none", label="start")
+    ax.plot(*outline(z[-1]).T, "--", color=THEORY, label="polytope, in shadow")
+    ax.plot(*z[-1].T, "o", color=ACCENT[0], ms=7, label="end")
     ax.set(xlabel="first coordinate", ylabel="second coordinate", title=f"$V=I$, $n={n}$, $d={d}$", aspect="equal")
     ax.legend()
 

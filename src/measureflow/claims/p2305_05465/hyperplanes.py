@@ -120,10 +120,10 @@ def to_hyperplanes(case: Case, roots: np.ndarray, n: int, times: np.ndarray) -> 
 def levels_over_time(case: Case, ax: Any) -> None:
     """Draw phi_1* of all tokens over time, and the levels that are left at the end."""
     first, second, third, n = (case.instance[name] for name in ("first", "second", "third", "n"))
-    times = np.append(np.linspace(0.0, 8.0, 33), 20.0)
+    times = np.append(np.linspace(0.0, 8.0, 33), [16.0, 20.0])
     columns, z = to_hyperplanes(case, np.array([first, second, -third]), n, times)
     seen = z @ case.statement.functional(columns)
-    ax.plot(times[:-1], seen[:-1], color=ACCENT[0], lw=1.5)
+    ax.plot(times[:-2], seen[:-2], color=ACCENT[0], lw=1.5)
     ax.plot([], [], color=ACCENT[0], lw=1.5, label=r"$\varphi_1^*(z_i)$ of each token")
     levels = mf.observe.levels(seen[-1], within=1e-2)
     for level in levels:

@@ -37,7 +37,8 @@ def gram_matrix_moves_by_itself(case: Case) -> None:
         scale = np.exp(beta) if model == "unnormalised" else 1.0
         because = f"rounding of sums of {n} terms, and of beta rho in the exponent over the spread of the tokens"
         within = 4e-15 * max(n / 8, 1.0) * (1 + beta * angle**2) * scale
-        case.compare(moved, predicted, within=within, because=because, name=f"velocity of the overlaps, {model}")
+        name, over = f"velocity of the overlaps, {model}", {"overlap of the pair": gram(x)}
+        case.compare(moved, predicted, within=within, because=because, name=name, over=over)
 
 
 @gram_matrix_moves_by_itself.mutation
