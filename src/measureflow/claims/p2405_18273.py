@@ -12,7 +12,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.instances import normalised
-from measureflow.paths.style import ACCENT, MUTED
+from measureflow.paths.style import ACCENT, FAINT, MUTED, THEORY
 
 
 def logistic(cosine: Any, middle: float, width: float) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +38,8 @@ def hessian(n: int, middle: float, width: float, turn: float) -> np.ndarray:
 
     def gradient(theta: np.ndarray) -> np.ndarray:
         apart = theta[:, None] - theta[None]
-        step = 1.0 / (1.0 + np.exp(-(np.cos(apart) - middle) / width))
+        at = (np.cos(apart) - middle) / width
+        step = 1.0 / (1.0 + np.exp(-(np.clip(at.real, -500, 500) + 1j * at.imag)))
         return -(step * np.sin(apart)).sum(axis=1)
 
     return np.stack([np.imag(gradient(places + 1e-30j * row)) / 1e-30 for row in np.eye(n)], axis=1)
@@ -54,14 +55,44 @@ def hessian(n: int, middle: float, width: float, turn: float) -> np.ndarray:
 )
 def convex_interactions_may_keep_a_polygon_on_the_circle(case: Case) -> None:
     """On the circle an increasing, convex, analytic interaction can make a polygon of n >= 5 tokens a local maximum."""
-    n = case.choose("n", [5, 6, 8])
-    # the step of phi' lies between the cosines of nearest and next tokens: only neighbours pull, and they hold
-    middle = 0.5 * float(np.cos(2 * np.pi / n) + np.cos(4 * np.pi / n))
-    width = case.draw("width", 0.02, 0.03) * float(np.cos(2 * np.pi / n) - np.cos(4 * np.pi / n))
+    n, share = case.choose("n", [5, 6, 8]), case.draw("width", 0.02, 0.03)
+    case.require("there are five tokens and more, and the step is narrow", n >= 5 and 0 < share < 0.1)
+    middle, width = step_between(n, share)
     measured = np.sort(np.linalg.eigvalsh(hessian(n, middle, width, case.draw("turn", 0.0, 6.0))))
-    because = "rounding of sums of n terms of size 1"
-    case.compare(measured, case.predict(n, middle, width), within=1e-12 / width, because=because)
-    case.at_most(case.predict(n, middle, width)[:-1], -0.1, within=1e-3, because="a maximum up to rotations")
+    because, over = "rounding of sums of n terms of size 1", {"eigenvalue, in order": np.arange(1, n + 1)}
+    stated, name = case.predict(n, middle, width), "eigenvalues of the Hessian at the polygon"
+    case.compare(measured, stated, within=1e-12 / width, because=because, name=name, over=over)
+    # all of them fall like 1/n^2, with the difference of two cosines
+    most = -0.1 * min(1.0, 8 / n) ** 2
+    because, name = "a maximum up to rotations", "eigenvalues that are not of a rotation"
+    case.at_most(stated[:-1], most, within=1e-3, because=because, name=name)
+
+
+def step_between(n: int, share: float) -> tuple[float, float]:
+    """Return the middle and the width of a step of phi' between the cosines of nearest and next tokens, so that only
+    neighbours pull, and hold; `share` is that of the width in the gap of the cosines."""
+    near, following = float(np.cos(2 * np.pi / n)), float(np.cos(4 * np.pi / n))
+    return 0.5 * (near + following), share * (near - following)
+
+
+@convex_interactions_may_keep_a_polygon_on_the_circle.figure
+def interaction_and_polygon(case: Case, ax: Any) -> None:
+    """Draw phi' over the cosine of a pair, with the pairs of the polygon, and the eigenvalues of its Hessian inset."""
+    n, turn = case.instance["n"], case.instance["turn"]
+    middle, width = step_between(n, case.instance["width"])
+    fine, pairs = np.linspace(-1.0, 1.0, 600), np.cos(2 * np.pi * np.arange(1, n // 2 + 1) / n)
+    ax.plot(fine, logistic(fine, middle, width)[0], color=ACCENT[0], label=r"$\phi'$, increasing: $\phi$ is convex")
+    ax.plot(pairs, logistic(pairs, middle, width)[0], "o", color=ACCENT[0], ms=9, label=f"pairs of a polygon, $n={n}$")
+    ax.set(xlabel=r"cosine $\langle x_i, x_j\rangle$", ylabel=r"$\phi'$", title="a local maximum that is no consensus")
+    inset, places = ax.inset_axes((0.14, 0.2, 0.42, 0.4)), np.arange(1, n + 1)
+    inset.axhline(0.0, color=FAINT, lw=1)
+    inset.plot(places, case.predict(n, middle, width), "--", color=THEORY, label="stated")
+    measured = np.sort(np.linalg.eigvalsh(hessian(n, middle, width, turn)))
+    inset.plot(places, measured, "o", color=ACCENT[1], ms=4, label="measured")
+    inset.set_title("eigenvalues of the Hessian", fontsize=10)
+    inset.tick_params(labelsize=8)
+    inset.legend(fontsize=9)
+    ax.legend(loc="upper left")
 
 
 @convex_interactions_may_keep_a_polygon_on_the_circle.mutation
@@ -119,26 +150,61 @@ def connected_tokens_synchronise_from_three_dimensions_on(case: Case) -> None:
     the circle a ring of n >= 5 stays a polygon; on the circle all-to-all interactions do if the Taylor coefficients of
     phi' fall."""
     n, convex = case.draw("n", 8, 10, integer=True), (1.0, case.draw("slope of phi'", 0.2, 0.8))
-    turn = 2 * np.pi * np.arange(n) / n
-    polygon = np.stack([np.cos(turn), np.sin(turn), np.zeros(n)], axis=1)
-    near = normalised(polygon + case.generator("near").normal(0.0, 0.02, (n, 3)))
-    extra = np.triu(case.generator("graph").uniform(size=(n, n)) < 0.1, 1)
-    starts = {
-        "a ring on the circle": (normalised(near[:, :2]), ring(n)),
-        "a ring on S^2": (near, ring(n)),
-        "a graph on S^2": (normalised(case.generator("far").normal(size=(n, 3))), np.maximum(ring(n), extra | extra.T)),
-    }
+    d, until = case.given("d", 3), case.given("t", 40.0)
+    case.require("there are five tokens and more, in three dimensions and more", n >= 5 and d >= 3)
+    case.require("the interaction is increasing and convex", 0 <= convex[1] <= 1)
+    held = np.cos(2 * np.pi / n) + convex[1] * np.cos(4 * np.pi / n) > 0.1
+    case.require("neighbours hold each other on the circle, which they may cease to for n = 5 and 6", bool(held))
+    case.require("the ascent is long", until >= 30)
     because = "a long gradient ascent: what is left of a ring falls at least like e^(-t/3)"
-    for name, (start, graph) in starts.items():
-        ended = case.measure(ascent, start, graph, convex, 40.0)
-        cosine = float((ended * np.roll(ended, 1, axis=0)).sum(axis=1).min())
+    for name, (start, graph) in starts(case, n, d).items():
+        ended = case.measure(ascent, start, graph, convex, until * max(1.0, n / 10) ** 2)
         stated = case.statement.ring(n, start.shape[1])
-        case.compare(cosine, stated, within=1e-3, because=because, name=name)
+        case.compare(least_of_neighbours(ended), stated, within=1e-3, because=because, name=f"least cosine, {name}")
     coefficients = np.sort(case.generator("series").uniform(0.0, 1.0, 6))[::-1]
     case.require("the first one is not small", coefficients[0] > 0.3)
     start = normalised(case.generator("circle").normal(size=(n, 2)))
     ended = case.measure(ascent, start, 1 - np.eye(n), tuple(coefficients / n), 120.0)
-    case.compare((ended @ ended.T).min(), case.statement.series(6), within=1e-3, because=because, name="falling series")
+    name = "least cosine, all to all on the circle, falling series"
+    case.compare((ended @ ended.T).min(), case.statement.series(6), within=1e-3, because=because, name=name)
+
+
+def starts(case: Case, n: int, d: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Draw tokens near a polygon on the circle and on the sphere, and anywhere on it, with graphs that connect them."""
+    turn = 2 * np.pi * np.arange(n) / n
+    polygon = np.stack([np.cos(turn), np.sin(turn), *np.zeros((d - 2, n))], axis=1)
+    near = normalised(polygon + case.generator("near").normal(0.0, 0.02, (n, d)))
+    extra = np.triu(case.generator("graph").uniform(size=(n, n)) < 0.1, 1)
+    far = normalised(case.generator("far").normal(size=(n, d)))
+    return {
+        "a ring on the circle": (normalised(near[:, :2]), ring(n)),
+        f"a ring on S^{d - 1}": (near, ring(n)),
+        f"a graph on S^{d - 1}": (far, np.maximum(ring(n), extra | extra.T)),
+    }
+
+
+def least_of_neighbours(points: np.ndarray) -> float:
+    """Return the least cosine of neighbours on the ring."""
+    return float((points * np.roll(points, 1, axis=0)).sum(axis=1).min())
+
+
+@connected_tokens_synchronise_from_three_dimensions_on.figure
+def neighbours_over_time(case: Case, ax: Any) -> None:
+    """Draw the least cosine of neighbours along each gradient ascent, and where it is stated to end."""
+    n, d, until = (case.instance[name] for name in ("n", "d", "t"))
+    convex, step = (1.0, case.instance["slope of phi'"]), until * max(1.0, n / 10) ** 2 / 40
+    for (name, (start, graph)), shade in zip(starts(case, n, d).items(), ACCENT, strict=True):
+        points = [start]
+        for _ in range(40):
+            points.append(case.measure(ascent, points[-1], graph, convex, step))
+        seen = [least_of_neighbours(x) for x in points]
+        ax.plot(
+            step * np.arange(41), seen, "o-", color=shade, ms=4, lw=1, label=name.replace(f"S^{d - 1}", f"$S^{d - 1}$")
+        )
+        ax.axhline(case.statement.ring(n, start.shape[1]), ls="--", color=THEORY)
+    ax.plot([], [], "--", color=THEORY, label="stated ends")
+    ax.set(xlabel="time $t$", ylabel="least cosine of neighbours", title=f"$n={n}$, $\\phi'(u)=1+{convex[1]:.2f}u$")
+    ax.legend()
 
 
 @connected_tokens_synchronise_from_three_dimensions_on.mutation("ring")

@@ -10,14 +10,15 @@ import numpy as np
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.paths.style import ACCENT, FAINT, MUTED, THEORY
 
 #: the common shape: tokens in the plane
 TOKENS, D, DEPTH = 12, 2, 60
 
 
-def plane(case: Case) -> mf.Tokens:
+def plane(case: Case, n: int = TOKENS) -> mf.Tokens:
     """Draw tokens of the square [-1, 1]^2."""
-    return mf.Tokens(mf.Euclidean(D), case.generator("tokens").uniform(-1, 1, (TOKENS, D)))
+    return mf.Tokens(mf.Euclidean(D), case.generator("tokens").uniform(-1, 1, (n, D)))
 
 
 def metric(case: Case) -> np.ndarray:
@@ -51,8 +52,11 @@ def leaders_never_move_and_all_others_end_at_one(case: Case) -> None:
     The map is z_i <- z_i + alpha/(1 + alpha) (mean of z_j over C_i - z_i), C_i = argmax_j <A z_i, z_j>; at rest each
     token has <A z, z> = max_j <A z, z_j>.
     """
-    form, alpha = metric(case), case.draw("alpha", 0.8, 3.0)
-    z = hard_layers(case, plane(case), form, alpha)
+    form, alpha, n = metric(case), case.draw("alpha", 0.8, 3.0), case.given("n", TOKENS)
+    case.require(
+        "alpha is positive, and tokens come to rest within the layers", alpha > 0 and (1 + alpha) ** -DEPTH < 1e-7
+    )
+    z = hard_layers(case, plane(case, n), form, alpha)
     moved = np.linalg.norm(z - z[0], axis=-1).max(axis=0)[case.statement.leaders(z[0], form)]
     case.require("there is a leader", bool(len(moved)))
     case.at_most(moved.max(), 0.0, within=1e-9, because="rounding of 60 layers", name="how far a leader moves")
@@ -61,7 +65,24 @@ def leaders_never_move_and_all_others_end_at_one(case: Case) -> None:
     last = z[-1]
     because = "(1 + alpha)^-60 is below 1e-15, after the last change of who is looked at"
     resting = np.einsum("nd,de,ne->n", last, form, last)
-    case.compare(resting, case.statement.largest(last, form), within=1e-6, because=because, name="rest")
+    name, over = "<A z, z> at rest, by max_j <A z, z_j>", {"token": np.arange(1, n + 1)}
+    case.compare(resting, case.statement.largest(last, form), within=1e-6, because=because, name=name, over=over)
+
+
+@leaders_never_move_and_all_others_end_at_one.figure
+def ways_to_the_leaders(case: Case, ax: Any) -> None:
+    """Draw the ways of the tokens through the layers, and the leaders, which do not move."""
+    form, alpha, n = metric(case), case.instance["alpha"], case.instance["n"]
+    z = hard_layers(case, plane(case, n), form, alpha)
+    leading = case.statement.leaders(z[0], form)
+    ax.plot(z[..., 0], z[..., 1], "o-", color=FAINT, ms=3, lw=1.2)
+    ax.plot([], [], "o-", color=FAINT, ms=3, lw=1.2, label="ways through the layers")
+    ax.plot(*z[0].T, "o", color=MUTED, ms=6, mfc="none", label="first layer")
+    ax.plot(*z[-1].T, "o", color=ACCENT[0], ms=6, label="last layer")
+    ax.plot(*z[0, leading].T, "*", color=THEORY, ms=15, label="leaders, as stated")
+    head = rf"hardmax, $n={n}$, $\alpha={alpha:.2f}$"
+    ax.set(xlabel="first coordinate", ylabel="second coordinate", title=head, aspect="equal")
+    ax.legend(fontsize=10)
 
 
 @leaders_never_move_and_all_others_end_at_one.mutation("leaders")
@@ -106,14 +127,45 @@ def who_looks_at_two_leaders_ends_at_the_projection_on_their_edge(case: Case) ->
     """
     side, height, alpha = case.draw("x", 0.5, 1.5), case.draw("y", 0.5, 1.5), case.draw("alpha", 0.8, 3.0)
     form = np.diag([case.draw("A_11", 0.3, 3.0), case.draw("A_22", 0.3, 3.0)])
-    corners = np.array([[side, height], [-side, height]])
-    inside = np.outer(height * case.generator("inside").uniform(0.1, 0.9, TOKENS - 2), [0.0, 1.0])
-    z = hard_layers(case, mf.Tokens(mf.Euclidean(D), np.concatenate([corners, inside])), form, alpha)
+    n = case.given("n", TOKENS)
+    case.require(
+        "all numbers are positive, and there is a token besides the leaders", min(side, height, alpha) > 0 and n > 2
+    )
+    case.require("A is positive", bool((np.diag(form) > 0).all()))
+    corners, inside, z = towards_an_edge(case, side, height, n, form, alpha)
     end = case.statement.end(*corners, form)
     for layers in (1, 3, 9, 15):
         expected = end + case.statement.left(alpha, layers) * (inside - end)
-        case.compare(z[layers, 2:], expected, within=1e-11, because="rounding", name=f"layer {layers}")
+        name, over = f"height of the tokens, layer {layers}", {"height at first": inside[:, 1]}
+        case.compare(z[layers, 2:].T, expected.T, within=1e-11, because="rounding", name=name, over=over)
     case.compare(z[15, :2], corners, within=1e-11, because="rounding", name="leaders")
+
+
+def towards_an_edge(
+    case: Case, side: float, height: float, n: int, form: np.ndarray, alpha: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the leaders at the ends of an edge, the tokens below its middle, and both along the layers."""
+    corners = np.array([[side, height], [-side, height]])
+    inside = np.outer(height * case.generator("inside").uniform(0.1, 0.9, n - 2), [0.0, 1.0])
+    tokens = mf.Tokens(mf.Euclidean(D), np.concatenate([corners, inside]))
+    return corners, inside, hard_layers(case, tokens, form, alpha)
+
+
+@who_looks_at_two_leaders_ends_at_the_projection_on_their_edge.figure
+def heights_through_layers(case: Case, ax: Any) -> None:
+    """Draw the height of all tokens over the layers, and what is stated of them."""
+    side, height, alpha, n = (case.instance[name] for name in ("x", "y", "alpha", "n"))
+    form = np.diag([case.instance["A_11"], case.instance["A_22"]])
+    corners, inside, z = towards_an_edge(case, side, height, n, form, alpha)
+    end, layers = case.statement.end(*corners, form), np.arange(16)
+    stated = [end + case.statement.left(alpha, int(k)) * (inside - end) for k in layers]
+    ax.plot(layers, np.array(stated)[:, :, 1], "--", color=THEORY, lw=1.2)
+    ax.plot(layers, z[:16, 2:, 1], "o", color=ACCENT[0], ms=4)
+    ax.axhline(height, color=ACCENT[1], lw=1.5, label="edge between the two leaders")
+    ax.plot([], [], "o", color=ACCENT[0], ms=4, label="tokens")
+    ax.plot([], [], "--", color=THEORY, label=r"stated: $(1+\alpha)^{-k}$ is left")
+    ax.set(xlabel="layer $k$", ylabel="second coordinate", title=rf"hardmax, $n={n}$, $\alpha={alpha:.2f}$")
+    ax.legend()
 
 
 @who_looks_at_two_leaders_ends_at_the_projection_on_their_edge.mutation("end")

@@ -16,7 +16,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import Findings, exploration
 from measureflow.claims.instances import normalised
-from measureflow.paths.style import ACCENT, MUTED, THEORY
+from measureflow.paths.style import ACCENT, FAINT, MUTED, THEORY
 
 #: places on the circle where a sample may fall (below their Nyquist frequency it makes no difference), harmonics of
 #: the kernel, and repetitions
@@ -55,14 +55,35 @@ def peaks(shares: Any, field: mf.SelfAttention) -> Any:
 def kernel_density_of_uniform_samples_has_this_many_peaks(case: Case) -> None:
     """Among many uniform tokens attention has sqrt(S_4/S_2) stable points, some sqrt(3 beta/2): as many as their
     density with kernel e^(beta cos) has peaks."""
-    beta, n = case.draw("beta", 120.0, 150.0), 100_000
-    generator = case.generator("samples")
-    shares = generator.multinomial(n, np.full(PLACES, 1 / PLACES), REPETITIONS) / n
-    field = mf.SelfAttention(beta, sum=mf.sums.Harmonic(degree=DEGREE))
-    found = np.asarray(case.measure(peaks, shares, field))
-    error = float(found.std() / np.sqrt(REPETITIONS))
-    because = f"seven standard errors of {error:.2g}; n = 100,000 samples are nearly a Gaussian field"
-    case.compare(found.mean(), case.predict(beta), within=7 * error, because=because)
+    beta, n, count = case.draw("beta", 120.0, 150.0), case.given("n", 100_000), case.given("repetitions", REPETITIONS)
+    case.require(
+        "a bandwidth holds many samples, and the kernel is resolved", 100 * np.sqrt(beta) <= n and 1 <= beta <= 300
+    )
+    found = numbers_of_peaks(case, beta, n, count)
+    error = float(found.std() / np.sqrt(count))
+    because = f"seven standard errors of {error:.2g}; n = {n:,} samples are nearly a Gaussian field"
+    case.compare(found.mean(), case.predict(beta), within=7 * error, because=because, name="mean number of peaks")
+
+
+def numbers_of_peaks(case: Case, beta: float, n: int, count: int) -> np.ndarray:
+    """Return how many peaks the density of n uniform samples has, for as many draws of these."""
+    shares = case.generator("samples").multinomial(n, np.full(PLACES, 1 / PLACES), count) / n
+    return np.asarray(case.measure(peaks, shares, mf.SelfAttention(beta, sum=mf.sums.Harmonic(degree=DEGREE))))
+
+
+@kernel_density_of_uniform_samples_has_this_many_peaks.figure
+def law_of_the_number_of_peaks(case: Case, ax: Any) -> None:
+    """Draw how often each number of peaks was found, its mean, and what is stated of it."""
+    beta, n, count = (case.instance[name] for name in ("beta", "n", "repetitions"))
+    found = numbers_of_peaks(case, beta, n, count)
+    numbers, often = np.unique(found, return_counts=True)
+    ax.bar(numbers, often / count, color=FAINT, width=0.8, label=f"{count:,} draws of {n:,} tokens")
+    ax.axvline(found.mean(), color=ACCENT[0], lw=3, alpha=0.6, label=f"mean {found.mean():.2f}")
+    stated = case.predict(beta)
+    ax.axvline(stated, ls="--", color=THEORY, label=rf"$\sqrt{{S_4/S_2}}={stated:.2f}$")
+    ax.set(xlabel="stable points of attention", ylabel="share", title=rf"circle, $\beta={beta:.0f}$")
+    ax.set_ylim(0, 1.45 * often.max() / count)
+    ax.legend()
 
 
 @kernel_density_of_uniform_samples_has_this_many_peaks.mutation
@@ -164,14 +185,19 @@ def modes_of_gaussian_samples_are_in_their_outskirts(case: Case) -> None:
     Gaussian count by less than half. (About 0, where the mean has no slope, there are some n^(-1/2) beta^(5/4) more.)
     """
     n = round(case.draw("n", 1e13, 1e15, log=True))
-    beta, texts = n ** case.draw("log beta / log n", 0.36, 0.42), 24
+    beta, texts = n ** case.draw("log beta / log n", 0.36, 0.42), case.given("texts", 24)
     case.require("n^c < beta < n^(2-c)", n**0.1 < beta < n**1.9)
+    case.require("a bandwidth holds many samples at the middle", n > 1000 * np.sqrt(beta))
+    case.require(
+        "the window is wide, so that its borders do not count", 2 * np.log(n) - 3 * np.log(beta) > 10 and beta > 1e4
+    )
     each = [np.abs(modes) for modes in case.measure(modes_of_samples, n, beta, texts, case.seed)]
     found = np.concatenate(each)
-    heights = np.linspace(0.0, np.sqrt(2 * np.log(n)), 4001)
-    crowded = heights[n * np.exp(-(heights**2) / 2) / np.sqrt(2 * np.pi * beta) > 50]
+    crowded = where_crowded(n, beta)
     counts = [(modes <= crowded[-1]).sum() for modes in each]
     stated = 2 * np.trapezoid(case.statement.density(crowded, n, beta), crowded)
+    gaussian = 2 * np.trapezoid(density_of_modes(crowded, n, beta), crowded)
+    case.require("there are many modes where a bandwidth holds 50 samples", bool(gaussian > 30))
     because = f"six standard errors over {texts} texts, and 3 % for 50 samples to a bandwidth at the border"
     within = 6 * np.std(counts) / np.sqrt(texts) + 0.03 * stated
     case.compare(np.mean(counts), stated, within=within, because=because, name="where a bandwidth holds 50 samples")
@@ -184,6 +210,35 @@ def modes_of_gaussian_samples_are_in_their_outskirts(case: Case) -> None:
     because = "a number of modes to 1 %"
     case.at_most(count / order, 1.0, within=0.015, because=because, name="modes over their order")
     case.at_least(count / order, 0.5, within=0.015, because=because, name="modes over their order")
+
+
+def where_crowded(n: float, beta: float) -> np.ndarray:
+    """Return the places of the half-line, from 0 on, where a bandwidth holds more than 50 samples."""
+    heights = np.linspace(0.0, np.sqrt(2 * np.log(n)), 4001)
+    return heights[n * np.exp(-(heights**2) / 2) / np.sqrt(2 * np.pi * beta) > 50]
+
+
+@modes_of_gaussian_samples_are_in_their_outskirts.figure
+def modes_over_the_line(case: Case, ax: Any) -> None:
+    """Draw where the modes are, the density that Kac and Rice's formula gives, and the borders of the window."""
+    n, texts = round(case.instance["n"]), case.instance["texts"]
+    beta = n ** case.instance["log beta / log n"]
+    found = np.abs(np.concatenate(case.measure(modes_of_samples, n, beta, texts, case.seed)))
+    often, edges = np.histogram(found, bins=np.linspace(0.0, found.max(), 41))
+    ax.bar(
+        edges[:-1], often / (texts * np.diff(edges)), np.diff(edges), align="edge", color=FAINT, label=f"{texts} texts"
+    )
+    crowded = where_crowded(n, beta)
+    ax.plot(crowded, 2 * case.statement.density(crowded, n, beta), "--", color=THEORY, label="Kac and Rice")
+    for border in case.statement.window(n, beta):
+        ax.axvline(np.sqrt(max(border, 0.0)), color=ACCENT[0], lw=1)
+    ax.plot([], [], color=ACCENT[0], lw=1, label="borders of the window")
+    # about 0 the mean has no slope: a few modes on a very short stretch
+    ax.set(xlim=(0.0, found.max()), ylim=(0.0, 1.6 * (often / (texts * np.diff(edges))).max()))
+    lead, exponent = f"{n:.1e}".split("e")
+    head = rf"$n={lead}\cdot 10^{{{int(exponent)}}}$, $\beta={beta:.3g}$"
+    ax.set(xlabel="distance $|t|$ from the mean", ylabel="modes per unit of length", title=head)
+    ax.legend()
 
 
 @modes_of_gaussian_samples_are_in_their_outskirts.mutation("density")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import roots_gegenbauer, roots_legendre
 
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.paths.style import ACCENT, FAINT, THEORY
 
 
 def zonal(k: int, d: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,12 +51,39 @@ def even_degrees_branch_with_a_slope(case: Case) -> None:
     """
     k, beta = case.choose("k", [2, 3, 4]), case.draw("beta", 1.0, 4.0)
     d = case.draw("d", 3, 6, integer=True)
+    case.require(
+        "the degree is 2 or more, in three dimensions or more, and beta is positive", k >= 2 and d >= 3 and beta > 0
+    )
+    harmonic, masses = zonal(k, d)
+    case.require("a moment of 1e-4 is small beside <P_k^2>", bool(masses @ harmonic**2 > 1e-3))
     branch = case.measure(theory.branch_of_stationary_states, beta=beta, d=d, degree=k, top=0.004)
     onset, moment = case.statement.onset(k, beta, d), branch.order_parameters[0]
     measured = (branch.kappas[0] / onset - 1.0) / moment
     because = "the next order at a moment of 1e-4, and moments to 1e-10 over it"
-    case.compare(branch.kappas[0] / onset, 1.0, within=4e-3, because="the slope, at most 11, times 1e-4", name="onset")
-    case.compare(measured, case.statement.slope(k, d), within=0.05, because=because, name="slope")
+    steep = abs(slope_of_degree(k, d))
+    within, said = max(4e-3, 3.6e-4 * steep), "the slope, at most 11 for what is drawn, times 1e-4"
+    case.compare(branch.kappas[0] / onset, 1.0, within=within, because=said, name="onset")
+    within = max(0.05, 4e-4 * steep**2)  # the next order grows like the square of the slope
+    case.compare(measured, case.statement.slope(k, d), within=within, because=because, name="slope")
+
+
+@even_degrees_branch_with_a_slope.figure
+def beginning_of_a_branch(case: Case, ax: Any) -> None:
+    """Draw the branch's kappa over its moment, and the line of the stated slope."""
+    k, beta, d = (case.instance[name] for name in ("k", "beta", "d"))
+    harmonic, masses = zonal(k, d)
+    top = min(0.1, 4.0 * float(masses @ harmonic**2))  # the branch is a line where moments are small beside <P_k^2>
+    branch = case.measure(theory.branch_of_stationary_states, beta=beta, d=d, degree=k, top=top)
+    moments = np.append(0.0, branch.order_parameters)
+    slope = case.statement.slope(k, d)
+    ax.plot(moments, 1 + slope * moments, "--", color=THEORY, label=f"stated slope {round(slope, 6):.3g}")
+    ax.plot(
+        branch.order_parameters, branch.kappas / case.statement.onset(k, beta, d), "o", color=ACCENT[0], label="branch"
+    )
+    ax.axhline(1.0, color=FAINT, lw=1)
+    ax.locator_params(nbins=5)
+    ax.set(xlabel=f"moment $m_{k}$", ylabel=rf"$\kappa/\kappa_{k}$", title=rf"$k={k}$, $d={d}$, $\beta={beta:.2f}$")
+    ax.legend()
 
 
 @even_degrees_branch_with_a_slope.mutation("slope")

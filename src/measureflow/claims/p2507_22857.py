@@ -10,7 +10,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.exploration import Findings, exploration
-from measureflow.paths.style import MUTED, THEORY, shades
+from measureflow.paths.style import ACCENT, MUTED, THEORY, shades
 
 #: above it all but a null set of starts synchronises; below -2/3 three clusters are stable
 PROVED, REFUTED = -0.16, -2.0 / 3.0
@@ -24,17 +24,45 @@ def apart(points: list[theory.CriticalPoint]) -> list[theory.CriticalPoint]:
 @claim("2507.22857", "synchronisation for beta >= -0.16", covers=["E12"], status="theorem", states=lambda: PROVED)
 def tokens_apart_rest_on_saddles_only(case: Case) -> None:
     """For beta >= -0.16 every critical point on the circle that is not one cluster has a direction of ascent."""
-    least = case.predict()
+    least, share = case.predict(), case.draw("share of the way from the border to 2", 0.0, 1.0)
+    n, starts = case.choose("n", [4, 5, 6]), case.given("starts", 60)
+    case.require("beta is on the border or above, and there are three tokens and more", share >= 0 and n >= 3)
     # at the border itself, and above it
-    for beta in (least, least + (2.0 - least) * case.draw("share of the way from the border to 2", 0.0, 1.0)):
-        for n in (3, case.choose("n", [4, 5, 6])):
-            # of three tokens few starts find what a border too low has just made stable
-            options = {"beta": beta, "starts": 480 if n == 3 and beta == least else 60, "seed": case.seed}
-            others = apart(case.measure(theory.critical_points_on_circle, n, **options))
+    for beta in (least, least + (2.0 - least) * share):
+        for count in (3, n):
+            others = points_apart(case, count, beta, starts)
             case.require("Newton's method finds critical points apart", len(others) > 0)
             steepest = min(point.largest for point in others)
             because = "Hessians below it in size would have been left out as degenerate"
-            case.at_least(steepest, 0.0, within=1e-4, because=because, name=f"beta = {beta:.2f}, n = {n}")
+            name = f"least growth at critical points apart, beta = {beta:.2f}, n = {count}"
+            case.at_least(steepest, 0.0, within=1e-4, because=because, name=name)
+
+
+def points_apart(case: Case, n: int, beta: float, starts: int) -> list[theory.CriticalPoint]:
+    """Return the critical points that are found and are not one cluster."""
+    # of three tokens few starts find what a border too low has just made stable
+    many = 8 * starts if n == 3 and beta == case.predict() else starts
+    return apart(case.measure(theory.critical_points_on_circle, n, beta=beta, starts=many, seed=case.seed))
+
+
+@tokens_apart_rest_on_saddles_only.figure
+def growth_at_critical_points(case: Case, ax: Any) -> None:
+    """Draw the largest eigenvalue of the Hessian at all critical points apart, from the border to 2."""
+    least, n, starts = case.predict(), case.instance["n"], case.instance["starts"]
+    drawn = least + (2.0 - least) * case.instance["share of the way from the border to 2"]
+    for count, marker, shade in ((3, "o", ACCENT[0]), (n, "s", ACCENT[1])):
+        for beta in (least, drawn):
+            found = [point.largest for point in points_apart(case, count, beta, starts)]
+            label = f"$n={count}$" if beta == least else None
+            ax.plot(np.full(len(found), beta), found, marker, color=shade, ms=7, mfc="none", mew=1.6, label=label)
+    ax.axhline(0.0, ls="--", color=THEORY, label="stated: all above 0")
+    ax.set(
+        xlabel=r"$\beta$",
+        ylabel="largest eigenvalue of the Hessian",
+        title="critical points on the circle, tokens apart",
+    )
+    ax.set_yscale("symlog", linthresh=0.1)
+    ax.legend()
 
 
 @tokens_apart_rest_on_saddles_only.mutation

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import follow
+from measureflow.paths.style import ACCENT, INK, THEORY
 
-#: tokens on the line
-TOKENS = 6
+#: tokens on the line, and the kinds of starts whose last rows are looked at
+TOKENS, KINDS = 6, ("positive", "both signs", "tie")
 
 
 def gaps_on_the_line(x: np.ndarray, log_factor: float) -> tuple[np.ndarray, np.ndarray]:
@@ -41,13 +44,10 @@ def attention_on_the_line_becomes_boolean_doubly_exponentially(case: Case) -> No
     The rate is derived here: gaps between tokens that attend alike become constant, and are multiplied by a token of
     size e^(Vt). The worst row is left out, as the theorem allows one; with it the matrix has rank 3 at most.
     """
-    v, b = case.draw("value", 1.4, 2.2), case.draw("form", 0.5, 2.0)
-    points = case.generator("tokens").uniform(-3, 3, (TOKENS, 1))
-    points[:2] = np.array([[1.0], [-1.0]]) * np.maximum(
-        np.abs(points[:2]), 1.5
-    )  # neither side is drawn over to the other
-    start = mf.Tokens(mf.Euclidean(1), points)
-    times = np.array([9.0, 12.0]) / v
+    n, v, b = case.given("n", TOKENS), case.draw("value", 1.4, 2.2), case.draw("form", 0.5, 2.0)
+    case.require("V and QK are positive", min(v, b) > 0)
+    case.require("there are four tokens and more: of three one stands alone, and decides twice as fast", n >= 4)
+    start, times = on_a_line(case, n), np.array([9.0, 12.0]) / v
     field = mf.RescaledAttention(value=v, query=b)
     first, last = follow(case, start, field, times, rtol=1e-11)[..., 0]
     (_, early), (top, late) = (
@@ -63,6 +63,31 @@ def attention_on_the_line_becomes_boolean_doubly_exponentially(case: Case) -> No
     matrix = mf.observe.attention(mf.Tokens(mf.Euclidean(1), last[:, None]), field.at(times[1]))
     rank = int(mf.observe.numerical_rank(matrix))
     case.at_most(rank, case.statement.most(), within=0.05, because="a rank", name="rank of the matrix")
+
+
+def on_a_line(case: Case, n: int) -> mf.Tokens:
+    """Draw tokens on the line, so that neither side is drawn over to the other."""
+    points = case.generator("tokens").uniform(-3, 3, (n, 1))
+    points[:2] = np.array([[1.0], [-1.0]]) * np.maximum(np.abs(points[:2]), 1.5)
+    return mf.Tokens(mf.Euclidean(1), points)
+
+
+@attention_on_the_line_becomes_boolean_doubly_exponentially.figure
+def rows_over_time(case: Case, ax: Any) -> None:
+    """Draw the logarithm of the gap of logits of each row, log(-log(1 - max_j P_ij)), and lines of slope V."""
+    n, v, b = (case.instance[name] for name in ("n", "value", "form"))
+    times = np.linspace(1.0, 12.0, 45) / v
+    x = follow(case, on_a_line(case, n), mf.RescaledAttention(value=v, query=b), times, rtol=1e-11)[..., 0]
+    seen = np.array([gaps_on_the_line(at, np.log(b) + 2 * v * t)[1] for at, t in zip(x, times, strict=True)])
+    ax.plot(times, seen, color=ACCENT[0], lw=1.2)
+    ax.plot([], [], color=ACCENT[0], lw=1.2, label="rows of attention")
+    rate, half = case.statement.rate(v, times[0], times[-1]), times >= times[-1] / 2
+    lines = seen[-1] - rate * (times[-1] - times[half])[:, None]
+    ax.plot(times[half], lines, "--", color=THEORY)
+    ax.plot([], [], "--", color=THEORY, label=f"slope $V={v:.2f}$")
+    head = f"$n={n}$ tokens on the line, $QK={b:.2f}$"
+    ax.set(xlabel="time $t$", ylabel=r"$\log(-\log(1-\max_jP_{ij}))$", title=head)
+    ax.legend()
 
 
 @attention_on_the_line_becomes_boolean_doubly_exponentially.mutation("rate")
@@ -95,9 +120,9 @@ def one_row_for_all() -> int:
     return 1
 
 
-def started(case: Case, kind: str) -> np.ndarray:
+def started(case: Case, kind: str, n: int) -> np.ndarray:
     """Return where tokens start: all positive, of both signs, or three of which the middle one is at 0."""
-    drawn = case.generator(f"tokens {kind}").uniform(0.5, 3.0, TOKENS)
+    drawn = case.generator(f"tokens {kind}").uniform(0.5, 3.0, n)
     if kind == "positive":
         return drawn
     if kind == "both signs":  # neither side is drawn over to the other
@@ -131,16 +156,11 @@ def attention_on_the_line_ends_with_one_two_or_three_different_rows(case: Case) 
     decides. An error at this start grows like exp(c e^(2Vt)): it is looked at as soon as the others have decided, when
     their logits are 60 apart; the random starts at Vt = 15.
     """
-    v, b = case.draw("value", 1.4, 2.2), case.draw("form", 0.5, 2.0)
-    field = mf.RescaledAttention(value=v, query=b)
-    for kind in ("positive", "both signs", "tie"):
-        n = 3 if kind == "tie" else TOKENS  # those beyond have no mass, so that all instances are of one shape
-        masses, x = np.where(np.arange(TOKENS) < n, 1.0 / n, 0.0), started(case, kind)
-        start = mf.Tokens(mf.Euclidean(1), x[:, None], masses)
-        until = (15.0 if kind != "tie" else 0.5 * np.log(60.0 / (b * x[0] ** 2))) / v
-        last = follow(case, start, field, until * np.array([0.5, 1.0]), rtol=1e-11)[-1]
-        matrix = mf.observe.attention(mf.Tokens(mf.Euclidean(1), last, masses), field.at(until))
-        rows = np.asarray(matrix)[:n, :n]
+    count, v, b = case.given("n", TOKENS), case.draw("value", 1.4, 2.2), case.draw("form", 0.5, 2.0)
+    case.require("there are three tokens and more, and V, QK are positive", count >= 3 and min(v, b) > 0)
+    for kind in KINDS:
+        x, last, rows = rows_at_the_end(case, kind, count, v, b)
+        n = len(rows)
         boolean = rows.max(axis=1) > 1 - 1e-6
         because = "a number of rows"
         rank = int(mf.observe.numerical_rank(rows))
@@ -148,8 +168,9 @@ def attention_on_the_line_ends_with_one_two_or_three_different_rows(case: Case) 
         undecided = case.statement.undecided(kind)
         case.compare((~boolean).sum(), undecided, within=0.05, because=because, name=f"undecided rows, {kind}")
         seen = np.isin(np.arange(n), rows.argmax(axis=1)[boolean])
-        stated = np.isin(np.arange(n), list(case.statement.seen(x[:n], kind)))
-        case.compare(seen, stated, within=0.05, because="yes or no", name=f"who is looked at, {kind}")
+        stated = np.isin(np.arange(n), list(case.statement.seen(x, kind)))
+        name, over = f"who is looked at, {kind}", {"token": np.arange(1, n + 1)}
+        case.compare(seen, stated, within=0.05, because="yes or no", name=name, over=over)
         if kind == "tie":
             because = "rounding of 1e-16, which grows by e^20 at most by then"
             case.compare(last[1], 0.0, within=1e-7, because=because, name="middle token")
@@ -157,6 +178,36 @@ def attention_on_the_line_ends_with_one_two_or_three_different_rows(case: Case) 
 
 
 ranks = attention_on_the_line_ends_with_one_two_or_three_different_rows
+
+
+def rows_at_the_end(case: Case, kind: str, count: int, v: float, b: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where tokens start, where they end, and the matrix of their attention there."""
+    n = 3 if kind == "tie" else count  # those beyond have no mass, so that all instances are of one shape
+    masses, x = np.where(np.arange(count) < n, 1.0 / n, 0.0), started(case, kind, count)
+    case.require("the logits at the tie are of order 1 at first", kind != "tie" or 0.5 < b * x[0] ** 2 < 20)
+    field, start = mf.RescaledAttention(value=v, query=b), mf.Tokens(mf.Euclidean(1), x[:, None], masses)
+    until = (15.0 if kind != "tie" else 0.5 * np.log(60.0 / (b * x[0] ** 2))) / v
+    last = follow(case, start, field, until * np.array([0.5, 1.0]), rtol=1e-11)[-1]
+    matrix = mf.observe.attention(mf.Tokens(mf.Euclidean(1), last, masses), field.at(until))
+    return x[:n], last, np.asarray(matrix)[:n, :n]
+
+
+@ranks.figure
+def matrices_at_the_end(case: Case, ax: Any) -> None:
+    """Draw the three matrices of attention side by side, tokens in order of their start."""
+    count, v, b = (case.instance[name] for name in ("n", "value", "form"))
+    left = 0.0
+    for kind in KINDS:
+        x, _, rows = rows_at_the_end(case, kind, count, v, b)
+        order, n = np.argsort(x), len(x)
+        place = (left, left + n, n, 0.0)
+        ax.imshow(rows[order][:, order], extent=place, cmap="Purples", vmin=0, vmax=1, origin="upper", zorder=1)
+        ax.plot([left, left + n, left + n, left, left], [0, 0, n, n, 0], color=INK, lw=1, zorder=2)
+        ax.text(left, -0.25, f"{kind}\nrank {case.statement.rank(kind)}", va="bottom", fontsize=11)
+        left += n + 1.5
+    ax.set(xlim=(-0.5, left - 1), ylim=(count + 0.3, -2.2), xticks=[], yticks=[], aspect="equal")
+    ax.set(xlabel="token that is looked at, from left to right", ylabel="token that looks")
+    ax.set_title(f"attention at the end, $V={v:.2f}$, $QK={b:.2f}$")
 
 
 @ranks.mutation("rank")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import numpy as np
 
 import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import follow
-from measureflow.claims.p2305_05465.hulls import D, box, form
+from measureflow.claims.p2305_05465.hulls import TOKENS, D, box, form, outline
+from measureflow.paths.style import ACCENT, FAINT, MUTED, THEORY
 
 
 def value_of(case: Case, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -29,13 +33,40 @@ def value_of(case: Case, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def extremes_of_eigenfunctionals_close_in(case: Case) -> None:
     """Where phi* V = lambda phi* with lambda >= 0, max_j phi*(z_j) never grows and min_j phi*(z_j) never falls."""
     roots = np.array([case.draw("first", 0.9, 1.3), case.draw("second", 0.3, 0.7), -case.draw("third", 0.3, 0.6)])
-    value, columns = value_of(case, roots)
-    field = mf.RescaledAttention(value=value, query=form(case, definite=False).T)
-    z = follow(case, box(case), field, np.linspace(0.0, 4.0, 9), rtol=1e-10)
+    n, until = case.given("n", TOKENS), case.given("t", 4.0)
+    case.require("the first two eigenvalues are not negative, the third is", min(roots[:2]) >= 0 > roots[2])
+    _, z, columns = along_eigenvectors(case, roots, n, until)
     coordinates = z @ case.statement.functional(columns, case.statement.index())
     outward = np.maximum(np.diff(coordinates.max(axis=1)), -np.diff(coordinates.min(axis=1))).max()
-    because = "rtol 1e-10 a step, of tokens of size up to 20"
-    case.at_most(outward, 0.0, within=1e-6, because=because, name="how far an extreme moves out")
+    because, name = "rtol 1e-10 a step, of tokens of size up to 20", "how far an extreme moves out"
+    case.at_most(outward, 0.0, within=1e-6, because=because, name=name)
+
+
+def along_eigenvectors(
+    case: Case, roots: np.ndarray, n: int, until: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return nine times, the tokens at these for any form, and the eigenvectors of V as columns."""
+    times, (value, columns) = np.linspace(0.0, until, 9), value_of(case, roots)
+    field = mf.RescaledAttention(value=value, query=form(case, definite=False).T)
+    return times, follow(case, box(case, n=n), field, times, rtol=1e-10), columns
+
+
+@extremes_of_eigenfunctionals_close_in.figure
+def extremes_over_time(case: Case, ax: Any) -> None:
+    """Draw the coordinate of all tokens along an eigen-functional over time, and the largest and least of them."""
+    first, second, third, n, until = (case.instance[name] for name in ("first", "second", "third", "n", "t"))
+    times, z, columns = along_eigenvectors(case, np.array([first, second, -third]), n, until)
+    seen = z @ case.statement.functional(columns, case.statement.index())
+    ax.plot(times, seen, color=FAINT, lw=1.5)
+    ax.plot([], [], color=FAINT, lw=1.5, label=r"$\varphi^*(z_j)$ of each token")
+    ax.plot(times, seen.max(axis=1), "o-", color=ACCENT[0], ms=5, label="largest")
+    ax.plot(times, seen.min(axis=1), "o-", color=ACCENT[1], ms=5, label="least")
+    for edge in (seen[0].max(), seen[0].min()):
+        ax.axhline(edge, ls="--", color=THEORY, lw=1.2)
+    ax.plot([], [], "--", color=THEORY, label="stated: stays inside")
+    head = rf"eigenvalue $\lambda={second:.2f}$, $n={n}$"
+    ax.set(xlabel="time $t$", ylabel=r"$\varphi^*(z)$", title=head)
+    ax.legend()
 
 
 @extremes_of_eigenfunctionals_close_in.mutation("index")
@@ -60,17 +91,53 @@ def right_eigenvector(columns: np.ndarray, _k: int) -> np.ndarray:
 def tokens_gather_on_at_most_three_hyperplanes(case: Case) -> None:
     """If V's largest eigenvalue is positive and simple and <Q phi_1, K phi_1> > 0, phi_1*(z_i) has at most 3 limits."""
     roots = np.array([case.draw("first", 1.0, 1.3), case.draw("second", 0.2, 0.5), -case.draw("third", 0.2, 0.4)])
+    n = case.given("n", TOKENS)
+    case.require(
+        "the first eigenvalue is positive, and the largest", roots[0] > 0 and roots[0] > np.abs(roots[1:]).max()
+    )
+    columns, (before, z) = to_hyperplanes(case, roots, n, np.array([16.0, 20.0]))
+    own = np.linalg.inv(columns)[0]
+    because, within = "rest like e^(-lambda t) at t = 16", 1e-3
+    case.require("the tokens have the time to come to rest", np.exp(-16 * roots[0]) < within / 10)
+    case.compare(z @ own, before @ own, within=within, because=because, name="phi_1*(z) at rest")
+    found = mf.observe.levels(z @ case.statement.functional(columns), within=1e-2)
+    because = "a number of hyperplanes"
+    case.at_most(len(found), case.statement.most(), within=0.05, because=because, name="hyperplanes")
+
+
+def to_hyperplanes(case: Case, roots: np.ndarray, n: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvectors of V, as columns, and where tokens are at some times."""
     value, columns = value_of(case, roots)
     own = np.linalg.inv(columns)[0]
     # mostly along phi_1*, so that neither side of the cube is drawn over to the other while all still move
     b = 2.0 * np.outer(own, own) + 0.4 * form(case, definite=False)
     case.require("<Q phi, K phi> > 0.05", bool(columns[:, 0] @ b @ columns[:, 0] > 0.05))
     field = mf.RescaledAttention(value=value, query=b.T)
-    before, z = follow(case, box(case, paired=True), field, np.array([16.0, 20.0]), rtol=1e-10)
-    case.compare(z @ own, before @ own, within=1e-3, because="rest like e^(-lambda t) at t = 16", name="rest")
-    found = mf.observe.levels(z @ case.statement.functional(columns), within=1e-2)
-    because = "a number of hyperplanes"
-    case.at_most(len(found), case.statement.most(), within=0.05, because=because, name="hyperplanes")
+    return columns, follow(case, box(case, n=n, paired=True), field, times, rtol=1e-10)
+
+
+@tokens_gather_on_at_most_three_hyperplanes.figure
+def levels_over_time(case: Case, ax: Any) -> None:
+    """Draw phi_1* of all tokens over time, and the levels that are left at the end."""
+    first, second, third, n = (case.instance[name] for name in ("first", "second", "third", "n"))
+    times = np.append(np.linspace(0.0, 8.0, 33), [16.0, 20.0])
+    columns, z = to_hyperplanes(case, np.array([first, second, -third]), n, times)
+    seen = z @ case.statement.functional(columns)
+    ax.plot(times[:-2], seen[:-2], color=ACCENT[0], lw=1.5)
+    ax.plot([], [], color=ACCENT[0], lw=1.5, label=r"$\varphi_1^*(z_i)$ of each token")
+    levels = mf.observe.levels(seen[-1], within=1e-2)
+    for level in levels:
+        ax.axhline(level, ls="--", color=THEORY)
+    ax.plot(
+        [],
+        [],
+        "--",
+        color=THEORY,
+        label=f"{len(levels)} hyperplanes at $t=20$; stated: at most {case.statement.most()}",
+    )
+    ax.set(xlabel="time $t$", ylabel=r"$\varphi_1^*(z)$", title=rf"$\lambda_1={first:.2f}$, $n={n}$, $d={D}$")
+    ax.margins(y=0.2)
+    ax.legend()
 
 
 @tokens_gather_on_at_most_three_hyperplanes.mutation("most")
@@ -91,12 +158,8 @@ def to_boundary(points: np.ndarray) -> np.ndarray:
     if points.shape[1] == 1:
         sides = np.abs(points[:, 0] - [[points.min()], [points.max()]])
     else:
-        mu = mf.Tokens(mf.Euclidean(2), points)
-        corners = points[mf.observe.hull(mu, within=1e-6).vertices]
-        middle = corners - corners.mean(axis=0)
-        corners = corners[np.argsort(np.arctan2(middle[:, 1], middle[:, 0]))]
-        ends = np.roll(corners, -1, axis=0)
-        sides = [mf.observe.distance_to_hull(points, np.stack(side)) for side in zip(corners, ends, strict=True)]
+        corners = outline(points)
+        sides = [mf.observe.distance_to_hull(points, np.stack(side)) for side in itertools.pairwise(corners)]
     return np.minimum(np.min(sides, axis=0), np.linalg.norm(points, axis=1))
 
 
@@ -126,13 +189,46 @@ def on_subspaces(case: Case) -> tuple[int, np.ndarray]:
 def tokens_end_on_a_polytope_times_a_subspace(case: Case) -> None:
     """If V = lambda > 0 on F, smaller on G in modulus, and Q^T K > 0, the F-parts end on a polytope's boundary, or at
     0."""
-    k, core = on_subspaces(case)
-    value, columns = value_of(case, core)
-    field = mf.RescaledAttention(value=value, query=form(case, definite=True).T)
-    z = follow(case, box(case, paired=True), field, np.array([20.0]), rtol=1e-10)[0]
+    n, (k, core) = case.given("n", TOKENS), on_subspaces(case)
+    rate = float(core[0, 0])
+    case.require("V is a positive number on F, and smaller on G", bool(rate > np.linalg.norm(core[k:, k:], 2)))
+    case.require("the tokens have the time to come to rest", rate >= 0.6)
+    columns, (z,) = to_the_boundary(case, core, n, np.array([20.0]))
     distance = case.statement.distance(case.statement.part(z, columns, k))
     because = "e^(-rate t) at t = 20 with a rate of 0.8 and more"
-    case.at_most(distance.max(), 0.0, within=1e-4, because=because, name="distance to the boundary or to 0")
+    name, over = "distance to the boundary or to 0", {"token": np.arange(1, n + 1)}
+    case.at_most(distance, 0.0, within=1e-4, because=because, name=name, over=over)
+
+
+def to_the_boundary(case: Case, core: np.ndarray, n: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the basis of F and G, as columns, and where tokens are at some times."""
+    value, columns = value_of(case, core)
+    field = mf.RescaledAttention(value=value, query=form(case, definite=True).T)
+    return columns, follow(case, box(case, n=n, paired=True), field, times, rtol=1e-10)
+
+
+@tokens_end_on_a_polytope_times_a_subspace.figure
+def parts_over_time(case: Case, ax: Any) -> None:
+    """Draw the F-parts of the tokens: their ways to the boundary of a polygon, or, on a line, over time."""
+    (k, core), n = on_subspaces(case), case.instance["n"]
+    times = np.append(np.linspace(0.0, 8.0, 33), 20.0)
+    columns, z = to_the_boundary(case, core, n, times)
+    seen, rate = case.statement.part(z, columns, k), float(core[0, 0])
+    if k == 1:
+        ax.plot(times[:-1], seen[:-1, :, 0], color=ACCENT[0], lw=1.5)
+        ax.plot([], [], color=ACCENT[0], lw=1.5, label="F-part of each token")
+        for end in (seen[-1].min(), seen[-1].max(), 0.0):
+            ax.axhline(end, ls="--", color=THEORY)
+        ax.plot([], [], "--", color=THEORY, label="boundary at the end, and 0")
+        ax.set(xlabel="time $t$", ylabel="F-part")
+    else:
+        ax.plot(seen[..., 0], seen[..., 1], color=FAINT, lw=1.5)
+        ax.plot(*outline(seen[-1]).T, "--", color=THEORY, label="boundary at the end")
+        ax.plot(*seen[0].T, "o", color=MUTED, ms=5, mfc="none", label="F-parts at the start")
+        ax.plot(*seen[-1].T, "o", color=ACCENT[0], label="F-parts at the end")
+        ax.set(xlabel="first coordinate of F", ylabel="second coordinate of F")
+    ax.set_title(rf"$V={rate:.2f}$ on F of dimension {k}, $n={n}$")
+    ax.legend()
 
 
 @tokens_end_on_a_polytope_times_a_subspace.mutation("distance")

@@ -62,12 +62,35 @@ def coordinates_grow_up_to_the_first_maximum(case: Case) -> None:
     ReLU forbids. Tokens that look at low ones stay where they are: there may be more than three hyperplanes.
     """
     roots = np.array([case.draw("first", 1.0, 1.3), case.draw("second", 0.2, 0.5), case.draw("third", 0.1, 0.4)])
-    field = bent(np.diag(roots), form(case, definite=True), case.statement.activation())
-    z = follow(case, box(case, paired=True), field, np.linspace(0.0, 4.0, 5), rtol=1e-8)
+    n, until = case.given("n", TOKENS), case.given("t", 4.0)
+    case.require("V is positive", bool((roots > 0).all()))
+    times, z = behind_a_perceptron(case, roots, n, until)
     because = "rtol 1e-8 a step, of tokens of size 1, where ReLU bends"
-    case.at_least(np.diff(z, axis=0).min(), 0.0, within=1e-6, because=because, name="growth of a coordinate")
+    least, over = np.diff(z, axis=0).min(axis=(1, 2)), {"t": times[1:]}
+    case.at_least(least, 0.0, within=1e-6, because=because, name="growth of a coordinate", over=over)
     extreme = case.statement.extreme(z)
-    case.compare(extreme, extreme[:1], within=1e-6, because=because, name="largest coordinates")
+    name, over = "largest token of each coordinate", {"t": times}
+    case.compare(extreme.T, extreme[:1].T, within=1e-6, because=because, name=name, over=over)
+
+
+def behind_a_perceptron(case: Case, roots: np.ndarray, n: int, until: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return five times, and the tokens at these under the stated activation."""
+    times = np.linspace(0.0, until, 5)
+    field = bent(np.diag(roots), form(case, definite=True), case.statement.activation())
+    return times, follow(case, box(case, n=n, paired=True), field, times, rtol=1e-8)
+
+
+@coordinates_grow_up_to_the_first_maximum.figure
+def first_coordinates(case: Case, ax: Any) -> None:
+    """Draw the first coordinate of each token over time, and the largest, which stays."""
+    roots = np.array([case.instance[name] for name in ("first", "second", "third")])
+    n, until = case.instance["n"], case.instance["t"]
+    times, z = behind_a_perceptron(case, roots, n, until)
+    ax.plot(times, z[..., 0], "o-", color=ACCENT[0], ms=4, lw=1.2)
+    ax.plot([], [], "o-", color=ACCENT[0], ms=4, lw=1.2, label="tokens")
+    ax.axhline(case.statement.extreme(z)[0, 0], ls="--", color=THEORY, label="first maximum, for ever")
+    ax.set(xlabel="time $t$", ylabel="first coordinate", title=rf"ReLU, $W=I$, $V_{{11}}={roots[0]:.2f}$, $n={n}$")
+    ax.legend()
 
 
 @coordinates_grow_up_to_the_first_maximum.mutation("activation")

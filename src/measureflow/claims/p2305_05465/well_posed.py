@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.integrate import quad
@@ -12,8 +13,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import follow
 from measureflow.claims.p2305_05465.hulls import TOKENS, D
-
-TIMES = np.array([0.0, 0.25, 0.5])
+from measureflow.paths.style import ACCENT, THEORY
 
 
 def rate_in_the_mean(value: float, form: float, radius: float) -> float:
@@ -27,16 +27,16 @@ def rate_of_the_largest(value: float, form: float, radius: float) -> float:
     return value * (1 + 2 * form * radius**2)
 
 
-def lone(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def lone(case: Case, n: int, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return two opposite clusters with a light token half-way, that token's twin moved towards one, and masses."""
-    frame, _ = np.linalg.qr(case.generator("frame").normal(size=(D, D)))
-    signs = np.where(np.arange(TOKENS) % 2 == 0, 1.0, -1.0)
-    points = signs[:, None] * frame[0] * case.generator("sizes").uniform(0.9, 1.0, (TOKENS, 1))
+    frame, _ = np.linalg.qr(case.generator("frame").normal(size=(d, d)))
+    signs = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
+    points = signs[:, None] * frame[0] * case.generator("sizes").uniform(0.9, 1.0, (n, 1))
     points[1::2] = -points[::2]  # the mean is 0
     points[-2:] = frame[1] * np.array([[0.5], [0.4]])
     twin = points.copy()
     twin[-1] += 1e-7 * frame[0]
-    shares = np.where(np.arange(TOKENS) < TOKENS - 2, 1.0, 1e-6)
+    shares = np.where(np.arange(n) < n - 2, 1.0, 1e-6)
     return points, twin, shares / shares.sum()
 
 
@@ -57,19 +57,24 @@ def runs_depend_on_their_start_no_more_than_their_radius_allows(case: Case) -> N
     e^(2 b R^2) at most. The same field with -V runs backwards, so that the rates hold there too.
     """
     value, form = case.draw("value", 0.8, 1.2), case.draw("form", 2.0, 3.0)
-    points, twin, shares = lone(case)
+    n, d, until = case.given("n", TOKENS), case.given("d", D), case.given("t", 0.5)
+    case.require(
+        "there are four tokens and more, an even number, and V is positive", n >= 4 and n % 2 == 0 and value > 0
+    )
+    points, twin, shares = lone(case, n, d)
+    times = np.linspace(0.0, until, 3)
     radius = float(np.linalg.norm(points, axis=1).max())
 
     def run(start: np.ndarray, sign: float) -> np.ndarray:
         return follow(
-            case, mf.Tokens(mf.Euclidean(D), start, shares), mf.SelfAttention(form, value=sign * value), TIMES
+            case, mf.Tokens(mf.Euclidean(d), start, shares), mf.SelfAttention(form, value=sign * value), times
         )
 
     def allowed(rate: Callable[[float, float, float], float]) -> np.ndarray:
         def at(s: float) -> float:
             return rate(value, form, case.statement.radius(radius, np.exp(value * s)))
 
-        return np.array([quad(at, 0.0, t)[0] for t in TIMES[1:]])
+        return np.array([quad(at, 0.0, t)[0] for t in times[1:]])
 
     forwards, backwards = ([run(start, sign) for start in (points, twin)] for sign in (1.0, -1.0))
     because = "rtol 1e-12 over displacements of 1e-7"
@@ -79,14 +84,36 @@ def runs_depend_on_their_start_no_more_than_their_radius_allows(case: Case) -> N
             bound = allowed(getattr(case.statement, name))
             grown = np.log(size[1:] / size[0])
             way = "forwards" if sign > 0 else "backwards"
-            case.at_most(grown, bound, within=0.02, because=because, name=f"{way}, {name}: log of the growth")
-            case.at_least(grown, -bound, within=0.02, because=because, name=f"{way}, {name}: log of the growth")
+            said, over = f"{way}, {name}: log of the growth", {"t": times[1:]}
+            case.at_most(grown, bound, within=0.02, because=because, name=said, over=over)
+            case.at_least(grown, -bound, within=0.02, because=because, name=said, over=over)
     reach = np.linalg.norm(forwards[0], axis=-1).max(axis=1)[1:]
-    most = case.statement.radius(radius, np.exp(value * TIMES[1:]))
-    case.at_most(np.log(reach), np.log(most), within=0.01, because="rtol 1e-12", name="log of the radius")
+    most = case.statement.radius(radius, np.exp(value * times[1:]))
+    name, over = "log of the radius", {"t": times[1:]}
+    case.at_most(np.log(reach), np.log(most), within=0.01, because="rtol 1e-12", name=name, over=over)
     again = run(forwards[0][-1], -1.0)[-1]
     because = "rtol 1e-12, magnified by the growth back and forth"
     case.compare(again, points, within=1e-9, because=because, name="there and back")
+
+
+@runs_depend_on_their_start_no_more_than_their_radius_allows.figure
+def growth_and_bounds(case: Case, ax: Any) -> None:
+    """Draw by how much twins have parted, forwards and backwards, and between which bounds they may."""
+    value, form = case.instance["value"], case.instance["form"]
+    for sense in ("forwards", "backwards"):
+        for name, shade in (("mean", ACCENT[0]), ("largest", ACCENT[1])):
+            said = f"{sense}, {name}: log of the growth"
+            upper, lower = (curve for curve in case.curves if curve.name == said)
+            times, sign = np.append(0.0, upper.places), 1.0 if sense == "forwards" else -1.0
+            label = f"twins, {name}" if sign > 0 else None
+            ax.plot(sign * times, np.append(0.0, upper.measured), "o-", color=shade, ms=5, lw=1, label=label)
+            for curve in (upper, lower):
+                label = f"bounds, {name}" if sign > 0 and curve is upper else None
+                style = "--" if name == "mean" else ":"
+                ax.plot(sign * times, np.append(0.0, curve.stated), style, color=THEORY, label=label)
+    ax.set(xlabel="time $t$, backwards on the left", ylabel="logarithm of the growth", yscale="symlog")
+    ax.set_title(f"$V={value:.2f}$, $Q^\\top K={form:.2f}\\,I$, $n={case.instance['n']}$, $d={case.instance['d']}$")
+    ax.legend()
 
 
 @runs_depend_on_their_start_no_more_than_their_radius_allows.mutation("mean")

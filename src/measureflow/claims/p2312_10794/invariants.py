@@ -37,7 +37,8 @@ def gram_matrix_moves_by_itself(case: Case) -> None:
         scale = np.exp(beta) if model == "unnormalised" else 1.0
         because = f"rounding of sums of {n} terms, and of beta rho in the exponent over the spread of the tokens"
         within = 4e-15 * max(n / 8, 1.0) * (1 + beta * angle**2) * scale
-        case.compare(moved, predicted, within=within, because=because, name=f"velocity of the overlaps, {model}")
+        name, over = f"velocity of the overlaps, {model}", {"overlap of the pair": gram(x)}
+        case.compare(moved, predicted, within=within, because=because, name=name, over=over)
 
 
 @gram_matrix_moves_by_itself.mutation
@@ -80,8 +81,8 @@ def tokens_never_leave_their_first_span(case: Case) -> None:
     times = np.linspace(0.0, until, 7)
     whole = follow(case, tokens, field, times, reduce=False)
     because = f"rtol 1e-12 in both runs over t = {until:g}"
-    reduced, every = (np.moveaxis(gram(points), 0, -1) for points in (follow(case, short, field, times), whole))
-    name, over = "overlaps of the tokens, moved in their span", {"t": times}
+    reduced, every = gram(follow(case, short, field, times)), gram(whole)
+    name, over = "overlaps of the tokens, moved in their span", {"t": times[:, None, None]}
     case.compare(reduced, every, within=1e-11, because=because, name=name, over=over)
     lifted = follow(case, tokens, field, times)
     case.compare(lifted, whole, within=1e-11, because=because, name="coordinates, lifted back")

@@ -12,7 +12,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import N, cloud, normalised, speeds
 from measureflow.claims.p2312_10794.saddles import TOKENS, attention, polygon, rates
-from measureflow.paths.style import ACCENT, MUTED, THEORY, shades
+from measureflow.paths.style import ACCENT, FAINT, MUTED, THEORY, shades
 
 
 @claim(
@@ -262,16 +262,39 @@ def subsets_of_a_maximum_cannot_turn_away(case: Case) -> None:
     corners = np.asarray(tokens.points)[:clusters]
     because = "rounding of sums of terms up to beta e^beta"
     within = 1e-12 * (1 + beta) * np.exp(beta)
-    growths = {
-        chosen: -case.predict(corners[list(chosen)] @ np.delete(corners, chosen, axis=0).T, beta, 2).mean()
-        for some in range(1, clusters // 2 + 1)
-        for chosen in itertools.combinations(range(clusters), some)
-    }
+    growths = growths_of_subsets(case, corners, beta)
     case.at_least(fastest.max(), max(growths.values()), within=within, because=because, name="growth of a polygon")
     if clusters % 2 == 0:
         every_second = growths[tuple(range(0, clusters, 2))]
         attained = np.abs(fastest - every_second).min()
         case.compare(attained, 0.0, within=within, because=because, name="every second corner")
+
+
+def growths_of_subsets(case: Case, corners: np.ndarray, beta: float) -> dict[tuple[int, ...], float]:
+    """Return at which rate each subset of the corners of a polygon turns away from the rest, as stated."""
+    clusters = len(corners)
+    return {
+        chosen: -case.predict(corners[list(chosen)] @ np.delete(corners, chosen, axis=0).T, beta, 2).mean()
+        for some in range(1, clusters // 2 + 1)
+        for chosen in itertools.combinations(range(clusters), some)
+    }
+
+
+@subsets_of_a_maximum_cannot_turn_away.figure
+def growth_of_subsets(case: Case, ax: Any) -> None:
+    """Draw the stated growth of every subset of a polygon by its size, below the fastest rate of the Jacobian."""
+    clusters, beta = case.instance["clusters"], case.instance["beta"]
+    tokens = polygon(clusters, case.instance["turn"])
+    fastest = rates(case, tokens, attention(beta, "unnormalised"), clusters).max()
+    growths = growths_of_subsets(case, np.asarray(tokens.points)[:clusters], beta)
+    ax.axhline(0.0, color=FAINT, lw=1)
+    ax.plot([len(chosen) for chosen in growths], list(growths.values()), "_", color=THEORY, ms=26, mew=2,
+            label="stated: a subset turns at least so fast")  # fmt: skip
+    ax.axhline(fastest, color=ACCENT[0], label="fastest rate of the Jacobian")
+    ax.set(xlabel="tokens that turn", ylabel="growth rate", title=rf"polygon of {clusters} tokens, $\beta={beta:.2f}$")
+    ax.set(xticks=range(1, clusters // 2 + 1), xlim=(0.5, max(clusters // 2, 2) + 0.5))
+    ax.margins(y=0.35)
+    ax.legend()
 
 
 @subsets_of_a_maximum_cannot_turn_away.mutation

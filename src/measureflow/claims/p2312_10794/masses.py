@@ -44,7 +44,8 @@ def meeting(case: Case, ax: Any) -> None:
     start = case.instance["start"]
     beta = case.instance["beta (1 - start)"] / (1.0 - start)
     shares = zip((0.5, 0.2, 0.05), ACCENT, strict=True)
-    end = 1.5 * theory.merge_time(beta=beta, start=start)  # equal masses meet last
+    met = max(0.9, 0.5 * (1.0 + start))
+    end = 1.5 * theory.merge_time(beta=beta, start=start, end=met)  # equal masses meet last
     fine, coarse = np.linspace(0.0, end, 300), np.linspace(0.0, end, 21)
     ends = np.array([[1.0, 0.0, 0.0], [start, np.sqrt(1 - start**2), 0.0]])
     for share, shade in shares:

@@ -120,7 +120,7 @@ def growth_of_the_distance(case: Case, ax: Any) -> None:
     n, beta, seen = case.instance["n"], case.instance["beta"], case.curves[0]
     ax.plot(seen.places, np.exp(seen.measured), "o-", color=ACCENT[0], lw=1, label="two measures that lean apart")
     fine = np.linspace(0.0, seen.places[-1], 100)
-    ax.plot(fine, np.exp(case.predict(beta) * fine), "--", color=THEORY, label="$e^{Ct}$, at most")
+    ax.plot(fine, np.exp(np.minimum(case.predict(beta) * fine, 500.0)), "--", color=THEORY, label="$e^{Ct}$, at most")
     ax.set(
         xlabel="time $t$", ylabel="$W_1(t)/W_1(0)$", title=rf"$n={n}$, $\beta={beta:.2f}$, $C={case.predict(beta):.1f}$"
     )

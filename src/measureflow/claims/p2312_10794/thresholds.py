@@ -29,10 +29,10 @@ def threshold_of_the_proof_is_four_times_the_quoted_one(case: Case) -> None:
     case.compare(needed(n, d), case.predict(n, d), within=within, relative=True, because=because, name=name)
 
 
-def needed(n: int, d: int) -> float:
+def needed(n: int, d: int) -> Any:
     """Return the beta at which the proof's condition on the angle tau of the gaps holds with equality."""
     tau = np.pi / (2.0 * (n - 1.0))
-    return float(brentq(lambda beta: (d - 1) * np.cos(tau) - beta * np.sin(tau) ** 2, 0.0, 4.0 * d * n * n))
+    return brentq(lambda beta: (d - 1) * np.cos(tau) - beta * np.sin(tau) ** 2, 0.0, 4.0 * d * n * n)
 
 
 @threshold_of_the_proof_is_four_times_the_quoted_one.figure
