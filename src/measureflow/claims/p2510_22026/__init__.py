@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from measureflow.claims.p2510_22026 import schedules, schemes
+from measureflow.claims.p2510_22026 import schedules, schemes, starts_and_ends
 
-__all__ = ["schedules", "schemes"]
+__all__ = ["schedules", "schemes", "starts_and_ends"]
