@@ -24,7 +24,7 @@ SOLVER = mf.Adaptive(rtol=1e-9, atol=1e-11, coarsen=False, max_steps=MAX_STEPS)
 
 
 def clusters(case: Case) -> tuple[mf.Tokens, float, float]:
-    """Return clusters on the circle, five unless set, beta, and the cosine of the first two, the nearest pair by far."""
+    """Return clusters on the circle, beta, and the cosine of the first two, the nearest pair by far."""
     start, beta = case.draw("cosine of the pair", 0.7, 0.8), case.draw("beta", 80.0, 120.0)
     case.require("the pair are two, in sight of each other", 0 < start < 1)
     others = case.given("angles of the others", (2.2, 3.4, 4.6))
@@ -61,7 +61,9 @@ def nearest_pair_pulls_by_its_masses(case: Case) -> None:
         within = 1e-4 * np.abs(stated).max()
         case.compare(found[:2], stated, within=within, because=because, name=f"{name}: velocity of the pair")
         if len(found) > 2:
-            case.at_most(np.abs(found[2:]), 0.0, within=1e-4 * size, because=because, name=f"{name}: speed of the others")
+            case.at_most(
+                np.abs(found[2:]), 0.0, within=1e-4 * size, because=because, name=f"{name}: speed of the others"
+            )
 
 
 @nearest_pair_pulls_by_its_masses.figure
@@ -77,7 +79,9 @@ def velocities(case: Case, ax: Any) -> Any:
     ax.plot(np.cos(around), np.sin(around), color=FAINT, lw=1)
     ax.scatter(*points.T, s=600 * masses, color=ACCENT[1], zorder=3)
     for k, (point, moved) in enumerate(zip(points, scale * found, strict=True)):
-        ax.plot(*np.stack([point, point + moved]).T, color=ACCENT[0], label="" if k else "velocity, in the pair's clock")
+        ax.plot(
+            *np.stack([point, point + moved]).T, color=ACCENT[0], label="" if k else "velocity, in the pair's clock"
+        )
     for k, (point, moved) in enumerate(zip(points, scale * stated, strict=False)):
         ax.plot(*np.stack([point, point + moved]).T, "--", color=THEORY, label="" if k else "stated")
     ax.set(aspect="equal", xticks=[], yticks=[], title=rf"SA, $\beta = {beta:.3g}$, masses of the pair "
@@ -175,7 +179,13 @@ def closing(case: Case, ax: Any) -> Any:
     times = times * np.log(beta)
     ax.plot(times, found, "o", ms=5, color=ACCENT[0], label="measured")
     ax.plot(times, case.predict(times, start, masses, beta), "--", color=THEORY, label="stated: the clock moves")
-    ax.plot(times, clock_stands_as_printed(times, start, masses, beta), ":", color=MUTED, label="printed: the clock of the start")
+    ax.plot(
+        times,
+        clock_stands_as_printed(times, start, masses, beta),
+        ":",
+        color=MUTED,
+        label="printed: the clock of the start",
+    )
     ax.set(xlabel="rescaled time $s$", ylabel="cosine of the pair",
            title=rf"$\beta = {beta:.3g}$, masses {masses[0]:.2f} and {masses[1]:.2f}")  # fmt: skip
     ax.legend()
@@ -259,7 +269,11 @@ def drift_of_the_angles(case: Case, ax: Any) -> Any:
         ax.plot(angles[0], (found * across).sum(axis=0), color=colour, lw=3, alpha=0.6, label=label)
         ax.plot(angles[0], (stated * across).sum(axis=0), "--", color=THEORY, lw=1.4)
     ax.plot([], [], "--", color=THEORY, label="stated")
-    ax.set(xlabel="angle", ylabel="angular velocity", title=rf"from $\beta = {case.instance['beta']:.3g}$, twice and four times it")
+    ax.set(
+        xlabel="angle",
+        ylabel="angular velocity",
+        title=rf"from $\beta = {case.instance['beta']:.3g}$, twice and four times it",
+    )
     ax.legend()
     return ax
 
@@ -348,7 +362,9 @@ def towards_the_projection(case: Case, ax: Any) -> Any:
     found = case.measure(from_its_projection, ratio, tuple(float(t) for t in times))
     ax.semilogy(times, found, "o", ms=5, color=ACCENT[0], label="$W_2$, measured")
     rate = case.predict(ratio)
-    ax.semilogy(times, found[-1] * np.exp(rate * (times[-1] - times)), "--", color=THEORY, label=f"stated rate {rate:.3g}")
+    ax.semilogy(
+        times, found[-1] * np.exp(rate * (times[-1] - times)), "--", color=THEORY, label=f"stated rate {rate:.3g}"
+    )
     ax.set(xlabel="$t$", ylabel="distance from the projection", title=rf"$\ell_1/\ell_2 = {ratio:.3g}$")
     ax.legend()
     return ax

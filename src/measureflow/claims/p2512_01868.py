@@ -64,11 +64,23 @@ def exponential_times(case: Case, ax: Any) -> Any:
     """Draw the merge time under SA over beta, and the stated law."""
     start, share = case.instance["start"], case.instance["smaller mass"]
     betas = case.instance["beta"] * np.linspace(0.05, 1.0, 9)
-    ax.semilogy(betas, [merged_after(case, float(beta), start, share) for beta in betas], "o", color=ACCENT[0], label="measured")
+    ax.semilogy(
+        betas, [merged_after(case, float(beta), start, share) for beta in betas], "o", color=ACCENT[0], label="measured"
+    )
     given = {"start": start, "masses": (share, 1 - share)}
     fine = np.linspace(betas[0], betas[-1], 80)
-    ax.semilogy(fine, [case.predict(beta=float(beta), **given) for beta in fine], "--", color=THEORY, label="stated, as $\\beta$ grows")
-    ax.set(xlabel=r"$\beta$", ylabel="merge time under SA", title=f"$u_0 = {start:.3g}$, masses {share:.2f} and {1 - share:.2f}")
+    ax.semilogy(
+        fine,
+        [case.predict(beta=float(beta), **given) for beta in fine],
+        "--",
+        color=THEORY,
+        label="stated, as $\\beta$ grows",
+    )
+    ax.set(
+        xlabel=r"$\beta$",
+        ylabel="merge time under SA",
+        title=f"$u_0 = {start:.3g}$, masses {share:.2f} and {1 - share:.2f}",
+    )
     ax.legend()
     return ax
 
@@ -182,7 +194,9 @@ def spreading(case: Case, ax: Any) -> Any:
     ax.plot(times, case.predict(times, kappa=kappa, d=d), "--", color=THEORY, label=r"stated: $e^{-(d-1)t/\kappa}$")
     printed = laplacian_on_the_left_as_printed(times, kappa=kappa, d=d)
     ax.plot(times, printed, ":", color=MUTED, label="printed: backward heat")
-    ax.errorbar(curve.places, curve.measured, curve.within, fmt="o", color=ACCENT[0], capsize=4, label=f"{WALKERS:,} walkers")
+    ax.errorbar(
+        curve.places, curve.measured, curve.within, fmt="o", color=ACCENT[0], capsize=4, label=f"{WALKERS:,} walkers"
+    )
     ax.set(xlabel="$t$", ylabel=r"$E\langle x_t, x_0\rangle$", title=rf"$d = {d}$, $\kappa = {kappa:.3g}$")
     ax.legend()
     return ax
@@ -249,7 +263,11 @@ def uphill(case: Case, ax: Any) -> Any:
         ax.plot(curve.places, curve.measured, color=colour, lw=3, alpha=0.6, label=curve.name)
         ax.plot(curve.places, curve.stated, "--", color=THEORY, lw=1.4)
     ax.plot([], [], "--", color=THEORY, label=r"stated: $\nabla\log f$ and $\nabla f$")
-    ax.set(xlabel="angle", ylabel="scaled velocity", title=rf"from $\beta = {case.instance['half the inner beta']:.3g}$ and twice it")
+    ax.set(
+        xlabel="angle",
+        ylabel="scaled velocity",
+        title=rf"from $\beta = {case.instance['half the inner beta']:.3g}$ and twice it",
+    )
     ax.legend()
     return ax
 

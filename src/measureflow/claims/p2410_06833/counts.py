@@ -65,9 +65,9 @@ def number_of_clusters_grows_like_the_root_of_beta(case: Case) -> None:
     few, many = counted(case, copies, times)
     beta = case.instance["beta"]
     because = "merge times differ by O(1/beta): one merge in a hundred may be on the other side of a time"
-    case.compare(many.sum() / few.sum(), case.predict(copies**2, beta), within=0.015 * max(1.0, 150.0 / beta), relative=True,
-                 because=because,
-                 name="factor of the number of clusters")  # fmt: skip
+    found, within = many.sum() / few.sum(), 0.015 * max(1.0, 150.0 / beta)
+    name = "factor of the number of clusters"
+    case.compare(found, case.predict(copies**2, beta), within=within, relative=True, because=because, name=name)
 
 
 @number_of_clusters_grows_like_the_root_of_beta.figure
@@ -78,7 +78,9 @@ def counts_along_time(case: Case, ax: Any) -> Any:
     few, many = counted(case, copies, times)
     factor = case.predict(copies**2, beta)
     ax.plot(times, few / CLOUDS, color=ACCENT[0], label=rf"$\beta = {beta:.0f}$")
-    ax.plot(times, many / CLOUDS / factor, "--", color=THEORY, label=rf"$\beta = {copies**2 * beta:.0f}$, over {factor:g}")
+    ax.plot(
+        times, many / CLOUDS / factor, "--", color=THEORY, label=rf"$\beta = {copies**2 * beta:.0f}$, over {factor:g}"
+    )
     ax.set(xlabel="$t$", ylabel="clusters of a cloud", title=f"$n = {case.instance['n']}$, {CLOUDS} clouds")
     ax.legend()
     return ax

@@ -9,8 +9,8 @@ from scipy.integrate import solve_ivp
 
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.paths.style import ACCENT, THEORY
 from measureflow.claims.p2410_06833.slow_motion import collapsed, drop, gradient, two_caps
+from measureflow.paths.style import ACCENT, THEORY
 
 #: until when the flow in the valley is followed, and from when on it has settled
 END, SETTLED = 40.0, 20.0

@@ -96,7 +96,9 @@ def neither_half_apart_nor_too_many_tokens_are_separated(case: Case) -> None:
     rim = np.stack([side * np.cos(around), side * np.sin(around), np.full(64, height)], axis=1)
     least = (1 - (rim @ rim.T).min()) / epsilon
     because = "2 epsilon from the next order"
-    case.at_most(least, (1 - high) / epsilon, within=0.02, because=because, name="1 - least inner product in a cap, over epsilon")
+    case.at_most(
+        least, (1 - high) / epsilon, within=0.02, because=because, name="1 - least inner product in a cap, over epsilon"
+    )
     beta = case.draw("beta", 12.0, 24.0)
     case.require("e^(2.4 beta) is a number", 1.0 < beta < 250.0)
     logs = np.linspace(0.02, 2.4, 120) * beta

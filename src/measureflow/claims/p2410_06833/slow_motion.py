@@ -17,12 +17,18 @@ from measureflow.paths.style import ACCENT, THEORY
 SOLVER = mf.Adaptive(rtol=1e-10, atol=1e-12, coarsen=False, max_steps=MAX_STEPS)
 
 
+#: tokens of each of two caps
+CAP = N // 2
+
+
 def two_caps(case: Case) -> tuple[np.ndarray, float]:
     """Return the angles of two caps of as many tokens, as narrow as the inequality asks, and beta."""
-    half = case.given("tokens of a cap", N // 2)
+    half = case.given("tokens of a cap", CAP)
     case.require("a cap has two tokens or more", half >= 2)
     beta, apart = case.draw("beta", 20.0, 40.0), case.draw("angle between the caps", 1.3, 2.5)
-    case.require("beta > 1, and a cap hardly feels the other", beta > 1 and beta * np.exp(beta * (np.cos(apart) - 1)) < 1e-3)
+    case.require(
+        "beta > 1, and a cap hardly feels the other", beta > 1 and beta * np.exp(beta * (np.cos(apart) - 1)) < 1e-3
+    )
     width = 0.125 * np.sqrt(0.9 / (beta + 0.5))
     angles = case.generator("caps").uniform(-0.5 * width, 0.5 * width, 2 * half)
     angles[[0, 1, half, half + 1]] = 0.5 * width * np.array([-1.0, 1.0, -1.0, 1.0])
@@ -72,8 +78,17 @@ def caps_are_convex_and_their_manifold_is_flat(case: Case) -> None:
     square, fall = float(((angles - there) ** 2).sum()), drop(angles, there, beta)
     slope = float((gradient(angles, beta) ** 2).sum())
     because = "(3 beta + 1)/2 times the squared width of a cap, at most 1.5/64 where it is as wide as allowed; twofold"
-    case.compare(2.0 * fall / square, convexity, within=0.045, relative=True, because=because, name="2 (E(u) - E(v)) / |u - v|^2")
-    case.compare(slope / (2.0 * fall), convexity, within=0.045, relative=True, because=because, name="|grad E|^2 / 2 (E(u) - E(v))")
+    case.compare(
+        2.0 * fall / square, convexity, within=0.045, relative=True, because=because, name="2 (E(u) - E(v)) / |u - v|^2"
+    )
+    case.compare(
+        slope / (2.0 * fall),
+        convexity,
+        within=0.045,
+        relative=True,
+        because=because,
+        name="|grad E|^2 / 2 (E(u) - E(v))",
+    )
     apart = float(there[-1] - there[0])
     alpha = float(np.cos(apart))
     steep = float(np.sqrt((gradient(there, beta) ** 2).sum()))
@@ -91,7 +106,9 @@ def caps_are_convex_and_their_manifold_is_flat(case: Case) -> None:
     attained = own * (1.0 - (half % 2) / half**2)  # with an odd number one end has a token more
     within = max(0.15, 0.5 * half * np.sqrt(n) * (2.5 * beta * width**2 + 0.005))
     case.compare(slopes[0], attained, within=within, because=because, name="(H2) at width w, attained")
-    case.at_most(slopes, own + far, within=within, because=because, name="(H2) at width w, |E(v) - E(v')| over w |v - v'|")
+    case.at_most(
+        slopes, own + far, within=within, because=because, name="(H2) at width w, |E(v) - E(v')| over w |v - v'|"
+    )
 
 
 @caps_are_convex_and_their_manifold_is_flat.figure
@@ -107,7 +124,9 @@ def convexity_of_narrow_caps(case: Case, ax: Any) -> Any:
     ax.semilogx(scales, slopes / (2.0 * falls), color=ACCENT[1], label=r"$|\nabla E|^2/2(E(u)-E(v))$")
     ax.axhline(case.statement.convexity(len(angles) // 2), color=THEORY, ls="--", label="tokens of a cap")
     ax.axvline(1.0, color=THEORY, lw=1, ls=":", label="as wide as allowed")
-    ax.set(xlabel="width over the widest allowed", title=rf"two caps of {len(angles) // 2} tokens, $\beta = {beta:.3g}$")
+    ax.set(
+        xlabel="width over the widest allowed", title=rf"two caps of {len(angles) // 2} tokens, $\beta = {beta:.3g}$"
+    )
     ax.legend()
     return ax
 

@@ -117,7 +117,11 @@ def approach_of_the_clusters(case: Case, ax: Any) -> Any:
     stated = distances[-1] * np.exp(case.statement.rate(k, beta) * (times[-1] - times))
     ax.semilogy(times, distances, "o", color=ACCENT[0], label=f"$W_2$ distance from {k} equal clusters")
     ax.semilogy(times, stated, "--", color=THEORY, label="stated rate, $r/2$")
-    ax.set(xlabel="$t$", ylabel="$W_2$", title=rf"$k = {k}$, $\beta = {beta:.3g}$, $\epsilon = {case.instance['epsilon']:.2g}$")
+    ax.set(
+        xlabel="$t$",
+        ylabel="$W_2$",
+        title=rf"$k = {k}$, $\beta = {beta:.3g}$, $\epsilon = {case.instance['epsilon']:.2g}$",
+    )
     ax.legend()
     return ax
 

@@ -223,11 +223,15 @@ def clusters_show_after_half_log_n_foldings(case: Case) -> None:
     mode = found[-1]
     measured = end + np.log(1 / np.abs(mode)) / rate  # the rest of the way, at the rate of the linear phase
     because = "products of modes of amplitude 0.01 and less, beside a growth by n^(1/2)"
-    case.compare(measured, case.statement.time(n, beta), within=0.03, relative=True, because=because, name="time of emergence")
+    case.compare(
+        measured, case.statement.time(n, beta), within=0.03, relative=True, because=because, name="time of emergence"
+    )
     turned = (-np.angle(mode) / degree - case.statement.peak(phases[degree - 1], degree)) % (2 * np.pi / degree)
     apart = min(turned, 2 * np.pi / degree - turned)
     because = "the phase that products of two other modes give, beside the gap 2 pi / k of the peaks"
-    case.compare(apart, 0.0, within=0.02 * np.pi / degree * 2, because=because, name="angle of the peaks off the stated")
+    case.compare(
+        apart, 0.0, within=0.02 * np.pi / degree * 2, because=because, name="angle of the peaks off the stated"
+    )
 
 
 def fluctuating(case: Case) -> tuple[float, float, int, float, np.ndarray]:
@@ -242,9 +246,7 @@ def fluctuating(case: Case) -> tuple[float, float, int, float, np.ndarray]:
     return beta, n, degree, rate, generator.uniform(0, 2 * np.pi, FIRST)
 
 
-def fastest_along(
-    case: Case, beta: float, n: float, degree: int, rate: float, saved: int
-) -> tuple[float, np.ndarray]:
+def fastest_along(case: Case, beta: float, n: float, degree: int, rate: float, saved: int) -> tuple[float, np.ndarray]:
     """Return until when a density that fluctuates is followed, and its fastest mode at equal times up to then."""
     angles, degrees, generator = 2 * np.pi * np.arange(64) / 64, np.arange(1, FIRST + 1), case.generator("fluctuations")
     sizes, phases = generator.rayleigh(0.5**0.5, FIRST), generator.uniform(0, 2 * np.pi, FIRST)

@@ -163,12 +163,17 @@ def independent_particles_show_their_fastest_mode_at_its_time(case: Case) -> Non
 def modes_in_time(case: Case, ax: Any) -> Any:
     """Draw the fastest mode of every run over its e-foldings, and growth at its rate from the typical size."""
     beta, many = case.instance["beta"], case.instance["n that move"]
-    degree, start = theory.dominant_degree(beta=beta, d=2), case.generator("particles").uniform(0, 2 * np.pi, (RUNS, many))
+    degree, start = (
+        theory.dominant_degree(beta=beta, d=2),
+        case.generator("particles").uniform(0, 2 * np.pi, (RUNS, many)),
+    )
     foldings = np.log(SHOWN * many**0.5) + 1.2
     modes, _ = case.measure(modes_along, start, beta, foldings)
     along, first = np.linspace(0.0, foldings, len(modes)), case.statement.amplitude(many)
     for k, sizes in enumerate(modes[:, degree - 1].T):
-        ax.semilogy(along, sizes, color=ACCENT[1], lw=0.8, alpha=0.7, label="" if k else f"mode {degree} of {RUNS} runs")
+        ax.semilogy(
+            along, sizes, color=ACCENT[1], lw=0.8, alpha=0.7, label="" if k else f"mode {degree} of {RUNS} runs"
+        )
     ax.semilogy(along, first * np.exp(along), "--", color=THEORY, label=r"$n^{-1/2}e^{\lambda t}$")
     ax.axhline(SHOWN, color=MUTED, lw=1, ls=":", label="it shows")
     ax.set(xlabel=r"e-foldings $\lambda t$", ylabel="size", title=rf"$n = {many}$, $\beta = {beta:.3g}$")

@@ -56,8 +56,8 @@ def strong_centres_are_as_many_as_caps_allow(case: Case) -> None:
     error = float(found.std() / np.sqrt(TEXTS))
     because = f"six standard errors of {error:.2g} over {TEXTS} texts"
     within = 6 * max(error, 1.0 / TEXTS)
-    case.compare([found.mean()], case.predict(n, angle, d), within=within, because=because, name="mean number of centres",
-                 over={"n": [n]})  # fmt: skip
+    case.compare([found.mean()], case.predict(n, angle, d), within=within, because=because,
+                 name="mean number of centres", over={"n": [n]})  # fmt: skip
 
 
 @strong_centres_are_as_many_as_caps_allow.figure
@@ -68,7 +68,9 @@ def centres_over_n(case: Case, ax: Any) -> Any:
     numbers = np.unique(np.linspace(1, 1.5 * curve.places[0], 60).astype(int))
     ax.plot(numbers, [case.predict(int(n), angle, d) for n in numbers], "--", color=THEORY, label="stated")
     ax.axhline(1.0 / theory.cap_mass(angle, d=d), color=MUTED, lw=1, ls=":", label="limit, $1/p$")
-    ax.errorbar(curve.places, curve.measured, curve.within, fmt="o", color=ACCENT[0], capsize=4, label=f"mean of {TEXTS} texts")
+    ax.errorbar(
+        curve.places, curve.measured, curve.within, fmt="o", color=ACCENT[0], capsize=4, label=f"mean of {TEXTS} texts"
+    )
     ax.set(xlabel="$n$", ylabel="strong centres", title=rf"$d = {d}$, $\delta = {angle:.3g}$")
     ax.legend()
     return ax
@@ -145,7 +147,13 @@ def counts_of_centres(case: Case, ax: Any) -> Any:
     """Draw the stated number of centres over their angle, and the mean of the texts."""
     angle, (curve,) = case.instance["angle"], case.curves
     angles = angle * np.linspace(0.6, 1.8, 60)
-    ax.plot(angles, [case.predict(float(one)) for one in angles], "--", color=THEORY, label=r"stated: $0.7476\cdot2\pi/\delta$")
+    ax.plot(
+        angles,
+        [case.predict(float(one)) for one in angles],
+        "--",
+        color=THEORY,
+        label=r"stated: $0.7476\cdot2\pi/\delta$",
+    )
     ax.plot(angles, 2 * np.pi / angles, ":", color=MUTED, label=r"packed, $2\pi/\delta$")
     ax.errorbar([angle], curve.measured, curve.within, fmt="o", color=ACCENT[0], capsize=4, label="mean of 400 texts")
     ax.set(xlabel=r"angle $\delta$", ylabel="centres", title=f"$n = {case.instance['n']}$")
@@ -218,8 +226,14 @@ def frozen_until(case: Case, ax: Any) -> Any:
     scaled = np.linspace(0.0, 1.2 * c, 200)
     ax.plot(scaled, pull(scaled * beta**-0.5, beta), color=ACCENT[0], label="$h$, the pull of one token")
     ax.axvline(case.statement.peak(beta) * np.sqrt(beta), color=THEORY, ls="--", label="stated maximum of $h$")
-    ax.axvline(c, color=MUTED, ls=":", label=rf"$c$: it stays up to $T = {case.statement.time(n, beta, c, epsilon):.3g}$")
-    ax.set(xlabel=r"$\sqrt{\beta}\,\times$ angle", ylabel="pull", title=rf"$n = {n}$, $\beta = {beta:.3g}$, $\epsilon = {epsilon:g}$")
+    ax.axvline(
+        c, color=MUTED, ls=":", label=rf"$c$: it stays up to $T = {case.statement.time(n, beta, c, epsilon):.3g}$"
+    )
+    ax.set(
+        xlabel=r"$\sqrt{\beta}\,\times$ angle",
+        ylabel="pull",
+        title=rf"$n = {n}$, $\beta = {beta:.3g}$, $\epsilon = {epsilon:g}$",
+    )
     ax.legend()
     return ax
 
@@ -262,7 +276,9 @@ def one_near_token_outweighs_many_far_ones(case: Case) -> None:
     count = case.statement.count(b, epsilon)
     pulls = pulls_of_far_and_near(case, b, epsilon, beta, count)
     because = "rounding; a bound that leaves b^2/24 and more"
-    case.at_most(np.log(pulls[0]), np.log(pulls[1]), within=0.02, because=because, name="log of the pull of the far ones")
+    case.at_most(
+        np.log(pulls[0]), np.log(pulls[1]), within=0.02, because=because, name="log of the pull of the far ones"
+    )
 
 
 def pulls_of_far_and_near(case: Case, b: float, epsilon: float, beta: float, count: float) -> list[float]:
@@ -289,7 +305,7 @@ def far_and_near(case: Case, ax: Any) -> Any:
         beta = share * case.statement.beta(b)
         found.append(pulls_of_far_and_near(case, float(b), epsilon, beta, case.statement.count(b, epsilon)))
     far, near = np.transpose(found)
-    ax.semilogy(places, near, "--", color=THEORY, label=rf"one token at $\epsilon\beta^{{-1/2}}$")
+    ax.semilogy(places, near, "--", color=THEORY, label=r"one token at $\epsilon\beta^{-1/2}$")
     ax.semilogy(places, far, "o-", color=ACCENT[0], label=r"as many as stated at $b\beta^{-1/2}$")
     ax.set(xlabel="$b$", ylabel="pull", title=rf"$\epsilon = {epsilon:.2g}$, $\beta = {share:.2g}\,b^2/2$")
     ax.legend()

@@ -291,7 +291,9 @@ def the_first_token_follows_its_value_alone(case: Case) -> None:
     found = follow(case, tokens, field, np.array([late]), rtol=1e-10)[-1, 0]
     ahead = case.predict(first, value, late)
     because = "e^-60; rtol 1e-10 of a flow that contracts"
-    case.compare(found, ahead / np.linalg.norm(ahead), within=1e-7, because=because, name="coordinates of token 1 at t = 40")
+    case.compare(
+        found, ahead / np.linalg.norm(ahead), within=1e-7, because=because, name="coordinates of token 1 at t = 40"
+    )
     case.compare(abs(found @ axes[:, 0]), 1.0, within=1e-7, because=because, name="cosine with the top eigenvector")
 
 

@@ -95,7 +95,9 @@ def densities_gather_at_a_point_as_fast_as_the_slower_of_two_ends(case: Case) ->
         case.require("|beta| is small, and not 0", 0 < abs(beta) <= 1)
         ends = (d - 1) * np.exp(-beta) / 2, np.exp(beta)
         case.require("one of the two ends is slower by far", abs(ends[0] - ends[1]) * first > 2.0)
-        case.require("cells are as small as what is left at the antipode", ends[0] > ends[1] or np.exp(-beta) * last < 14)
+        case.require(
+            "cells are as small as what is left at the antipode", ends[0] > ends[1] or np.exp(-beta) * last < 14
+        )
         times = (first, last)
         distances = case.measure(zonal_run, mean, beta, d, times)
         case.require("it gathers at one point", bool(distances[-1] < 0.3))

@@ -64,7 +64,9 @@ def partings(case: Case, ax: Any) -> Any:
         ax.plot(betas, found, "o", color=colour, label=name)
         ax.plot(fine, getattr(case.statement, model)(share, 1 - share, fine), "--", color=THEORY, lw=1.4)
     ax.plot([], [], "--", color=THEORY, label="stated")
-    ax.set(xlabel=r"$\beta$", ylabel="rate of parting", title=f"masses {share:.2f} and {1 - share:.2f}", ylim=(0.0, None))
+    ax.set(
+        xlabel=r"$\beta$", ylabel="rate of parting", title=f"masses {share:.2f} and {1 - share:.2f}", ylim=(0.0, None)
+    )
     ax.legend()
     return ax
 
@@ -164,10 +166,26 @@ def constants(case: Case, ax: Any) -> Any:
     angles = np.linspace(0.05, 0.75, 12)
     found = [logs_of_the_ratio(case, n, d, beta, float(angle)) for angle in angles]
     for name, colour in zip(("a cap", "its ends"), ACCENT, strict=False):
-        ax.plot(angles, [one[name] for one in found], "o", color=colour, label=f"tokens in {name}".replace("in its", "at its"))
-    ax.plot(angles, [np.log(case.statement.constant(beta, angle)) for angle in angles], "--", color=THEORY, label="stated: at least")
+        ax.plot(
+            angles,
+            [one[name] for one in found],
+            "o",
+            color=colour,
+            label=f"tokens in {name}".replace("in its", "at its"),
+        )
+    ax.plot(
+        angles,
+        [np.log(case.statement.constant(beta, angle)) for angle in angles],
+        "--",
+        color=THEORY,
+        label="stated: at least",
+    )
     ax.axhline(np.log(case.statement.local(beta)), color=THEORY, lw=1, ls=":", label="stated near one point")
-    ax.set(xlabel="angle of the cap", ylabel=r"$\log\,(\int|X|^2/2(\max E-E))$", title=rf"$n = {n}$, $d = {d}$, $\beta = {beta:.3g}$")
+    ax.set(
+        xlabel="angle of the cap",
+        ylabel=r"$\log\,(\int|X|^2/2(\max E-E))$",
+        title=rf"$n = {n}$, $d = {d}$, $\beta = {beta:.3g}$",
+    )
     ax.legend()
     return ax
 

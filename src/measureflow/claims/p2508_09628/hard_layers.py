@@ -58,7 +58,9 @@ def one_step(case: Case, ax: Any) -> Any:
     for k, way in enumerate(np.stack([z[0], z[1]], axis=1)):
         ax.plot(*way.T[:2], color=ACCENT[0], lw=1, label="" if k else "one layer")
     ax.plot(*stated.T[:2], "x", color=THEORY, ms=8, mew=1.6, label="Frank-Wolfe step, by linear programs")
-    ax.set_title(rf"$n = {len(z[0])}$, $\alpha = {alpha:.2f}$, " + ("ascent" if case.instance["sign"] > 0 else "descent"))
+    ax.set_title(
+        rf"$n = {len(z[0])}$, $\alpha = {alpha:.2f}$, " + ("ascent" if case.instance["sign"] > 0 else "descent")
+    )
     ax.legend()
     return ax
 
@@ -228,7 +230,9 @@ def tokens_that_look_away_contract_to_the_origin(case: Case) -> None:
     largest = largest_of_pairs(case, alpha, n, d)
     ratio, over = largest[1:] / largest[:-1], {"layer": np.arange(1, len(largest))}
     factor = case.statement.factor(alpha / (1 + alpha))
-    case.at_most(ratio, factor, within=1e-9, because="rounding; a bound", name="ratio of the largest <Bz, z>", over=over)
+    case.at_most(
+        ratio, factor, within=1e-9, because="rounding; a bound", name="ratio of the largest <Bz, z>", over=over
+    )
 
 
 def largest_of_pairs(case: Case, alpha: float, n: int, d: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from measureflow.claims.claim import claim
 from measureflow.claims.p2510_05554.equiangular import output
 from measureflow.paths.style import ACCENT, THEORY
 
+
 def blocks(n: float, between: float, inside: float, size: float) -> mf.Tokens:
     """Return two tokens of one block and one of another among n, and the means of the rest of both and of all others.
 
@@ -63,6 +64,11 @@ def tokens_in_blocks_average_over_all_then_over_their_block_then_copy(case: Case
         case.require("only large blocks have a phase of their own", (first < second) == (name == "large"))
         gammas = {"below": 0.8 * first, "at the first": first, "in between": (first + second) / 2}
         gammas |= {"at the second": second, "above": 1.2 * second}
+        if name == "large":
+            margin = min(0.2 * (1 - size), 0.5 * (1 - size) * (second / first - 1), 0.5 * size * (1 - first / second))
+        else:
+            margin = (1 - inside) / (1 - between) - size
+        case.require("phases are apart", margin > (0.039 if name == "large" else 0.045))
         for phase, gamma in gammas.items():
             stated = case.predict(gamma=gamma, **overlaps)
             because = "n = 1e200, where n^-0.05 is 1e-10; rounding of logits up to 3000"

@@ -67,12 +67,16 @@ def equiangular_tokens_close_at_rate_two_in_the_clock_of_their_scheme(case: Case
         gap, radius = case.statement.system(tuple(times), n=n, beta=beta, start=start, **options)
         because = "rtol 1e-12 of the flow beside a difference of directions of at least 1e-6, and 1e-9 of the system"
         measured = pair_gap(points)
-        case.compare(measured, gap, within=2e-5 * measured, because=because, name=f"gap, {TITLES[name]}", over={"t": times})
+        case.compare(
+            measured, gap, within=2e-5 * measured, because=because, name=f"gap, {TITLES[name]}", over={"t": times}
+        )
         case.compare(radii[:, 0], radius, within=1e-7, relative=True, because=because, name=f"radius, {TITLES[name]}",
                      over={"t": times})  # fmt: skip
         exponent = -np.diff(np.log(measured[2:])) / np.diff(case.statement.clock(times[2:], **options))
         because = "corrections of relative order log(t)/t, with t = 2000, where radii grow, else e^(-12)"
-        case.compare(exponent, 2.0, within=1e-2 * max(1.0, np.exp(beta - 3.0)), because=because, name=f"exponent, {TITLES[name]}")
+        case.compare(
+            exponent, 2.0, within=1e-2 * max(1.0, np.exp(beta - 3.0)), because=because, name=f"exponent, {TITLES[name]}"
+        )
 
 
 @equiangular_tokens_close_at_rate_two_in_the_clock_of_their_scheme.mutation("system")
@@ -264,7 +268,11 @@ def rates_of_schemes(case: Case, ax: Any) -> Any:
     ax.plot(places, [curve.measured[0] for curve in curves], "o", color=ACCENT[0], label="measured")
     ax.set_xticks(places, [TITLES[name] for name in case.instance["schemes"]], fontsize=10)
     n, alpha, radius, depth = (case.instance[name] for name in ("n", "alpha", "radius", "depth"))
-    ax.set(yscale="log", ylabel="rate of the variance", title=rf"$n = {n}$, $\alpha = {alpha:g}$, $r = {radius:.2f}$, $t = {depth:.2f}$")
+    ax.set(
+        yscale="log",
+        ylabel="rate of the variance",
+        title=rf"$n = {n}$, $\alpha = {alpha:g}$, $r = {radius:.2f}$, $t = {depth:.2f}$",
+    )
     ax.legend()
     return ax
 

@@ -126,7 +126,7 @@ def change_of_time_divides_the_speed_factor(case: Case) -> None:
     beta, alpha = case.draw("beta", 0.5, 4.0), case.draw("alpha", 0.3, 2.0)
     n, d = case.given("n", N), case.given("d", N)
     times = np.array(case.given("t", (1.0, 3.0, 8.0)))
-    case.require("times are positive, in order, and not so late that errors grow", 0 < times[0] and times[-1] <= 8)
+    case.require("times are positive, in order, and not so late that errors grow", times[0] > 0 and times[-1] <= 8)
     case.require("there are two tokens or more, d >= 2 and 0 < alpha", n >= 2 and d >= 2 and 0 < alpha <= 5)
     case.require("the times are in order", bool(np.all(np.diff(times) > 0)))
     tokens = cloud(case, n=n, d=d)
@@ -203,7 +203,9 @@ def ends(case: Case, ax: Any) -> Any:
         points, _ = run(case, name, alpha, tokens, beta, times, query=query, key=key)
         ax.semilogx(times, (points @ np.swapaxes(points, 1, 2)).min(axis=(1, 2)), color=shade, label=TITLES[name])
     ax.axhline(case.predict(names[0]), color=THEORY, ls="--", label="stated end")
-    ax.set(xlabel="depth $t$", ylabel="least cosine", title=rf"$n = {n}$, $d = {d}$, $\beta = {beta:.2f}$, random $Q$, $K$")
+    ax.set(
+        xlabel="depth $t$", ylabel="least cosine", title=rf"$n = {n}$, $d = {d}$, $\beta = {beta:.2f}$, random $Q$, $K$"
+    )
     ax.legend(fontsize=9)
     return ax
 

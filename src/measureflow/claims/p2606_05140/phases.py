@@ -116,14 +116,16 @@ def where_narrow_starts_end(case: Case, ax: Any) -> Any:
     order, start = np.argsort(heights), np.exp(2.0 * heights)
     angles = np.arccos(heights[order])
     ax.plot(angles, (start / (weights @ start))[order], ":", color=MUTED, label=rf"start, $d = {d}$")
-    ax.plot(angles, values[order], color=ACCENT[0], lw=4, alpha=0.6, label=rf"end at $\beta = {beta:.2f}$, below $\beta_*$")
+    ax.plot(
+        angles, values[order], color=ACCENT[0], lw=4, alpha=0.6, label=rf"end at $\beta = {beta:.2f}$, below $\beta_*$"
+    )
     beta, share = case.instance["large beta"], case.instance["kappa / kappa_# beyond beta_*"]
     kappa = share * theory.critical_kappa(beta=beta, d=2)
     kept, _ = at_rest(case, beta, kappa, case.instance["concentration"])
     half = slice(0, len(kept) // 2 + 1)
     ax.plot(FINE[half], kept[half], color=ACCENT[1], label=rf"end at $\beta = {beta:.2f}$, beyond, $d = 2$")
     ax.axhline(1.0, color=THEORY, ls="--", label="uniform law")
-    ax.set(xlabel="angle", ylabel="density", title=rf"$\kappa$ just below $\kappa_\#$")
+    ax.set(xlabel="angle", ylabel="density", title=r"$\kappa$ just below $\kappa_\#$")
     ax.legend()
     return ax
 

@@ -60,8 +60,20 @@ def onsets(case: Case, ax: Any) -> Any:
     d, own = case.instance["d"], case.instance["beta"]
     betas = own * np.array([0.1, 0.4, 0.7, 1.0, 1.5, 2.0])
     fine = np.linspace(betas[0], betas[-1], 80)
-    ax.plot(fine, [case.predict(beta=float(beta), d=d) for beta in fine], "--", color=THEORY, label=r"stated: $\beta/a_1(\beta)$")
-    ax.plot(betas, [onset(case, float(beta), d) for beta in betas], "o", color=ACCENT[0], label="where the first harmonic rests")
+    ax.plot(
+        fine,
+        [case.predict(beta=float(beta), d=d) for beta in fine],
+        "--",
+        color=THEORY,
+        label=r"stated: $\beta/a_1(\beta)$",
+    )
+    ax.plot(
+        betas,
+        [onset(case, float(beta), d) for beta in betas],
+        "o",
+        color=ACCENT[0],
+        label="where the first harmonic rests",
+    )
     ax.set(xlabel=r"$\beta$", ylabel=r"$\kappa_\#$", title=f"$d = {d}$")
     ax.legend()
     return ax
@@ -133,7 +145,9 @@ def noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map(case: Case) -> No
     polarised = at_rest(case, beta, kappa, narrow_start(case))[1]
     because = "after a time 60 kappa the slowest mode, of rate above 0.2 / kappa, has fallen to 1e-5 of its start"
     over = {"k": np.arange(1, 7)}
-    case.compare(polarised, stated[-1], within=1e-4, because=because, name="mean cosine of k times the angle", over=over)
+    case.compare(
+        polarised, stated[-1], within=1e-4, because=because, name="mean cosine of k times the angle", over=over
+    )
 
 
 @noisy_flow_comes_to_rest_at_a_fixed_point_of_the_gibbs_map.figure
