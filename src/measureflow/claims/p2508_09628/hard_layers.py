@@ -199,6 +199,18 @@ def energy_of_tokens_that_look_away_falls_like_the_inverse_depth(case: Case) -> 
                  name="energy above the least of the hull", over=over)  # fmt: skip
 
 
+@energy_of_tokens_that_look_away_falls_like_the_inverse_depth.figure
+def falling_energy(case: Case, ax: Any) -> Any:
+    """Draw the energy above the least of the hull through the layers, and the stated bound."""
+    (curve,) = case.curves
+    ax.loglog(curve.places + 2, curve.measured, "o", color=ACCENT[0], label="energy above the least of the hull")
+    ax.loglog(curve.places + 2, curve.stated, "--", color=THEORY, label="stated: at most $2D^2/(k+2)$")
+    n, d, condition = (case.instance[name] for name in ("n", "d", "condition"))
+    ax.set(xlabel="$k+2$, $k$ the layer", ylabel="energy", title=f"$n = {n}$, $d = {d}$, condition {condition:g}")
+    ax.legend()
+    return ax
+
+
 @energy_of_tokens_that_look_away_falls_like_the_inverse_depth.mutation("sign")
 def tokens_that_look_at_each_other() -> float:
     """A > 0: corners stay, and the energy does not fall."""
