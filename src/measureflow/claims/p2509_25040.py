@@ -24,7 +24,7 @@ SOLVER = mf.Adaptive(rtol=1e-9, atol=1e-11, coarsen=False, max_steps=MAX_STEPS)
 
 
 def clusters(case: Case) -> tuple[mf.Tokens, float, float]:
-    """Return clusters on the circle, five unless set, beta, and the cosine of the first two, the nearest pair by far."""
+    """Return clusters on the circle, beta, and the cosine of the first two, the nearest pair by far."""
     start, beta = case.draw("cosine of the pair", 0.7, 0.8), case.draw("beta", 80.0, 120.0)
     case.require("the pair are two, in sight of each other", 0 < start < 1)
     others = case.given("angles of the others", (2.2, 3.4, 4.6))

@@ -14,7 +14,7 @@ import measureflow as mf
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.p2411_04990.limits import head
-from measureflow.paths.style import THEORY
+from measureflow.paths.style import THEORY, shades
 
 #: tokens of a text
 TOKENS = 128
@@ -59,22 +59,31 @@ def the_first_tokens_and_the_last_one_stand_out_of_what_the_last_one_holds(case:
     at finite n the weight is the mean of the profile over L = -log u, u of the Beta law of j and n-j+1, and one more at
     j = n. The paper's own profile is that of correlations of uniform tokens on a sphere, with a minimum inside.
     """
-    n, t = TOKENS, case.draw("t", 1.0, 4.0)
-    # every coordinate is followed by itself: the derivative by the start is the flow of the identity
-    tokens = mf.Tokens(mf.Euclidean(n), np.eye(n))
-    generator = np.asarray(case.measure(head, mf.SelfAttention(0.0, mask="causal"), tokens))
-    profile = n * np.asarray(case.measure(expm, t * generator))[-1]
+    n, t = case.given("n", TOKENS), case.draw("t", 1.0, 4.0)
+    case.require("a text, and a time of order one", n >= 16 and 0 < t <= 8)
+    profile = weights_in_the_last(case, n, t)
     for j in (1, 2, 5, n // 4, n // 2, n - 1, n):
         stated = case.statement.weight(j, n, t)
         because = "a quadrature to 1e-11, and an exponential of norm e^4"
-        case.compare(profile[j - 1], stated, within=1e-8, relative=True, because=because, name=f"token {j}")
-    case.compare(int(profile.argmin()) + 1, case.statement.least(n), within=0.1, because="a place", name="least")
+        case.compare([profile[j - 1]], stated, within=1e-8, relative=True, because=because,
+                     name=f"n times the weight of token {j}", over={"token": [j]})  # fmt: skip
+    place = int(profile.argmin()) + 1
+    case.compare(place, case.statement.least(n), within=0.1, because="a place", name="token of the least weight")
     long = 1_000_000
     for share in (0.1, 0.5, 0.9):
         stated = case.statement.limit(-np.log(share), t)
         exact = mean_profile(round(share * long), long, t)
         because = "terms of order 1/j"
-        case.compare(exact, stated, within=1e-4, relative=True, because=because, name=f"limit at j = {share:g} n")
+        case.compare([exact], stated, within=1e-4, relative=True, because=because, name=f"limit at j = {share:g} n",
+                     over={"j/n": [share]})  # fmt: skip
+
+
+def weights_in_the_last(case: Case, n: int, t: float) -> np.ndarray:
+    """Return n times the weights of all tokens in the last one."""
+    # every coordinate is followed by itself: the derivative by the start is the flow of the identity
+    tokens = mf.Tokens(mf.Euclidean(n), np.eye(n))
+    generator = np.asarray(case.measure(head, mf.SelfAttention(0.0, mask="causal"), tokens))
+    return n * np.asarray(case.measure(expm, t * generator))[-1]
 
 
 retrieval = the_first_tokens_and_the_last_one_stand_out_of_what_the_last_one_holds
@@ -112,14 +121,14 @@ def lost_in_the_middle(n: int) -> int:
 
 @retrieval.figure
 def profile_over_positions(case: Case, ax: Any) -> Any:
-    """Draw the weights of all tokens in the last one, at three times, and their limits."""
-    n = TOKENS
-    generator = np.tril(np.ones((n, n))) / np.arange(1, n + 1)[:, None]
+    """Draw the weights of all tokens in the last one, at half, once and twice the time, and their limits."""
+    n, t = case.instance["n"], case.instance["t"]
     shares = np.linspace(1.0 / n, 1.0, 300)
-    for t, shade in zip((1.0, 2.0, 4.0), ("0.75", "0.5", "0.2"), strict=True):
-        ax.plot(np.arange(1, n + 1) / n, n * expm(t * generator)[-1], "o", ms=2.5, color=shade, label=f"t = {t:g}")
-        limit = limiting_profile(-np.log(shares), t)
-        ax.plot(shares, limit, "--", lw=1.2, color=THEORY, label=r"$n\to\infty$" if t == 4.0 else None)
-    ax.set(xlabel="position j/n", ylabel=r"$n\,\partial x_n(t)/\partial x_j(0)$", yscale="log")
+    for time, shade in zip((0.5 * t, t, 2.0 * t), shades(3), strict=True):
+        profile = weights_in_the_last(case, n, time)
+        ax.plot(np.arange(1, n + 1) / n, profile, "o", ms=2.5, color=shade, label=f"$t = {time:.2f}$")
+        limit = case.statement.limit(-np.log(shares), time)
+        ax.plot(shares, limit, "--", lw=1.2, color=THEORY, label=r"stated, $n\to\infty$" if time > t else "")
+    ax.set(xlabel="$j/n$", ylabel=r"$n\,\partial x_n(t)/\partial x_j(0)$", yscale="log", title=f"$n = {n}$")
     ax.legend()
     return ax

@@ -260,8 +260,8 @@ def two_times(case: Case, ax: Any) -> Any:
     for values, name, colour in zip(times.T, (r"$\log T_1$", r"$\log T_2$"), ACCENT, strict=False):
         ax.semilogx(rates, values, color=colour, label=name)
     ax.axvline(bound, color=THEORY, ls="--", label=r"stated bound on $\lambda$")
-    ax.set(xlabel=r"$\lambda$", title=rf"$n = {n}$, $\beta = {given['beta']:.3g}$, $\epsilon = {given['epsilon']:.2g}$, "
-           rf"$\alpha = {given['overlap']:.2g}$")  # fmt: skip
+    about = rf"$n = {n}$, $\beta = {given['beta']:.3g}$, $\epsilon = {given['epsilon']:.2g}$, "
+    ax.set(xlabel=r"$\lambda$", title=about + rf"$\alpha = {given['overlap']:.2g}$")
     ax.legend()
     return ax
 

@@ -65,9 +65,9 @@ def number_of_clusters_grows_like_the_root_of_beta(case: Case) -> None:
     few, many = counted(case, copies, times)
     beta = case.instance["beta"]
     because = "merge times differ by O(1/beta): one merge in a hundred may be on the other side of a time"
-    case.compare(many.sum() / few.sum(), case.predict(copies**2, beta), within=0.015 * max(1.0, 150.0 / beta), relative=True,
-                 because=because,
-                 name="factor of the number of clusters")  # fmt: skip
+    found, within = many.sum() / few.sum(), 0.015 * max(1.0, 150.0 / beta)
+    name = "factor of the number of clusters"
+    case.compare(found, case.predict(copies**2, beta), within=within, relative=True, because=because, name=name)
 
 
 @number_of_clusters_grows_like_the_root_of_beta.figure

@@ -72,8 +72,8 @@ def energy_becomes_a_staircase_as_slowly_as_a_power_of_beta(case: Case) -> None:
         for k, (times, shares) in enumerate(of_steps(run, stairs, float((masses**2).sum()))):
             because = "the other pairs pull by at most 2e-3 of the nearest one's pull, early in the step"
             stated = case.statement.profile(times, stairs[k], beta)
-            case.compare(shares, stated, within=3e-3, because=because, name=f"{name}, step {k + 1}, share of its height",
-                         over={"s": times})  # fmt: skip
+            case.compare(shares, stated, within=3e-3, because=because,
+                         name=f"{name}, step {k + 1}, share of its height", over={"s": times})  # fmt: skip
             far = farthest_from_a_step(times, shares, stairs[k].limit)
             because = "a spline through 24 points of a step, and T^2 beside 1"
             case.compare(far, case.statement.blur(beta), within=6e-3, because=because,

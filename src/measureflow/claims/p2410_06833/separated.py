@@ -301,16 +301,42 @@ def density_of_the_mixture_has_mass_one(case: Case) -> None:
     case.require("sigma > 0", sigma > 0)
     count, generator = case.given("centres", 4), case.generator("centres")
     case.require("there is a centre, in one to three dimensions", count >= 1 and 1 <= d <= 3)
-    radius = np.sqrt(count)
-    centres = radius * normalised(generator.normal(size=(count, d)))
-    fewest = int(np.ceil(2.0 * (radius / sigma + 8.0))) + 1
-    line = np.linspace(-radius - 8.0 * sigma, radius + 8.0 * sigma, max(fewest, 81 if d == 3 else 161))
+    centres = np.sqrt(count) * normalised(generator.normal(size=(count, d)))
+    line = line_of_a_grid(count, sigma, d)
     case.require("the grid can be held", len(line) ** d < 1e7)
-    grid = np.stack(np.meshgrid(*[line] * d, indexing="ij"), axis=-1).reshape(-1, d)
-    bumps = [np.exp(-((grid - centre) ** 2).sum(axis=1) / (2 * sigma**2)).sum() for centre in centres]
-    mass = (line[1] - line[0]) ** d * np.mean(bumps) / case.predict(sigma, d)
+    mass = case.measure(sum_of_bumps, centres, sigma, line) / case.predict(sigma, d)
     because = "trapezoids of width below sigma, and tails beyond 8 sigma"
     case.compare(mass, 1.0, within=1e-6, because=because, name="mass of the mixture")
+
+
+def line_of_a_grid(count: int, sigma: float, d: int) -> np.ndarray:
+    """Return the places of a grid along one axis, at distances below sigma."""
+    radius = np.sqrt(count)
+    fewest = int(np.ceil(2.0 * (radius / sigma + 8.0))) + 1
+    return np.linspace(-radius - 8.0 * sigma, radius + 8.0 * sigma, max(fewest, 81 if d == 3 else 161))
+
+
+def sum_of_bumps(centres: np.ndarray, sigma: float, line: np.ndarray) -> float:
+    """Return the integral of the mean of e^(-|x - c|^2/(2 sigma^2)) over the centres, on a grid."""
+    d = centres.shape[1]
+    grid = np.stack(np.meshgrid(*[line] * d, indexing="ij"), axis=-1).reshape(-1, d)
+    bumps = [np.exp(-((grid - centre) ** 2).sum(axis=1) / (2 * sigma**2)).sum() for centre in centres]
+    return float((line[1] - line[0]) ** d * np.mean(bumps))
+
+
+@density_of_the_mixture_has_mass_one.figure
+def normalisers(case: Case, ax: Any) -> Any:
+    """Draw the integral of the bumps over sigma, the stated normaliser and the printed one."""
+    d, count = case.instance["d"], case.instance["centres"]
+    centres = np.sqrt(count) * normalised(case.generator("centres").normal(size=(count, d)))
+    sigmas = case.instance["sigma"] * np.geomspace(0.7, 2.0, 6)
+    found = [case.measure(sum_of_bumps, centres, float(s), line_of_a_grid(count, s, d)) for s in sigmas]
+    ax.loglog(sigmas, found, "o", color=ACCENT[0], label="integral of the bumps")
+    ax.loglog(sigmas, case.predict(sigmas, d), "--", color=THEORY, label=r"stated: $(2\pi\sigma^2)^{d/2}$")
+    ax.loglog(sigmas, np.sqrt(2.0 * np.pi) * sigmas, ":", color=MUTED, label=r"printed: $(2\pi\sigma^2)^{1/2}$")
+    ax.set(xlabel=r"$\sigma$", ylabel="normaliser", title=f"$d = {d}$, {count} centres")
+    ax.legend()
+    return ax
 
 
 @density_of_the_mixture_has_mass_one.mutation

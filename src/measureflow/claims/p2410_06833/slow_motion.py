@@ -17,9 +17,13 @@ from measureflow.paths.style import ACCENT, THEORY
 SOLVER = mf.Adaptive(rtol=1e-10, atol=1e-12, coarsen=False, max_steps=MAX_STEPS)
 
 
+#: tokens of each of two caps
+CAP = N // 2
+
+
 def two_caps(case: Case) -> tuple[np.ndarray, float]:
     """Return the angles of two caps of as many tokens, as narrow as the inequality asks, and beta."""
-    half = case.given("tokens of a cap", N // 2)
+    half = case.given("tokens of a cap", CAP)
     case.require("a cap has two tokens or more", half >= 2)
     beta, apart = case.draw("beta", 20.0, 40.0), case.draw("angle between the caps", 1.3, 2.5)
     case.require(
@@ -253,11 +257,7 @@ def least_inner_product_of_a_cap_rises(case: Case) -> None:
     case.require("the caps are separated", margin > 0)
     # two tokens at the ends of one cap of size 2 epsilon, and the rest in the other: the slowest that we know of
     reach = np.arccos(1 - 2 * epsilon) * case.draw("share of the cap", 0.9, 1.0)
-    tilt = case.generator("tilts").uniform(-0.5, 0.5, n) * reach
-    tilt[:2] = reach, -reach
-    base = np.where(np.arange(n) < 2, 0, 1)
-    lift = np.array([0.0, 0.0, 1.0])
-    points = np.cos(tilt)[:, None] * centres[base] + np.sin(tilt)[:, None] * lift
+    points = ends_of_a_cap(case, n, centres, reach)
     cosine = float(points[0] @ points[1])
     stated = sum(case.predict(n, cosine, beta, overlap))
     case.require("the bound is positive", stated > 0)
@@ -278,7 +278,43 @@ def least_inner_product_of_a_cap_rises(case: Case) -> None:
         found = rise(case, points, beta, weighting) / weight
         case.require("the others take the two apart", found < 0)
         because = "rounding; the bound is four times what is found under SA"
-        case.at_least(found, (near + far) / weight, within=0.02, because=because, name=f"{name}: near caps")
+        case.at_least(found, (near + far) / weight, within=0.02, because=because, name=f"{name}: rise, near caps")
+
+
+def ends_of_a_cap(case: Case, n: int, centres: np.ndarray, reach: float) -> np.ndarray:
+    """Return two tokens at the ends of one cap and the rest in the other, across the plane of the centres."""
+    tilt = case.generator("tilts").uniform(-0.5, 0.5, n) * reach
+    tilt[:2] = reach, -reach
+    base = np.where(np.arange(n) < 2, 0, 1)
+    lift = np.array([0.0, 0.0, 1.0])
+    return np.cos(tilt)[:, None] * centres[base] + np.sin(tilt)[:, None] * lift
+
+
+@least_inner_product_of_a_cap_rises.figure
+def rise_within_a_cap(case: Case, ax: Any) -> Any:
+    """Draw how fast the inner product of two tokens at the ends of a cap rises, over the width of the cap."""
+    n, beta, epsilon, turn = (case.instance[k] for k in ("n", "beta", "epsilon", "angle between the centres"))
+    centres = np.array([[1.0, 0.0, 0.0], [np.cos(turn), np.sin(turn), 0.0]])
+    overlap = theory.largest_overlap_of_caps(centres, epsilon)
+    states = [
+        ends_of_a_cap(case, n, centres, reach) for reach in np.arccos(1 - 2 * epsilon) * np.linspace(0.1, 1.0, 12)
+    ]
+    cosines = np.array([float(points[0] @ points[1]) for points in states])
+    for (name, weighting), colour in zip(
+        (("SA", "softmax"), ("USA*", Unnormalised(shifted=True))), ACCENT, strict=False
+    ):
+        ax.semilogy(
+            1 - cosines, [rise(case, points, beta, weighting) for points in states], "o", color=colour, label=name
+        )
+    stated = [sum(case.predict(n, float(cosine), beta, overlap)) for cosine in cosines]
+    ax.semilogy(1 - cosines, stated, "--", color=THEORY, label="stated: at least")
+    ax.set(
+        xlabel=r"$1-\rho$",
+        ylabel=r"rise of $\rho$",
+        title=rf"$n = {n}$, $\beta = {beta:.3g}$, $\epsilon = {epsilon:.2g}$",
+    )
+    ax.legend()
+    return ax
 
 
 @least_inner_product_of_a_cap_rises.mutation

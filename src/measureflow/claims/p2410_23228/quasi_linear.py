@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -93,20 +92,22 @@ def growth_of_another_mode(case: Case, ax: Any) -> Any:
     k, trace = case.instance["k"], 1e-14
     beta = beta_of_the_fastest(case, k, case.instance["place between the switching values"])
     j = k + case.instance["step to the other mode"]
-    seeds = np.geomspace(*case.instance["delta"], 7)
-    grown = [abs(case.measure(moments_when_grown, k, j, beta, float(seed), trace)[j - 1]) / trace for seed in seeds]
+    seeds = np.geomspace(case.instance["delta"][0], case.instance["delta"][1], 7)
+    grown = np.array([case.measure(moments_when_grown, k, j, beta, float(s), trace)[j - 1] / trace for s in seeds])
     draw_growth(
         ax, seeds, grown, case.statement.exponent(j, k, beta), rf"mode {j} beside mode {k}, $\beta = {beta:.3g}$"
     )
     return ax
 
 
-def draw_growth(ax: Any, seeds: np.ndarray, grown: Sequence[float], exponent: float, title: str) -> None:
+def draw_growth(ax: Any, seeds: np.ndarray, grown: np.ndarray, exponent: float, title: str) -> None:
     """Draw growths over the seed of the fastest mode, and the stated power through the last of them."""
-    ax.loglog(seeds, grown, "o", color=ACCENT[0], label="growth of the other mode")
+    ax.loglog(seeds, np.abs(grown), "o", color=ACCENT[0], label="growth of the other mode")
     power = rf"stated: $\delta^{{-{exponent:.3f}}}$"
-    ax.loglog(seeds, grown[-1] * (seeds / seeds[-1]) ** -exponent, "--", color=THEORY, label=power)
-    ax.loglog(seeds, grown[-1] * seeds[-1] / seeds, ":", color=MUTED, label=r"growth of the fastest, $\propto1/\delta$")
+    ax.loglog(seeds, abs(grown[-1]) * (seeds / seeds[-1]) ** -exponent, "--", color=THEORY, label=power)
+    ax.loglog(
+        seeds, abs(grown[-1]) * seeds[-1] / seeds, ":", color=MUTED, label=r"growth of the fastest, $\propto1/\delta$"
+    )
     ax.set(xlabel=r"$\delta$", ylabel="factor of growth", title=title)
     ax.legend()
 
@@ -212,9 +213,9 @@ def zonal_densities_are_nearly_even_once_degree_two_has_grown(case: Case) -> Non
 def growth_of_an_odd_degree(case: Case, ax: Any) -> Any:
     """Draw by how much an odd degree has grown when the second has, over where the second began."""
     d, j, trace = case.instance["d"], case.instance["j"], 1e-6
-    beta, seeds = beta_of_degree_two(case, d), np.geomspace(*case.instance["delta"], 5)
+    beta, seeds = beta_of_degree_two(case, d), np.geomspace(case.instance["delta"][0], case.instance["delta"][1], 5)
     runs = [case.measure(zonal_when_grown, d, beta, float(seed), j, trace)[0] for seed in seeds]
-    grown = [abs(moments[j - 1]) / trace for moments in runs]
+    grown = np.array([abs(moments[j - 1]) / trace for moments in runs])
     title = rf"degree {j} beside degree 2, $d = {d}$, $\beta = {beta:.3g}$"
     draw_growth(ax, seeds, grown, case.statement.exponent(j, beta, d), title)
     return ax

@@ -56,8 +56,8 @@ def strong_centres_are_as_many_as_caps_allow(case: Case) -> None:
     error = float(found.std() / np.sqrt(TEXTS))
     because = f"six standard errors of {error:.2g} over {TEXTS} texts"
     within = 6 * max(error, 1.0 / TEXTS)
-    case.compare([found.mean()], case.predict(n, angle, d), within=within, because=because, name="mean number of centres",
-                 over={"n": [n]})  # fmt: skip
+    case.compare([found.mean()], case.predict(n, angle, d), within=within, because=because,
+                 name="mean number of centres", over={"n": [n]})  # fmt: skip
 
 
 @strong_centres_are_as_many_as_caps_allow.figure

@@ -13,7 +13,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import N, cloud, follow, gaps, masses, speeds
-from measureflow.paths.style import ACCENT, THEORY, shades
+from measureflow.paths.style import ACCENT, MUTED, THEORY, shades
 
 head = eqx.filter_jit(lambda field, mu: field.output(mu.points, mu))
 
@@ -246,6 +246,21 @@ def causal_tokens_need_a_second_dimension_to_meet(case: Case) -> None:
     because = "deviations fall like e^(-t/2), to rounding at t = 120, after a wait that depends on the draw"
     stated, over = case.predict(np.asarray(tokens.points)), {"token": 1 + np.arange(tokens.n)[:, None]}
     case.compare(points, stated, within=1e-6, because=because, name="coordinates of the tokens in the end", over=over)
+
+
+@causal_tokens_need_a_second_dimension_to_meet.figure
+def meeting_or_not(case: Case, ax: Any) -> Any:
+    """Draw the distances from the first token along time, and how far those of {-1, 1} stay from it."""
+    tokens, field = causal_texts(case)
+    signs = case.curves[0].measured
+    draw_gathering(case, ax, tokens, field, np.asarray(tokens.points)[0], case.instance["t"])
+    ax.axhline(np.abs(signs - signs[0]).max(), color=MUTED, ls=":", label=r"opposite tokens of $\{-1,1\}$")
+    ax.set(
+        title=rf"$n = {tokens.n}$, $d = {tokens.d}$ and $d = 1$, $\beta = {case.instance['beta']:.2f}$",
+        ylim=(1e-11, 10),
+    )
+    ax.legend()
+    return ax
 
 
 @causal_tokens_need_a_second_dimension_to_meet.mutation

@@ -11,9 +11,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.p2510_05554.equiangular import output
-
-#: a context so long that what falls like n^-0.05 is 1e-10
-LENGTH = 1e200
+from measureflow.paths.style import ACCENT, THEORY
 
 
 def blocks(n: float, between: float, inside: float, size: float) -> mf.Tokens:
@@ -32,9 +30,9 @@ def blocks(n: float, between: float, inside: float, size: float) -> mf.Tokens:
     return mf.Tokens(mf.Euclidean(6), axes * np.sqrt(np.maximum(values, 0.0)), weights)
 
 
-def cosines(case: Case, tokens: mf.Tokens, gamma: float) -> tuple[float, float]:
+def cosines(case: Case, tokens: mf.Tokens, gamma: float, n: float) -> tuple[float, float]:
     """Return the cosines of outputs of two tokens of one block, and of two blocks."""
-    outputs = np.asarray(case.measure(output, mf.SelfAttention(gamma * np.log(LENGTH)), tokens))
+    outputs = np.asarray(case.measure(output, mf.SelfAttention(gamma * np.log(n)), tokens))
     directions = outputs / np.linalg.norm(outputs, axis=1, keepdims=True)
     return float(directions[0] @ directions[1]), float(directions[0] @ directions[3])
 
@@ -55,18 +53,28 @@ def tokens_in_blocks_average_over_all_then_over_their_block_then_copy(case: Case
     not the smaller one there is none, and 1/(1 - rho_1) is critical.
     """
     between, inside = case.draw("cosine between", 0.2, 0.4), case.draw("cosine inside", 0.65, 0.8)
+    n = case.given("n", 1e200)
+    case.require("tokens of a block are nearer than others", 0 < between < inside < 1)
+    case.require("the context is long", 1e40 <= n <= 1e300)
     for name, size in (("large", case.draw("alpha", 0.65, 0.8)), ("small", case.draw("small alpha", 0.1, 0.25))):
-        tokens = blocks(LENGTH, between, inside, size)
+        case.require("blocks grow, and so do their numbers", 0 < size < 1)
+        tokens = blocks(n, between, inside, size)
         overlaps = {"between": between, "inside": inside, "size": size}
         first, second = theory.critical_gammas_of_blocks(**overlaps)
         case.require("only large blocks have a phase of their own", (first < second) == (name == "large"))
         gammas = {"below": 0.8 * first, "at the first": first, "in between": (first + second) / 2}
         gammas |= {"at the second": second, "above": 1.2 * second}
+        if name == "large":
+            margin = min(0.2 * (1 - size), 0.5 * (1 - size) * (second / first - 1), 0.5 * size * (1 - first / second))
+        else:
+            margin = (1 - inside) / (1 - between) - size
+        case.require("phases are apart", margin > (0.039 if name == "large" else 0.045))
         for phase, gamma in gammas.items():
             stated = case.predict(gamma=gamma, **overlaps)
             because = "n = 1e200, where n^-0.05 is 1e-10; rounding of logits up to 3000"
-            found = cosines(case, tokens, gamma)
-            case.compare(found, stated, within=1e-8, because=because, name=f"{phase}, {name} blocks")
+            found, within = cosines(case, tokens, gamma, n), max(1e-8, 30.0 * n**-0.05)
+            case.compare(found, stated, within=within, because=because,
+                         name=f"cosines in a block and between two, {phase}, {name} blocks")  # fmt: skip
 
 
 phases = tokens_in_blocks_average_over_all_then_over_their_block_then_copy
@@ -97,14 +105,12 @@ def size_of_a_block_ignored(*, between: float, inside: float, size: float, gamma
 @phases.figure
 def cosines_over_gamma(case: Case, ax: Any) -> Any:
     """Draw both cosines over gamma, for one long context, and the limits."""
-    from measureflow.paths.style import ACCENT, THEORY
-
     overlaps = {"between": case.instance["cosine between"], "inside": case.instance["cosine inside"]}
-    size = case.instance["alpha"]
-    tokens = blocks(LENGTH, size=size, **overlaps)
+    size, n = case.instance["alpha"], case.instance["n"]
+    tokens = blocks(n, size=size, **overlaps)
     borders = theory.critical_gammas_of_blocks(size=size, **overlaps)
     gammas = np.linspace(0.5 * borders[0], 1.4 * borders[1], 121)
-    found = np.array([cosines(case, tokens, float(gamma)) for gamma in gammas])
+    found = np.array([cosines(case, tokens, float(gamma), n) for gamma in gammas])
     limits = np.array([theory.limits_of_cosines_of_blocks(size=size, gamma=float(g), **overlaps) for g in gammas])
     for k, name in enumerate(("in one block", "in two blocks")):
         ax.plot(gammas, found[:, k], color=ACCENT[k], label=name)

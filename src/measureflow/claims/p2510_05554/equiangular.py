@@ -12,7 +12,7 @@ import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
-from measureflow.paths.style import THEORY, shades
+from measureflow.paths.style import ACCENT, MUTED, THEORY, number, shades
 
 #: tokens of the layer that is computed; the formula takes any number
 TOKENS = 32
@@ -31,12 +31,36 @@ def a_layer_on_equiangular_tokens_keeps_them_equiangular(case: Case) -> None:
     """One softmax layer takes equiangular tokens to equiangular outputs, whose cosine is known exactly."""
     rho = case.draw("cosine", 0.1, 0.8)
     gamma = case.draw("gamma / gamma_c", 0.6, 1.4) * theory.critical_gamma(cosine=rho)
-    tokens = mf.equiangular(n=TOKENS, cosine=rho)
-    outputs = np.asarray(case.measure(output, mf.SelfAttention(gamma * np.log(TOKENS)), tokens))
+    n = case.given("n", TOKENS)
+    case.require("two tokens or more, of one cosine", n >= 2 and -1 / (n - 1) < rho < 1)
+    stated, because = case.predict(n=n, cosine=rho, gamma=gamma), "rounding of the logits, times n in the products"
+    within = 1e-12 * max(1.0, n / TOKENS)
+    case.compare(
+        cosines_after(case, n, rho, gamma), stated, within=within, because=because, name="cosine of two outputs"
+    )
+
+
+def cosines_after(case: Case, n: int, rho: float, gamma: float) -> np.ndarray:
+    """Return the cosines of all pairs of outputs of a layer on equiangular tokens."""
+    field, tokens = mf.SelfAttention(gamma * np.log(n)), mf.equiangular(n=n, cosine=rho)
+    outputs = np.asarray(case.measure(output, field, tokens))
     directions = outputs / np.linalg.norm(outputs, axis=1, keepdims=True)
-    cosines = (directions @ directions.T)[~np.eye(TOKENS, dtype=bool)]
-    because = "rounding of the logits, times n in the products"
-    case.compare(cosines, case.predict(n=TOKENS, cosine=rho, gamma=gamma), within=1e-12, because=because)
+    return (directions @ directions.T)[~np.eye(n, dtype=bool)]
+
+
+@a_layer_on_equiangular_tokens_keeps_them_equiangular.figure
+def cosine_after_a_layer(case: Case, ax: Any) -> Any:
+    """Draw the cosine of outputs over gamma, of all pairs of tokens and as stated."""
+    n, rho = case.instance["n"], case.instance["cosine"]
+    critical = theory.critical_gamma(cosine=rho)
+    gammas, fine = critical * np.linspace(0.1, 2.0, 12), critical * np.linspace(0.0, 2.0, 120)
+    found = np.array([cosines_after(case, n, rho, float(gamma)) for gamma in gammas])
+    ax.plot(fine, [case.predict(n=n, cosine=rho, gamma=gamma) for gamma in fine], "--", color=THEORY, label="stated")
+    ax.plot(gammas, found.mean(axis=1), "o", color=ACCENT[0], label="all pairs of outputs")
+    ax.axvline(critical, color=MUTED, lw=1, ls=":", label=r"$\gamma_c = 1/(1-\rho)$")
+    ax.set(xlabel=r"$\gamma=\beta/\log n$", ylabel="cosine of two outputs", title=rf"$n = {n}$, $\rho = {rho:.2f}$")
+    ax.legend()
+    return ax
 
 
 @a_layer_on_equiangular_tokens_keeps_them_equiangular.mutation
@@ -94,20 +118,33 @@ def gap_of_outputs(case: Case, n: float, cosine: float, gamma: float) -> float:
 def long_contexts_average_below_one_gamma_and_copy_above(case: Case) -> None:
     """As n grows with beta = gamma log n the cosine tends to 1, 4 rho/(1+3 rho) or rho: below, at and above gamma_c."""
     rho = case.draw("cosine", 0.2, 0.7)
-    critical = theory.critical_gamma(cosine=rho)
-    for share in (case.draw("below", 0.6, 0.8), 1.0, case.draw("above", 1.2, 1.5)):
+    critical, n = theory.critical_gamma(cosine=rho), case.given("n", 1e200)
+    below, above, lengths = (
+        case.draw("below", 0.6, 0.8),
+        case.draw("above", 1.2, 1.5),
+        case.given("lengths", (1e20, 1e25)),
+    )
+    case.require("gamma_c is between", 0 < below < 1 < above)
+    case.require("contexts are long, and shorter ones two", 1e60 <= n <= 1e300 and len(lengths) == 2)
+    far = min(1 - below, above - 1)
+    case.require("gamma is far enough from gamma_c", n**-far < 1e-10 and lengths[0] ** -far < 5e-3)
+    seen = min(lengths[1] ** (1 - above), 1e9 * lengths[1] ** (2 * (below - 1)))
+    case.require("what is seen of the gaps is above rounding", lengths[0] < lengths[1] and seen > 1e-13)
+    for share, place in ((below, "below"), (1.0, "at"), (above, "above")):
         gamma = share * critical
-        reached = 1.0 - gap_of_outputs(case, 1e200, rho, gamma)
+        reached = 1.0 - gap_of_outputs(case, n, rho, gamma)
         because = "n = 1e200, where n^-0.2 is 1e-40; rounding of logits up to 3000"
-        case.compare(reached, case.statement.limit(cosine=rho, gamma=gamma), within=1e-9, because=because)
+        stated, name = case.statement.limit(cosine=rho, gamma=gamma), f"cosine of two outputs {place} gamma_c"
+        case.compare([reached], stated, within=1e-9, because=because, name=name, over={"gamma": [gamma]})
         if share == 1.0:
             continue
-        gaps = [gap_of_outputs(case, n, rho, gamma) for n in (1e20, 1e25)]
+        gaps = [gap_of_outputs(case, length, rho, gamma) for length in lengths]
         if share > 1.0:
             gaps = [1.0 - rho - gap for gap in gaps]
-        slope = np.log(gaps[1] / gaps[0]) / np.log(1e5)
+        slope = np.log(gaps[1] / gaps[0]) / np.log(lengths[1] / lengths[0])
         because = "the next term, smaller by n^-0.2 = 1e-4, over log 1e5; rounding of 1e-16 beside a gap above 1e-12"
-        case.compare(slope, case.statement.exponent(rho, gamma), within=2e-3, because=because, name="exponent")
+        case.compare(slope, case.statement.exponent(rho, gamma), within=2e-3, because=because,
+                     name=f"exponent of the gap {place} gamma_c")  # fmt: skip
 
 
 @long_contexts_average_below_one_gamma_and_copy_above.figure
@@ -209,21 +246,48 @@ def gradients_vanish_below_gamma_c_and_survive_above(case: Case) -> None:
     rho = case.draw("cosine", 0.2, 0.7)
     critical = theory.critical_gamma(cosine=rho)
     shares = (case.draw("below", 0.5, 0.8), 1.0, case.draw("above", 1.2, 1.5))
-    tokens = mf.equiangular(n=TOKENS, cosine=rho)
+    few, n = case.given("n", TOKENS), case.given("n in the limit", 1e200)
+    case.require("three tokens or more, of one cosine", few >= 3 and 0 < rho < 1)
+    case.require("gamma_c is between, and the context long", 0 < shares[0] < 1 < shares[2] and 1e60 <= n <= 1e300)
     for name, share in zip(("below", "at", "above"), shares, strict=True):
-        field = mf.SelfAttention(share * critical * np.log(TOKENS))
-        jacobian = np.asarray(case.measure(gradients_of_the_first_output, field, tokens))
-        measured = np.linalg.norm(jacobian, 2)
-        stated = case.statement.norm(n=TOKENS, cosine=rho, gamma=share * critical)
-        because = "rounding of the logits, times n"
-        case.compare(measured, stated, within=1e-11, relative=True, because=because, name=f"{name}, 32 tokens")
+        measured = measured_norm(case, few, rho, share * critical)
+        stated = case.statement.norm(n=few, cosine=rho, gamma=share * critical)
+        because, within = "rounding of the logits, times n", 1e-11 * max(1.0, few / TOKENS)
+        case.compare([measured], stated, within=within, relative=True, because=because,
+                     name=f"norm of the gradients {name} gamma_c", over={"gamma": [share * critical]})  # fmt: skip
         # the formula, which the tokens bear out, for a context of any length
-        n = 1e200
         reached = norm_of_gradients(n=n, cosine=rho, gamma=share * critical)
         size = np.log(n) if share == 1.0 else 1.0
         stated = case.statement.limit(rho, share * critical, n)
         because = "n = 1e200: beta n^-0.2 is below 1e-36; at gamma_c terms of order 1 beside log n = 461"
-        case.compare(reached / size, stated / size, within=0.01, because=because, name=f"{name}, in the limit")
+        case.compare(
+            reached / size, stated / size, within=0.01, because=because, name=f"norm {name} gamma_c, in the limit"
+        )
+
+
+def measured_norm(case: Case, n: int, rho: float, gamma: float) -> float:
+    """Return the norm of the derivative of the first token's output by all equiangular tokens."""
+    field, tokens = mf.SelfAttention(gamma * np.log(n)), mf.equiangular(n=n, cosine=rho)
+    return float(np.linalg.norm(np.asarray(case.measure(gradients_of_the_first_output, field, tokens)), 2))
+
+
+@gradients_vanish_below_gamma_c_and_survive_above.figure
+def gradients_over_gamma(case: Case, ax: Any) -> Any:
+    """Draw the norm over gamma, measured for the tokens and as stated for longer and longer contexts."""
+    n, rho = case.instance["n"], case.instance["cosine"]
+    critical = theory.critical_gamma(cosine=rho)
+    fine = critical * np.linspace(0.05, 2.0, 160)
+    sizes = (float(n), 1e3 * n, 1e6 * n, 1e12 * n)
+    for size, shade in zip(sizes, shades(len(sizes)), strict=True):
+        stated = [case.statement.norm(n=size, cosine=rho, gamma=float(gamma)) for gamma in fine]
+        ax.plot(fine, stated, "--", lw=1.4, color=shade, label=f"stated, $n = {number(size)}$")
+    gammas = critical * np.linspace(0.2, 1.9, 10)
+    found = [measured_norm(case, n, rho, float(gamma)) for gamma in gammas]
+    ax.plot(gammas, found, "o", color=THEORY, label=f"measured, $n = {n}$")
+    ax.axvline(critical, color=MUTED, lw=1, ls=":", label=r"$\gamma_c$")
+    ax.set(xlabel=r"$\gamma=\beta/\log n$", ylabel="norm of the gradients", title=rf"$\rho = {rho:.2f}$")
+    ax.legend(fontsize=9)
+    return ax
 
 
 @gradients_vanish_below_gamma_c_and_survive_above.mutation("norm")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from measureflow.claims.p2510_22026 import open_radii, schedules, schemes
+from measureflow.claims.p2510_22026 import open_radii, schedules, schemes, starts_and_ends
 
-__all__ = ["open_radii", "schedules", "schemes"]
+__all__ = ["open_radii", "schedules", "schemes", "starts_and_ends"]

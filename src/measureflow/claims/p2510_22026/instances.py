@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import measureflow as mf
+from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.instances import follow, normalised
 
@@ -19,6 +20,13 @@ def scheme_of(name: str, alpha: float) -> Any:
     """Return the scheme of a name of `theory.SCHEMES`."""
     made = {"post": mf.PostLN, "pre": mf.PreLN, "peri": mf.PeriLN, "sqrt": mf.SqrtLN}
     return mf.MixLN(SWITCH) if name == "mix" else mf.NGPT(alpha) if name == "ngpt" else made[name]()
+
+
+def schemes_of(case: Case) -> tuple[str, ...]:
+    """Return the schemes that are compared: all, unless set."""
+    names = case.given("schemes", theory.SCHEMES)
+    case.require("the schemes are known", bool(names) and set(names) <= set(theory.SCHEMES))
+    return names
 
 
 def at_radius(name: str, tokens: mf.Tokens, radius: float = 1.0) -> mf.Tokens:

@@ -393,6 +393,7 @@ def order_beyond(case: Case, beta: float, excess: float) -> tuple[float, float]:
 def root_of_the_excess(case: Case, ax: Any) -> Any:
     """Draw the order parameter over the excess, and the stated root."""
     beta, excesses = case.instance["beta"], case.instance["excess"] * np.geomspace(0.1, 1000.0, 9)
+    excesses = excesses[excesses < 0.3]
     found = [order_beyond(case, beta, float(one)) for one in excesses]
     ax.loglog(excesses, [order for order, _ in found], "o", color=ACCENT[0], label="states of the Gibbs map")
     ax.loglog(excesses, [case.predict(kappa, beta=beta) for _, kappa in found], "--", color=THEORY, label="stated")
