@@ -71,15 +71,16 @@ pair_thresholds = two_clusters_lose_their_stability_at_hyperbolic_tangents
 def largest_rates_about_pairs(case: Case, ax: Any) -> None:
     """Draw the largest rate about each balanced pair against d, and where it is stated to change its sign."""
     places = np.linspace(0.3, 1.6, 14)
-    for (name, (other, at)), colour in zip(PAIRS.items(), ACCENT, strict=True):
+    for (name, (other, at)), colour, size in zip(PAIRS.items(), ACCENT, (9, 5, 5), strict=True):
         found = [rightmost(case, (float(d), other), at) for d in places]
-        ax.plot(places, found, "o-", color=colour, ms=5, lw=1.0, label=f"D = diag(d, {other:g}), pair at $e_{at + 1}$")
+        ax.plot(places, found, "o-", color=colour, ms=size, lw=1.0, label=f"D = diag(d, {other:g}), pair at $e_{at + 1}$")
         ax.axvline(getattr(case.statement, name)(), color=THEORY, ls="--", lw=1.3)
     ax.axhline(0.0, color=MUTED, lw=0.8)
     ax.plot([], [], "--", color=THEORY, lw=1.3, label="stated thresholds")
     ax.set(xlabel="$d$", ylabel="largest rate about the pair")
     ax.set_title(f"n = {case.instance['n']}, V = D; above zero the pair falls apart", fontsize=11, loc="left")
-    ax.legend(fontsize=9)
+    ax.set_ylim(top=1.5 * ax.get_ylim()[1])
+    ax.legend(fontsize=9, loc="upper center")
 
 
 @pair_thresholds.mutation("negative")
