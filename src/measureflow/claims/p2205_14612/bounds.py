@@ -47,7 +47,7 @@ def errors_stay_below_their_bounds_and_come_near(case: Case) -> None:
     bound = case.statement.layers(lipschitz=rate, bend=found.bend, step=1.0 / depth)
     case.compare(found.bound[0], bound, within=1e-6, relative=True, because=because, name="the bound of compare")
     case.at_most(found.worst[0], bound, within=1e-3 * found.worst[0], because=because, name="layers")
-    share = min(0.7, 0.95 * rate / np.expm1(rate))
+    share = min(0.7, 0.95 * rate / np.expm1(rate) * max(0.1, 1.0 - rate * (1.0 + rate) / depth))
     because_of_rate = "rate/(e^rate - 1)"
     case.at_least(
         found.worst[0], share * bound, within=1e-3 * bound, because=because_of_rate, name="layers, near sharp"
@@ -76,7 +76,8 @@ def errors_and_bounds_against_depth(case: Case, ax: Any) -> None:
         ax.plot(depths, errors, "o", color=colour, ms=8, label=name)
         ax.plot(depths, bounds, "--", color=THEORY, lw=1.3, label="bound" if colour == ACCENT[1] else None)
     ax.set(xscale="log", yscale="log", xlabel="layers $N$", ylabel="largest error")
-    ax.set_xticks(depths, [str(one) for one in depths], minor=False)
+    ax.set_xticks(depths, [str(one) for one in depths])
+    ax.tick_params(axis="x", which="minor", labelbottom=False)
     ax.set_title(f"x' = {rate:.3g} x, n = {n}", fontsize=11, loc="left")
     ax.legend(fontsize=9)
 
