@@ -225,6 +225,8 @@ def dot_product_attention_has_no_constant(case: Case) -> None:
     axes, _ = np.linalg.qr(case.generator("axes").normal(size=(2, 2)))
     root, value = case.draw("eigenvalue", 0.5, 1.0), case.generator("value").normal(size=(2, 2))
     form, u = axes @ np.diag([root, 0.0]) @ axes.T, axes[:, 0]
+    # the token's own mass adds V/n to its block: with the same sign where l > 0
+    case.require("the eigenvalue is positive", root > 0)
     n, radii = case.given("n", 7), np.array(case.given("radii", (5.0, 20.0, 80.0)))
     case.require("two groups of the same size beside a token", n >= 3 and n % 2 == 1)
     stretch, over = float(np.linalg.norm(value @ u)), {"R": radii}
@@ -244,6 +246,8 @@ def growth_with_the_radius(case: Case, ax: Any) -> None:
     ax.plot(curve.places, curve.measured, "o", color=ACCENT[0], ms=8, label="observed")
     ax.plot(curve.places, curve.stated, "--", color=THEORY, label=r"stated: at least $\lambda R^2\frac{n-1}{n}|Vu|$")
     ax.set(xscale="log", yscale="log", xlabel="$R$", ylabel="Lipschitz constant at the tokens")
+    ax.set_xticks(curve.places, [f"{one:g}" for one in curve.places])
+    ax.tick_params(axis="x", which="minor", labelbottom=False)
     about = (case.instance["n"], case.instance["eigenvalue"])
     ax.set_title("n = {}, eigenvalue {:.3g}".format(*about), fontsize=11, loc="left")
     ax.legend(fontsize=9)

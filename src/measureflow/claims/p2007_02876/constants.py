@@ -193,7 +193,7 @@ def parts_of_the_constant(case: Case, ax: Any) -> None:
     curves = [curve for curve in case.curves if curve.name.startswith("stretch")]
     for curve, colour, mark in zip(curves, ACCENT, "os", strict=False):
         part = np.maximum(curve.measured / curve.stated, 1e-6)
-        ax.plot(curve.places, part, mark, color=colour, ms=3, alpha=0.6, label=curve.name)
+        ax.plot(np.maximum(curve.places, 1e-4), part, mark, color=colour, ms=3, alpha=0.6, label=curve.name)
     ax.axhline(1.0, color=THEORY, ls="--", lw=1.3, label="stated: at most 1, and attained")
     ax.set(xscale="log", yscale="log", xlabel=r"oscillation $\omega$ of the score", ylabel="part of the constant")
     ax.set_ylim(1e-6, 30.0)

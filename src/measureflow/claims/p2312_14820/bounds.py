@@ -151,7 +151,7 @@ def constants_below_their_bounds(case: Case, ax: Any) -> None:
     for (name, values), style in zip(bounds.items(), ("--", "-."), strict=True):
         ax.plot(line, values, style, color=THEORY, lw=1.3, label=name)
     ax.set(xscale="log", yscale="log", xlabel="$|A|R^2$", ylabel="Lipschitz constant")
-    ax.set_ylim(top=1e5)
+    ax.set_ylim(0.1, 1e5)
     ax.set_title(f"d = {case.instance['d']}, V = I, R = 1", fontsize=11, loc="left")
     ax.legend(fontsize=9)
 

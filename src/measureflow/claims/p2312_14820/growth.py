@@ -33,7 +33,7 @@ def constant_grows_like_the_root_of_n_and_then_no_longer(case: Case) -> None:
     percent more where n is large: it grows up to n of about e^(2 gamma R^2) and is smaller again at 16 times that."""
     sign, radius, form, value = instance(case)
     exponent = 2.0 * radius**2 * (1.0 if sign < 0 else 0.125)
-    case.require("so many tokens fit", exponent < 5.2)
+    case.require("the constant grows first, and so many tokens fit", 1.5 < exponent < 5.2)
     counts = [3, 7, int(np.exp(exponent)), int(12 * np.exp(exponent))]
     exact = []
     for n in counts:
