@@ -73,7 +73,9 @@ def largest_rates_about_pairs(case: Case, ax: Any) -> None:
     places = np.linspace(0.3, 1.6, 14)
     for (name, (other, at)), colour, size in zip(PAIRS.items(), ACCENT, (9, 5, 5), strict=True):
         found = [rightmost(case, (float(d), other), at) for d in places]
-        ax.plot(places, found, "o-", color=colour, ms=size, lw=1.0, label=f"D = diag(d, {other:g}), pair at $e_{at + 1}$")
+        ax.plot(
+            places, found, "o-", color=colour, ms=size, lw=1.0, label=f"D = diag(d, {other:g}), pair at $e_{at + 1}$"
+        )
         ax.axvline(getattr(case.statement, name)(), color=THEORY, ls="--", lw=1.3)
     ax.axhline(0.0, color=MUTED, lw=0.8)
     ax.plot([], [], "--", color=THEORY, lw=1.3, label="stated thresholds")
