@@ -191,6 +191,19 @@ def doubly_stochastic_attention_descends_its_functional(case: Case) -> None:
     case.compare(velocity, -gradient / a[:, None], within=within, because=because, name="velocities")
 
 
+@doubly_stochastic_attention_descends_its_functional.figure
+def velocities_against_slopes(case: Case, ax: Any) -> None:
+    """Draw the velocities against the slopes of the functional."""
+    (curve,) = case.curves
+    line = np.array([curve.stated.min(), curve.stated.max()])
+    ax.plot(line, line, "--", color=THEORY, label="stated: equal")
+    ax.plot(curve.stated, curve.measured, "o", color=ACCENT[0], ms=7, label="coordinates of all tokens")
+    ax.set(xlabel=r"$-\nabla_i F / a_i$, by differences", ylabel="velocity under Sinkhorn attention")
+    about = (case.instance["n"], case.instance["d"], case.instance["kappa"])
+    ax.set_title("n = {}, d = {}, kappa = {:g}, V = -D".format(*about), fontsize=11, loc="left")
+    ax.legend(fontsize=9)
+
+
 velocities = eqx.filter_jit(lambda field, mu: field(mu.points, mu))
 
 

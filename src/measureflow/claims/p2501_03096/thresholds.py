@@ -20,6 +20,8 @@ from measureflow.paths.style import ACCENT, MUTED, THEORY, caption, shades
 from measureflow.paths.style import figure as sheet
 
 PAPER = "2501.03096"
+#: the pairs that lose their stability: the other eigenvalue, and the axis at which they are
+PAIRS = {"low": (1.0, 1), "high": (1.0, 0), "negative": (-1.0, 1)}
 
 
 def rightmost(case: Case, mu: tuple[float, float], at: int) -> float:
@@ -60,9 +62,6 @@ def two_clusters_lose_their_stability_at_hyperbolic_tangents(case: Case) -> None
         measured = brentq(change, *within, xtol=1e-12)
         case.compare(measured, getattr(case.statement, name)(), within=1e-9, because=because, name=f"threshold, {name}")
 
-
-#: the pairs that lose their stability: the other eigenvalue, and the axis at which they are
-PAIRS = {"low": (1.0, 1), "high": (1.0, 0), "negative": (-1.0, 1)}
 
 pair_thresholds = two_clusters_lose_their_stability_at_hyperbolic_tangents
 

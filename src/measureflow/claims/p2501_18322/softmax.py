@@ -13,6 +13,9 @@ from measureflow.claims.claim import claim
 from measureflow.claims.p2501_18322.instances import D, attracting, follow, spread
 from measureflow.paths.style import ACCENT, MUTED, THEORY, shades
 
+#: what is left of the time to the blow-up, in parts of it
+LEFT = np.array([1e-4, 1e-5, 1e-6])
+
 
 def exploding(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Draw a covariance, and query and key under which it explodes; the last is their form."""
@@ -217,10 +220,6 @@ def covariance_explodes_along_one_line(case: Case) -> None:
     within = (50 * left / end)[:, None, None] * np.abs(cov).max() * max(end, 1.0)
     stated, name = np.outer(along, along), "(t* - t) S"
     case.compare(measured, stated, within=within, because=because, name=name)
-
-
-#: what is left of the time to the blow-up, in parts of it
-LEFT = np.array([1e-4, 1e-5, 1e-6])
 
 
 @covariance_explodes_along_one_line.figure
