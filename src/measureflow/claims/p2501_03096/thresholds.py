@@ -132,6 +132,9 @@ def normal_clouds(rng: np.random.Generator, count: int, n: int, d: int = 2) -> n
 def inside_the_window_every_run_ends_in_one_cluster(case: Case) -> None:
     """D = diag(d, 1), attraction: all runs end in one cluster iff no balanced pair is linearly stable."""
     places, runs = runs_to_rest(case)
+    low, high = theory.single_cluster_window()
+    near = [d for d in places.values() if not low <= d <= high and min(abs(d - low), abs(d - high)) < 0.25]
+    case.require("no d is outside of the window and near to it, where few runs end in pairs", not near)
     because = "counts are whole numbers: all runs, or at least one fewer"
     for (name, d), alone in zip(places.items(), runs, strict=True):
         single = bool(alone.all())
