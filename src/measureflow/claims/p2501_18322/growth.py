@@ -179,6 +179,7 @@ def form_for_value(**arguments: Any) -> float:
 def variances_on_the_line_follow_their_laws(case: Case) -> None:
     """Softmax s/(1 - 2vast), L2 by Wright's omega and Sinkhorn by theta - coth(theta/2): each axis of a product law."""
     (start, query, key, value), times = laws_on_the_axes(case), np.array(case.given("times", (0.0, 0.4, 1.2, 3.0)))
+    case.require("two times or more, in order", len(times) >= 2 and times[0] >= 0 and bool((np.diff(times) > 0).all()))
     kinds = np.repeat(["softmax", "l2", "sinkhorn"], 2)
 
     def diagonal(entries: np.ndarray) -> np.ndarray:
