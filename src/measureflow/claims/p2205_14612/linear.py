@@ -9,6 +9,7 @@ import numpy as np
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 PAPER = "2205.14612"
 D = 2
@@ -22,9 +23,14 @@ def invariant(target: np.ndarray, depth: int, rate: float) -> float:
     return float(np.abs(theory.conserved_matrices(net.weights)).max())
 
 
-def in_depth(target: np.ndarray, depth: int, rate: float = 0.5) -> tuple[float, float, float]:
+def trained(target: np.ndarray, depth: int, rate: float) -> np.ndarray:
+    """Return the weights of a net that is trained to a target."""
+    return theory.train_linear_net(target, depth, rate=rate, tolerance=1e-6).weights
+
+
+def in_depth(weights: np.ndarray) -> tuple[float, float, float]:
     """Return the spread in depth of the eigenvalues of S and of S itself, and the error of dS/ds = [Omega, S]."""
-    weights = theory.train_linear_net(target, depth, rate=rate, tolerance=1e-6).weights
+    depth = len(weights)
     spread = np.ptp(theory.symmetric_eigenvalues_along_depth(weights), axis=0).max()
     turned = np.swapaxes(weights, 1, 2)
     symmetric, rest = 0.5 * (weights + turned), 0.5 * (weights - turned)
@@ -58,15 +64,37 @@ def trained_linear_nets_conserve_and_are_isospectral_in_depth(case: Case) -> Non
     because = "second order in the rate, a few percent at the larger one"
     case.compare(order, case.statement.order(), within=0.09, because=because, name="invariant, in the rate")
     case.at_most(moved[1], 1e-3, within=1e-5, because="of order of the rate r/N^2 times the loss", name="invariant")
-    few, many = (case.measure(in_depth, skew, depth, 12.0 / depth) for depth in (16, 48))
+    # three times as many layers, at a rate that has the same clock
+    depth = case.given("depth", 16)
+    few, many = (in_depth(case.measure(trained, skew, one, 12.0 / one)) for one in (depth, 3 * depth))
     slope = float(np.log(few[0] / many[0]) / np.log(3.0))
     case.at_least(slope, case.statement.depth(), within=0.14, because="at least first order in 1/N", name="isospectral")
     case.at_least(many[1], 20.0 * many[0], within=1e-3 * many[1], because="S itself turns", name="S turns")
+    turning = case.statement.turn(many[2])
     case.compare(
-        case.statement.turn(many[2]), 0.0, within=0.1, because="differences over two layers of N", name="dS/ds"
+        turning, 0.0, within=0.1, because="differences over two layers of N", name="error of dS/ds = [Omega, S]"
     )
-    equal = case.measure(in_depth, positive, 16)
+    equal = in_depth(case.measure(trained, positive, depth, 0.5))
     case.compare(equal[1], 0.0, within=1e-10, because="rounding of some hundred steps", name="equal layers")
+
+
+@trained_linear_nets_conserve_and_are_isospectral_in_depth.figure
+def symmetric_part_along_depth(case: Case, ax: Any) -> None:
+    """Draw entries and eigenvalues of the symmetric part of the weights along the trained net."""
+    skew, depth = targets(case)[0], 3 * case.instance["depth"]
+    weights = case.measure(trained, skew, depth, 12.0 / depth)
+    symmetric, places = 0.5 * (weights + np.swapaxes(weights, 1, 2)), (np.arange(depth) + 0.5) / depth
+    for (i, j), colour in zip(((0, 0), (1, 1), (0, 1)), ACCENT, strict=True):
+        ax.plot(places, symmetric[:, i, j], color=colour, lw=1.4, label=f"$S_{{{i + 1}{j + 1}}}$")
+    roots = theory.symmetric_eigenvalues_along_depth(weights)
+    for k in range(D):
+        ax.plot(places, roots[:, k], "o", color=MUTED, ms=4, label="eigenvalues of S" if k == 0 else None)
+        ax.axhline(roots[:, k].mean(), color=THEORY, ls="--", lw=1.3, label="constant, as stated" if k == 0 else None)
+    ax.set(xlabel="depth $s = k/N$", ylabel="symmetric part $S(s)$ of the weights")
+    ax.set_ylim(top=ax.get_ylim()[1] + 0.35 * np.ptp(ax.get_ylim()))
+    about = (depth, case.instance["stretch"], case.instance["turn"])
+    ax.set_title("N = {}, stretch {:.3g}, turn {:.3g}".format(*about), fontsize=11, loc="left")
+    ax.legend(fontsize=8.5, ncols=3, loc="upper center")
 
 
 @trained_linear_nets_conserve_and_are_isospectral_in_depth.mutation("order")
@@ -100,9 +128,9 @@ def reversing(case: Case) -> np.ndarray:
     return left @ np.diag([stretch, -least]) @ right
 
 
-def plateau(target: np.ndarray, depth: int, rate: float, steps: tuple[int, int]) -> np.ndarray:
-    """Return loss and least singular value of the product at two steps of training."""
-    net = theory.train_linear_net(target, depth, rate=rate, most=steps[1], keep=steps)
+def plateau(target: np.ndarray, depth: int, rate: float, steps: tuple[int, ...]) -> np.ndarray:
+    """Return loss, least singular value and determinant of the product at some steps of training."""
+    net = theory.train_linear_net(target, depth, rate=rate, most=steps[-1], keep=steps)
     found = []
     for weights in net.history:
         product = np.linalg.multi_dot([*(np.eye(D) + weights[::-1] / depth), np.eye(D)])
@@ -133,9 +161,7 @@ def linear_nets_from_zero_cannot_reverse_orientation(case: Case) -> None:
     """From weights of zero the determinant stays positive: for det B < 0, as for the published draw (seed 6), training
     never reaches the loss 1e-5 but comes down to sigma_min(B)^2, algebraically, as s' = -(2/N) s^(2-2/N) (s +
     sigma_min) says."""
-    drawn = case.choose("target", ["drawn", "published"]) == "drawn"
-    target = reversing(case) if drawn else published_target()
-    depth, rate = (20, 2.0) if case.tier == "smoke" else (100, 10.0)
+    target, depth, rate = reversed_target(case)
     case.require("the target reverses orientation", np.linalg.det(target) < 0)
     least = float(np.linalg.svd(target, compute_uv=False)[-1])
     (_, first, _), (loss, last, determinant) = case.measure(plateau, target, depth, rate, STEPS)
@@ -146,10 +172,35 @@ def linear_nets_from_zero_cannot_reverse_orientation(case: Case) -> None:
     case.compare(last, stated, within=0.03 * last, because=because, name="least singular value")
     excess = last**2 + 2.0 * least * last
     because = "the other singular value has come to its own, exponentially"
-    case.compare(loss - case.statement.least(target), excess, within=1e-4, because=because, name="plateau")
+    case.compare(loss - case.statement.least(target), excess, within=1e-4, because=because, name="loss above the least")
+
+
+def reversed_target(case: Case) -> tuple[np.ndarray, int, float]:
+    """Draw or take a target that reverses orientation, and a depth, with the rate of the common clock."""
+    drawn = case.choose("target", ["drawn", "published"]) == "drawn"
+    depth = case.given("depth", 20 if case.tier == "smoke" else 100)
+    return reversing(case) if drawn else published_target(), depth, depth / 10
 
 
 reversal = linear_nets_from_zero_cannot_reverse_orientation
+
+
+@reversal.figure
+def loss_to_its_plateau(case: Case, ax: Any) -> None:
+    """Draw the loss in training, its plateau, and the singular value that is pushed to zero."""
+    (target, depth, rate), places = reversed_target(case), (20, 50, 100, 200, STEPS[0], 1000, STEPS[1])
+    loss, size, _ = case.measure(plateau, target, depth, rate, places).T
+    least = float(np.linalg.svd(target, compute_uv=False)[-1])
+    ax.plot(places, loss, "o", color=ACCENT[0], ms=8, label="loss")
+    ax.axhline(case.statement.least(target), color=THEORY, ls="--", lw=1.3, label=r"stated plateau $\sigma_{\min}^2$")
+    ax.plot(places, size, "s", color=ACCENT[1], ms=7, label="least singular value $s$")
+    line, about = np.linspace(*STEPS, 40), {"least": least, "depth": depth, "rate": rate}
+    at = float(size[places.index(STEPS[0])])
+    law = [case.statement.pushed(at, float(step - STEPS[0]), **about) if step > STEPS[0] else at for step in line]
+    ax.plot(line, law, "--", color=THEORY, lw=1.3, label="stated decay, from step 500")
+    ax.set(xscale="log", yscale="log", xlabel="steps of training")
+    ax.set_title(f"{case.instance['target']} target, N = {depth}, rate {rate:g}", fontsize=11, loc="left")
+    ax.legend(fontsize=9)
 
 
 @reversal.mutation("least")

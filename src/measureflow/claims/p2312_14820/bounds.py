@@ -12,6 +12,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.p2312_14820.ascent import Rise, ascended, rise_of_attention
 from measureflow.claims.p2312_14820.instances import balls, in_ball, sized, stretches
+from measureflow.paths.style import ACCENT, THEORY
 
 PAPER = "2312.14820"
 #: tokens and dimension of the exact Jacobians
@@ -21,16 +22,18 @@ N, D = 4, 2
 @claim(PAPER, "Jacobian of self-attention", covers=["T16"], status="derived", states=theory.jacobian_of_attention)
 def jacobian_of_attention_has_three_terms(case: Case) -> None:
     """The Jacobian of attention, with and without a causal mask, is that of the mean, of the query and of the keys."""
-    query, key, value = (case.generator(name).normal(size=(3, 3)) for name in ("query", "key", "value"))
+    n, d = case.given("n", 6), case.given("d", 3)
+    query, key, value = (case.generator(name).normal(size=(d, d)) for name in ("query", "key", "value"))
     beta = case.draw("beta", 0.3, 1.5)
-    tokens = mf.Tokens(mf.Euclidean(3), case.generator("tokens").normal(size=(6, 3)))
+    tokens = mf.Tokens(mf.Euclidean(d), case.generator("tokens").normal(size=(n, d)))
     for mask in (None, "causal"):
         field = mf.SelfAttention(beta, query=query, key=key, value=value, mask=mask)
         measured = case.measure(mf.observe.jacobian, tokens, field=field)
         form = beta * key.T @ query
         predicted = case.predict(np.asarray(tokens.points), form=form, value=value, causal=mask is not None)
         because = "rounding of sums of terms of size up to |V| |A| |x|^2, some hundreds"
-        case.compare(measured, predicted, within=1e-9, because=because, name=str(mask))
+        name = f"Jacobian, {'no mask' if mask is None else mask}"
+        case.compare(measured, predicted, within=1e-9, because=because, name=name)
 
 
 @jacobian_of_attention_has_three_terms.mutation
@@ -54,31 +57,31 @@ def mask_forgotten(points: Any, *, form: Any, value: Any, causal: bool) -> Any:
     return theory.jacobian_of_attention(points, form=form, value=value)
 
 
-def largest(seed: int, count: int, form: np.ndarray, causal: bool) -> float:
+def largest(seed: int, count: int, form: np.ndarray, causal: bool, n: int) -> float:
     """Return the largest exact constant over random tokens of the ball."""
-    return float(stretches(balls(np.random.default_rng(seed), count, N, D), form, causal).max())
+    return float(stretches(balls(np.random.default_rng(seed), count, n, len(form)), form, causal).max())
 
 
-def optimised(seed: int, count: int, steps: int, causal: bool) -> tuple[np.ndarray, np.ndarray]:
+def optimised(seed: int, count: int, steps: int, causal: bool, n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
     """Return norms of forms from 0.03 to 200, and the largest constant that each allows: gradient ascent over the
     tokens of the ball and over the forms of that norm, from random ones."""
     rng = np.random.default_rng(seed)
     norms = 10.0 ** rng.uniform(-1.5, 2.3, count)
-    starts = np.concatenate([balls(rng, count, N, D), [sized(rng, D, 1.0) for _ in norms]], axis=1)
+    starts = np.concatenate([balls(rng, count, n, d), [sized(rng, d, 1.0) for _ in norms]], axis=1)
     size = norms[:, None, None]
 
     def rise(states: np.ndarray) -> Rise:
-        found, by_points, by_form = rise_of_attention(states[:, :N], size * states[:, N:], causal)
+        found, by_points, by_form = rise_of_attention(states[:, :n], size * states[:, n:], causal)
         return Rise(found, np.concatenate([by_points, size * by_form], axis=1))
 
     def back(states: np.ndarray) -> np.ndarray:
-        forms = states[:, N:]
-        return np.concatenate([in_ball(states[:, :N]), forms / np.linalg.norm(forms, 2, axis=(1, 2), keepdims=True)], 1)
+        forms = states[:, n:]
+        return np.concatenate([in_ball(states[:, :n]), forms / np.linalg.norm(forms, 2, axis=(1, 2), keepdims=True)], 1)
 
     top = ascended(rise, starts, steps, back)
     exact = [
         float(stretches(x[None], norm * form, causal)[0])
-        for norm, x, form in zip(norms, top[:, :N], top[:, N:], strict=True)
+        for norm, x, form in zip(norms, top[:, :n], top[:, n:], strict=True)
     ]
     return norms, np.array(exact)
 
@@ -102,31 +105,55 @@ def no_tokens_exceed_the_bounds(case: Case) -> None:
     measures (W_p and W_2), with and without a causal mask, and those of several heads add: from the standard tier on
     100,000 random configurations in all, and 1,000 raised by gradient ascent, over the form too."""
     count, raised, steps = {"smoke": (150, 16, 40), "standard": (2100, 170, 200)}.get(case.tier, (8000, 600, 400))
-    rows = []
+    n, d, rows = case.given("n", N), case.given("d", D), []
     for index in range(8):
         rng = case.generator(f"form {index}")
         # |A| R^2 from 0 to a few hundred is met in every draw
-        form = sized(rng, D, float(10.0 ** rng.uniform(-1.5 + 0.5 * index, -1.0 + 0.5 * index))) * (index > 0)
+        form = sized(rng, d, float(10.0 ** rng.uniform(-1.5 + 0.5 * index, -1.0 + 0.5 * index))) * (index > 0)
         seed = case.seed + index
-        rows += [(N, form, causal, case.measure(largest, seed, count, form, causal)) for causal in (False, True)]
-    for n, root in ((2, -1.0), (30, -2.25), (200, -2.25), (200, -4.0)):
-        form = np.diag([root, case.draw(f"other {n} {root}", 0.0, 0.5)])
-        rows.append((n, form, False, case.measure(opposed, n, form)))
+        rows += [(n, form, causal, case.measure(largest, seed, count, form, causal, n)) for causal in (False, True)]
+    for many, root in ((2, -1.0), (30, -2.25), (200, -2.25), (200, -4.0)):
+        form = np.diag([root, case.draw(f"other {many} {root}", 0.0, 0.5)])
+        rows.append((many, form, False, case.measure(opposed, many, form)))
     for causal in (False, True):
-        norms, found = case.measure(optimised, case.seed, raised, steps, causal)
-        rows += [(N, norm, causal, one) for norm, one in zip(norms, found, strict=True)]
+        norms, found = case.measure(optimised, case.seed, raised, steps, causal, n, d)
+        rows += [(n, norm, causal, one) for norm, one in zip(norms, found, strict=True)]
     because, states = "rounding of singular values", case.statement
     found = np.array([row[3] for row in rows])
+    sizes = np.array([np.linalg.norm(np.atleast_2d(row[1]), 2) for row in rows])
     for name, bounds in stated_bounds(rows, states).items():
         some = np.isfinite(bounds)
-        case.at_most(found[some], bounds[some], within=1e-9 * found[some], because=because, name=name)
+        over = {"norm of A": sizes[some]}
+        case.at_most(found[some], bounds[some], within=1e-9 * found[some], because=because, name=name, over=over)
         case.instance[f"largest ratio, {name}"] = float((found[some] / bounds[some]).max())
-    values = [case.generator(f"value {h}").normal(size=(D, D)) for h in range(2)]
-    points = balls(case.generator("heads"), 1, N, D)[0]
+    values = [case.generator(f"value {h}").normal(size=(d, d)) for h in range(2)]
+    points = balls(case.generator("heads"), 1, n, d)[0]
     forms = [rows[h][1] for h in (3, 9)]
     heads = sum(theory.jacobian_of_attention(points, form=a, value=v) for a, v in zip(forms, values, strict=True))
-    bound = sum(states.tokens(N, form=a, value=v, radius=1.0) for a, v in zip(forms, values, strict=True))
+    bound = sum(states.tokens(n, form=a, value=v, radius=1.0) for a, v in zip(forms, values, strict=True))
     case.at_most(np.linalg.norm(heads, 2), bound, within=1e-9, because=because, name="two heads")
+
+
+@no_tokens_exceed_the_bounds.figure
+def constants_below_their_bounds(case: Case, ax: Any) -> None:
+    """Draw the largest constant that was found at each size of the form, below two of the bounds."""
+    n = case.instance["n"]
+    for curve, colour, mark, name in (
+        (case.curves[0], ACCENT[0], "o", f"largest found, n = {n} and others"),
+        (case.curves[3], ACCENT[1], "x", "with a causal mask"),
+    ):
+        ax.plot(np.maximum(curve.places, 1e-3), curve.measured, mark, color=colour, ms=5, label=name)
+    line = np.geomspace(1e-3, 3e2, 100)
+    bounds = {
+        f"bound, n = {n}": [case.statement.tokens(n, form=one, radius=1.0) for one in line],
+        "bound, measures": [case.statement.measures(form=one, radius=1.0) for one in line],
+    }
+    for (name, values), style in zip(bounds.items(), ("--", "-."), strict=True):
+        ax.plot(line, values, style, color=THEORY, lw=1.3, label=name)
+    ax.set(xscale="log", yscale="log", xlabel="$|A|R^2$", ylabel="Lipschitz constant")
+    ax.set_ylim(0.1, 1e5)
+    ax.set_title(f"d = {case.instance['d']}, V = I, R = 1", fontsize=11, loc="left")
+    ax.legend(fontsize=9)
 
 
 def stated_bounds(rows: list[tuple[int, Any, bool, float]], states: Any) -> dict[str, np.ndarray]:

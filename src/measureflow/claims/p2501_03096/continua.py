@@ -233,7 +233,8 @@ def rates_without_denominator_are_those_times_the_partition_function(case: Case)
     counts = case.choose("tokens", [(4, 2), (5, 3), (6, 2)])
     d, kappa = case.given("d", 3), case.given("kappa", 1.0)
     mu = kappa * case.generator("eigenvalues").uniform(0.5, 1.5, d)
-    at, mass = case.choose("at", list(range(d))), counts[0] / sum(counts)
+    axes = list(range(d))
+    at, mass = case.choose("at", axes), counts[0] / sum(counts)
     measured = [case.measure(rates_within, mu, counts, at, softmax) for softmax in (True, False)]
     because = "a difference of 1e-5 of second order, and rounding of 1e-16/1e-5"
     within = 1e-8 * max(1.0, float(mu.max() / 1.5) ** 3 * float(np.exp(mu.max() - 1.5)))

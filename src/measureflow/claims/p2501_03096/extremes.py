@@ -161,13 +161,14 @@ def least_energy_has_three_cases(case: Case) -> None:
 def spectra_of_minima(case: Case) -> dict[str, tuple[list[float], float, str]]:
     """Return the eigenvalues of the three cases, and how near so many tokens come to the minimum by the end."""
     top, few = case.draw("top", 1.5, 2.0), max(1.0, TOKENS / case.given("n", TOKENS))
-    sharp = max(1.0, float(np.exp(2.0 * (top - 2.0))))  # a larger form sees more of what tokens miss
+    middle = case.draw("middle", 1.0, 1.5)
+    sharp = max(1.0, float(np.exp(2.0 * (max(top, middle) - 2.0))))  # a larger form sees more of what tokens miss
     slow = max(1.0, (END / case.given("until", END)) ** 2)
     return {
         "negative": ([-case.draw("depth", 0.5, 1.0), 0.3, top], 1e-5 * slow, "the Dirac is approached exponentially"),
         "zero": ([0.0, 1.0, top], 1e-5 * slow, "the kernel is approached like 1/(8 lam^2 t^2), 1e-7 at t = 1000"),
         "positive": (
-            [1.0, case.draw("middle", 1.0, 1.5), top],
+            [1.0, middle, top],
             1e-4 * slow * sharp * few**4,
             "tokens for a density, and a slow descent",
         ),

@@ -73,10 +73,15 @@ def three_ways_lead_to_the_minimiser_of_full_support(case: Case) -> None:
     exits = case.measure(theory.full_support_by_exits, form, paths=paths, seed=case.seed)
     because = "ten standard errors"
     case.compare(exits.energy, least, within=10 * exits.standard_error, because=because, name="exits")
-    case.compare(exits.second_moments, moments, within=10 * exits.errors, because=because, name="exits, moments")
+    ordered = moments[np.argsort(np.diag(form))]  # the smallest eigenvalue first
+    case.compare(exits.second_moments, ordered, within=10 * exits.errors, because=because, name="exits, moments")
     points = case.measure(fled, form, case.seed, n)
     found = float(np.exp(points @ form @ points.T).mean())
-    within, because = 1e-4 * max(1.0, TOKENS / n) ** 6, f"what {n} tokens miss, the kernel hardly sees"
+    # an odd number of tokens is not symmetric, as the minimiser is
+    within, because = (
+        1e-4 * max(1.0, TOKENS / n) ** 6 * (4 if n % 2 else 1),
+        f"what {n} tokens miss, the kernel hardly sees",
+    )
     case.compare(found, least, within=within, because=because, name="tokens")
     case.at_least(found, least, within=1e-9, because="rounding", name="tokens, never below")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import measureflow as mf
 from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
+from measureflow.paths.style import ACCENT, THEORY
 
 ANGLES = 2 * np.pi * np.arange(64) / 64
 #: samples of a cloud, and clouds
@@ -109,6 +112,23 @@ def independent_tokens_are_as_far_from_their_law_as_a_bridge_says(case: Case) ->
 
 
 independent = independent_tokens_are_as_far_from_their_law_as_a_bridge_says
+
+
+@independent.figure
+def means_beside_the_bridge(case: Case, ax: Any) -> None:
+    """Draw the means over clouds with their standard errors, and the formula of the bridge."""
+    names = ("circle", "interval")
+    for place, (name, curve) in enumerate(zip(names, case.curves[1:], strict=True)):
+        error, label = 6.0 * case.instance[f"standard error, {name}"], "mean over clouds, 6 standard errors"
+        ax.errorbar([place], curve.measured, yerr=error, fmt="o", color=ACCENT[0], ms=8, capsize=5,
+                    label=label if place == 0 else None)  # fmt: skip
+        ax.hlines(curve.stated, place - 0.3, place + 0.3, color=THEORY, ls="--", label=None if place else "stated")
+    ax.set_xticks(range(2), names)
+    ax.set(ylabel=r"$n\,E\,W_2^2$", xlim=(-0.6, 1.6))
+    ax.set_ylim(bottom=0.0)
+    about = (case.instance["n"], case.instance["clouds"], case.instance["first mode"], case.instance["second mode"])
+    ax.set_title("n = {}, {} clouds, modes {:.2g} and {:.2g}".format(*about), fontsize=11, loc="left")
+    ax.legend(fontsize=9, loc="upper left")
 
 
 @independent.mutation

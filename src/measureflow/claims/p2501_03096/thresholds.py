@@ -20,6 +20,8 @@ from measureflow.paths.style import ACCENT, MUTED, THEORY, caption, shades
 from measureflow.paths.style import figure as sheet
 
 PAPER = "2501.03096"
+#: the pairs that lose their stability: the other eigenvalue, and the axis at which they are
+PAIRS = {"low": (1.0, 1), "high": (1.0, 0), "negative": (-1.0, 1)}
 
 
 def rightmost(case: Case, mu: tuple[float, float], at: int) -> float:
@@ -61,9 +63,6 @@ def two_clusters_lose_their_stability_at_hyperbolic_tangents(case: Case) -> None
         case.compare(measured, getattr(case.statement, name)(), within=1e-9, because=because, name=f"threshold, {name}")
 
 
-#: the pairs that lose their stability: the other eigenvalue, and the axis at which they are
-PAIRS = {"low": (1.0, 1), "high": (1.0, 0), "negative": (-1.0, 1)}
-
 pair_thresholds = two_clusters_lose_their_stability_at_hyperbolic_tangents
 
 
@@ -71,15 +70,18 @@ pair_thresholds = two_clusters_lose_their_stability_at_hyperbolic_tangents
 def largest_rates_about_pairs(case: Case, ax: Any) -> None:
     """Draw the largest rate about each balanced pair against d, and where it is stated to change its sign."""
     places = np.linspace(0.3, 1.6, 14)
-    for (name, (other, at)), colour in zip(PAIRS.items(), ACCENT, strict=True):
+    for (name, (other, at)), colour, size in zip(PAIRS.items(), ACCENT, (9, 5, 5), strict=True):
         found = [rightmost(case, (float(d), other), at) for d in places]
-        ax.plot(places, found, "o-", color=colour, ms=5, lw=1.0, label=f"D = diag(d, {other:g}), pair at $e_{at + 1}$")
+        ax.plot(
+            places, found, "o-", color=colour, ms=size, lw=1.0, label=f"D = diag(d, {other:g}), pair at $e_{at + 1}$"
+        )
         ax.axvline(getattr(case.statement, name)(), color=THEORY, ls="--", lw=1.3)
     ax.axhline(0.0, color=MUTED, lw=0.8)
     ax.plot([], [], "--", color=THEORY, lw=1.3, label="stated thresholds")
     ax.set(xlabel="$d$", ylabel="largest rate about the pair")
     ax.set_title(f"n = {case.instance['n']}, V = D; above zero the pair falls apart", fontsize=11, loc="left")
-    ax.legend(fontsize=9)
+    ax.set_ylim(top=1.5 * ax.get_ylim()[1])
+    ax.legend(fontsize=9, loc="upper center")
 
 
 @pair_thresholds.mutation("negative")
@@ -130,6 +132,9 @@ def normal_clouds(rng: np.random.Generator, count: int, n: int, d: int = 2) -> n
 def inside_the_window_every_run_ends_in_one_cluster(case: Case) -> None:
     """D = diag(d, 1), attraction: all runs end in one cluster iff no balanced pair is linearly stable."""
     places, runs = runs_to_rest(case)
+    low, high = theory.single_cluster_window()
+    near = [d for d in places.values() if not low <= d <= high and min(abs(d - low), abs(d - high)) < 0.25]
+    case.require("no d is outside of the window and near to it, where few runs end in pairs", not near)
     because = "counts are whole numbers: all runs, or at least one fewer"
     for (name, d), alone in zip(places.items(), runs, strict=True):
         single = bool(alone.all())

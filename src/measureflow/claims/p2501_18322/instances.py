@@ -25,7 +25,7 @@ SAVED = 41
 KINDS = ("softmax", "two heads", "l2", "sinkhorn")
 
 
-def spread(case: Case, d: int = D) -> np.ndarray:
+def spread(case: Case, d: int) -> np.ndarray:
     """Draw a covariance whose eigenvalues lie in [0.2, 2]."""
     generator = case.generator("covariance")
     axes, _ = np.linalg.qr(generator.normal(size=(d, d)))
@@ -34,14 +34,15 @@ def spread(case: Case, d: int = D) -> np.ndarray:
 
 def attracting(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """Draw query and key that are alike, so that the covariance explodes."""
-    query, off = case.generator("query and key").normal(size=(2, D, D))
+    d = case.given("d", D)
+    query, off = case.generator("query and key").normal(size=(2, d, d))
     return query, query + 0.5 * off
 
 
 def follow(case: Case, cov: np.ndarray, query: Any, key: Any, times: Any, **options: Any) -> mf.Path:
     """Return the path of a centred Gaussian, remembered; another mean would grow like e^t and change nothing here."""
-    law = mf.Gaussian(np.zeros(D), cov)
-    field = mf.SelfAttention(1.0, query=query, key=key)
+    law = mf.Gaussian(np.zeros(len(cov)), cov)
+    field = mf.SelfAttention(case.given("beta", 1.0), query=query, key=key)
     return case.measure(mf.flow, law, field, until=float(times[-1]), save=times, **options)
 
 

@@ -14,7 +14,7 @@ from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.figures import figure
 from measureflow.claims.p2501_18322.instances import BATCH, OwnClock, together
-from measureflow.paths.style import ACCENT, THEORY, caption
+from measureflow.paths.style import ACCENT, MUTED, THEORY, caption
 from measureflow.paths.style import figure as sheet
 
 PAPER = "2501.18322"
@@ -121,18 +121,51 @@ def spectral(generator: np.random.Generator, rows: int, columns: int) -> np.ndar
 )
 def covariances_end_at_half_their_rank(case: Case) -> None:
     """With V = I and K = -Q of size floor(d/2) x d every covariance ends at rank ceil(d/2), in any unit of length."""
+    found = runs_to_their_limits(case)
+    case.require("all are near their limits", bool(found.decided.all()))
+    ranks = case.statement.rank(found.before, found.after)
+    stated = [case.statement.limit(int(d), int(d) // 2) for d in found.d]
+    name, over = "rank at the end, softmax and L2", {"run": np.arange(1, BATCH + 1)}
+    case.compare(ranks, stated, within=0.05, because="a rank is a whole number", name=name, over=over)
+
+
+def runs_to_their_limits(case: Case) -> Ends:
+    """Draw laws of several dimensions in a unit of length, and follow them to their limits."""
     generator, unit = case.generator("draws"), case.draw("unit", 0.01, 0.1, log=True)
-    dimensions = np.resize(DIMENSIONS, BATCH)
+    wanted = case.given("d", DIMENSIONS)
+    case.require(f"dimensions from 2 to {WIDEST}", min(wanted) >= 2 and max(wanted) <= WIDEST)
+    dimensions = np.resize(wanted, BATCH)
     scores = np.where(np.arange(BATCH) < BATCH // 2, "dot", "l2")
     roots = [spectral(generator, int(d), int(d)) for d in dimensions]
     queries = [spectral(generator, int(d) // 2, int(d)) for d in dimensions]
     covs = [unit**2 * root @ root.T for root in roots]
     # the closed law is in units of S and t: a smaller law takes longer
-    found = case.measure(ends, scores, covs, queries, [np.eye(d) for d in dimensions], 1e6 / unit**2)
-    case.require("all are near their limits", bool(found.decided.all()))
-    ranks = case.statement.rank(found.before, found.after)
-    stated = [case.statement.limit(int(d), int(d) // 2) for d in dimensions]
-    case.compare(ranks, stated, within=0.05, because="a rank is a whole number")
+    until = case.given("until", 1e6) / unit**2
+    return case.measure(ends, scores, covs, queries, [np.eye(d) for d in dimensions], until)
+
+
+@covariances_end_at_half_their_rank.figure
+def eigenvalues_that_stay(case: Case, ax: Any) -> None:
+    """Draw the eigenvalues of every run at the end, those that stay and those that die, with the old tolerance."""
+    found = runs_to_their_limits(case)
+    stays = found.after > 0.5 * found.before
+    for run, d in enumerate(found.d):
+        values, kept = found.after[run, -d:], stays[run, -d:]
+        ax.plot(np.full(kept.sum(), run + 1), values[kept], "o", color=ACCENT[0], ms=8, label=None if run else "stays")
+        died = np.maximum(values[~kept], 1e-18)
+        ax.plot(np.full(len(died), run + 1), died, "o", color=MUTED, mfc="none", ms=8, label=None if run else "dies")
+    ax.axhline(ABSOLUTE, color=MUTED, ls=":", label="tolerance of the released script")
+    # above the line the stated number of eigenvalues
+    edges = [np.sqrt(row[-k] * max(row[-k - 1], 1e-18)) for row, k in zip(found.after, -(-found.d // 2), strict=True)]
+    ax.plot(np.arange(1, BATCH + 1), edges, "_", color=THEORY, ms=18, mew=2, label=r"stated: $\lceil d/2\rceil$ above")
+    ax.set_xticks(
+        range(1, BATCH + 1), [f"{'softmax' if k < BATCH // 2 else 'L2'}\nd = {d}" for k, d in enumerate(found.d)]
+    )
+    ax.tick_params(axis="x", labelsize=8)
+    ax.set(yscale="log", ylabel="eigenvalues of $S$ at the end")
+    ax.set_ylim(top=1e3 * max(found.after.max(), ABSOLUTE))
+    ax.set_title(f"V = I, K = -Q, unit of length {case.instance['unit']:.3g}", fontsize=11, loc="left")
+    ax.legend(fontsize=8.5, ncols=2, loc="upper right")
 
 
 @covariances_end_at_half_their_rank.mutation("limit")

@@ -11,6 +11,7 @@ from measureflow import theory
 from measureflow.claims.case import Case
 from measureflow.claims.claim import claim
 from measureflow.claims.instances import masses, speeds
+from measureflow.paths.style import ACCENT, MUTED, THEORY
 
 #: nodes along each axis of the quadrature of a normal law
 NODES = 24
@@ -33,7 +34,7 @@ def coupling_on_grid(case: Case, root: np.ndarray, form: np.ndarray) -> np.ndarr
     return (masses[:, None] * np.asarray(tokens.points)).T @ speeds(case, field, tokens)
 
 
-def instance(case: Case, rank: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def instance(case: Case, rank: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw a root of a covariance and a form of a rank, whose largest phi is between 0.4 and 0.7."""
     root, left, right = case.generator("law").normal(size=(3, 2, 2))
     form = left[:, :rank] @ right[:rank]
@@ -50,12 +51,37 @@ def instance(case: Case, rank: int = 2) -> tuple[np.ndarray, np.ndarray]:
 )
 def doubly_stochastic_coupling_of_a_gaussian(case: Case) -> None:
     """The doubly stochastic coupling of N(0, S) with itself has Cov(x, y) = S^1/2 U gamma(phi) W^T S^1/2."""
-    root, form = instance(case)
+    root, form = instance(case, case.given("rank", 2))
     case.require("the form is not symmetric", bool(np.abs(form - form.T).max() > 1e-3))
+    case.require("the rule resolves the logits", case.instance["phi"] <= 1.6)
     measured = coupling_on_grid(case, root, form)
     cov = root @ root.T
     because = f"a rule of {NODES} nodes along each axis on logits of a few units, and columns off by 1e-12"
-    case.compare(measured, case.predict(cov, form), within=1e-8 * np.abs(cov).max(), because=because)
+    within = 1e-8 * np.abs(cov).max()
+    case.compare(measured, case.predict(cov, form), within=within, because=because, name="Cov(x, y)")
+
+
+def draw_gamma(case: Case, ax: Any, rank: int) -> None:
+    """Draw the singular values of the measured coupling over gamma(phi)."""
+    root, form = instance(case, rank)
+    values, vectors = np.linalg.eigh(root @ root.T)
+    half, back = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
+    phi = np.linalg.svd(half @ form.T @ half, compute_uv=False)
+    found = np.linalg.svd(back @ coupling_on_grid(case, root, form) @ back, compute_uv=False)
+    line = np.linspace(0.0, max(1.0, 1.2 * phi.max()), 100)
+    ax.plot(line, 2 * line / (1 + np.sqrt(1 + 4 * line**2)), "--", color=THEORY, label=r"stated $\gamma(\varphi)$")
+    ax.plot(line, line, ":", color=MUTED, lw=1.2, label="softmax")
+    ax.plot(phi, found, "o", color=ACCENT[0], ms=9, label="measured")
+    ax.set(xlabel=r"$\varphi$: singular values of $S^{1/2}A^TS^{1/2}$", ylabel="singular values of the coupling")
+    said = f"rank {rank}: phi = " + ", ".join(f"{one:.3g}" for one in phi)
+    ax.set_title(said, fontsize=11, loc="left")
+    ax.legend(fontsize=9)
+
+
+@doubly_stochastic_coupling_of_a_gaussian.figure
+def singular_values_of_the_coupling(case: Case, ax: Any) -> None:
+    """Draw the measured coupling over gamma(phi)."""
+    draw_gamma(case, ax, case.instance["rank"])
 
 
 def with_gamma(gamma: Any, cov: Any, form: Any) -> np.ndarray:
@@ -94,13 +120,21 @@ def transposed(cov: Any, form: Any) -> Any:
 )
 def coupling_holds_for_heads_of_low_rank(case: Case) -> None:
     """Where the head has fewer dimensions than the tokens, A is singular and the coupling is the same formula."""
-    root, form = instance(case, rank=1)
+    root, form = instance(case, 1)
+    case.require("the rule resolves the logits", case.instance["phi"] <= 1.6)
     cov = root @ root.T
     axis = np.linalg.svd(form)[2][1]  # what A does not see
     case.require("S mixes what A sees and does not see", bool(np.abs(axis @ cov @ form.T).max() > 1e-3))
     measured = coupling_on_grid(case, root, form)
     because = f"a rule of {NODES} nodes along each axis on logits of a few units, and columns off by 1e-12"
-    case.compare(measured, case.predict(cov, form), within=1e-8 * np.abs(cov).max(), because=because)
+    within = 1e-8 * np.abs(cov).max()
+    case.compare(measured, case.predict(cov, form), within=within, because=because, name="Cov(x, y)")
+
+
+@coupling_holds_for_heads_of_low_rank.figure
+def singular_values_at_low_rank(case: Case, ax: Any) -> None:
+    """Draw the measured coupling over gamma(phi), one of which is 0."""
+    draw_gamma(case, ax, 1)
 
 
 @coupling_holds_for_heads_of_low_rank.mutation
@@ -129,18 +163,19 @@ def gamma_of_softmax_at_low_rank(cov: Any, form: Any) -> Any:
 )
 def mean_moves_as_if_alone_under_sinkhorn_attention(case: Case) -> None:
     """Under doubly stochastic attention the mean of any n tokens is exactly e^{Vt} m_0: its velocity is V m."""
-    generator = case.generator("tokens")
-    points = generator.exponential(size=(5, 2)) - 0.3
-    query, value = 0.5 * generator.normal(size=(2, 2, 2))
-    weights = masses(case, 5)
-    field = mf.SelfAttention(1.0, query=query, key=np.eye(2), value=value, weighting="sinkhorn")
-    measured = weights @ speeds(case, field, mf.Tokens(mf.Euclidean(2), points, weights))
+    generator, n, d = case.generator("tokens"), case.given("n", 5), case.given("d", 2)
+    points = generator.exponential(size=(n, d)) - 0.3
+    query, value = 0.5 * generator.normal(size=(2, d, d))
+    weights = masses(case, n)
+    field = mf.SelfAttention(case.given("beta", 1.0), query=query, key=np.eye(d), value=value, weighting="sinkhorn")
+    measured = weights @ speeds(case, field, mf.Tokens(mf.Euclidean(d), points, weights))
     step = 1e-4
     first, second, third = case.predict(step * np.arange(3.0), weights @ points, value)
     stated = (4 * second - 3 * first - third) / (2 * step)
     size = 1 + np.linalg.norm(value, 2) ** 3
     because = "a difference of second order with step 1e-4, and columns that sum to one within 1e-12"
-    case.compare(measured, stated, within=1e-7 * size, because=because)
+    over = {"coordinate": np.arange(1, d + 1)}
+    case.compare(measured, stated, within=1e-7 * size, because=because, name="velocity of the mean", over=over)
 
 
 @mean_moves_as_if_alone_under_sinkhorn_attention.mutation
