@@ -21,7 +21,14 @@ from measureflow.report import settings, show, table
 
 now = settings()
 known = [claim for claim in mf.claims.all() if claim.tier == "smoke"]
-drawn_first = sorted(known, key=lambda claim: claim.picture is None)
+
+
+def order(claim):
+    """Put the predictions of the theory, V1 to V30, first, and claims with a picture of their own before others."""
+    return not any(item.startswith("V") for item in claim.covers), claim.picture is None
+
+
+drawn_first = sorted(known, key=order)
 first = list({claim.paper: claim for claim in reversed(drawn_first)}.values())[::-1]
 results = mf.check(
     first if now.claims == "first" else None,
@@ -74,13 +81,17 @@ from textwrap import wrap
 
 from measureflow.paths.style import figure, house
 
-drawn = [result for result in results if result.claim.picture is not None and result.cases][:12]
+drawn = sorted(
+    (result for result in results if result.claim.picture and result.cases), key=lambda one: order(one.claim)
+)
+drawn = drawn[:12]
 if drawn:
     with house():
         drawing = figure(12.5, 4.2 * math.ceil(len(drawn) / 3))
         places = drawing.subplots(math.ceil(len(drawn) / 3), min(3, len(drawn)), squeeze=False).ravel()
         for axes, result in zip(places, drawn, strict=False):
             result.plot(axes)
+            axes.set_title("", loc="left")
             axes.set_title("\n".join(wrap(f"{', '.join(result.covers)}: {result.title}", 38)), fontsize=11)
         for axes in places[len(drawn) :]:
             axes.axis("off")
