@@ -48,10 +48,8 @@ def errors_stay_below_their_bounds_and_come_near(case: Case) -> None:
     case.compare(found.bound[0], bound, within=1e-6, relative=True, because=because, name="the bound of compare")
     case.at_most(found.worst[0], bound, within=1e-3 * found.worst[0], because=because, name="layers")
     share = min(0.7, 0.95 * rate / np.expm1(rate) * max(0.1, 1.0 - rate * (1.0 + rate) / depth))
-    because_of_rate = "rate/(e^rate - 1)"
-    case.at_least(
-        found.worst[0], share * bound, within=1e-3 * bound, because=because_of_rate, name="layers, near sharp"
-    )
+    reason = "rate/(e^rate - 1)"
+    case.at_least(found.worst[0], share * bound, within=1e-3 * bound, because=reason, name="layers, near sharp")
     bound = case.statement.reconstruction(lipschitz=rate, speed=found.speed, step=1.0 / depth)
     case.at_most(off, bound, within=1e-3 * off, because=because, name="reconstruction")
     share, because = min(0.5, float(np.exp(-2.2 * rate))), "a factor of about e^-2 rate"

@@ -32,7 +32,7 @@ def constant_grows_like_the_root_of_n_and_then_no_longer(case: Case) -> None:
     """At adversarial tokens the constant is at least |Vu| sqrt(n-1) p (1 + 2 gamma R^2 (1-p)), and at most a few
     percent more where n is large: it grows up to n of about e^(2 gamma R^2) and is smaller again at 16 times that."""
     sign, radius, form, value = instance(case)
-    exponent = 2.0 * radius**2 * (1.0 if sign < 0 else 0.125)
+    exponent = 2.0 * radius**2 * (-sign if sign < 0 else 0.125 * sign)
     case.require("the constant grows first, and so many tokens fit", 1.5 < exponent < 5.2)
     counts = [3, 7, int(np.exp(exponent)), int(12 * np.exp(exponent))]
     exact = []
@@ -52,7 +52,7 @@ def constant_grows_like_the_root_of_n_and_then_no_longer(case: Case) -> None:
 
 
 def instance(case: Case) -> tuple[float, float, np.ndarray, np.ndarray]:
-    """Draw the sign of the largest eigenvalue, a radius, a form and a value."""
+    """Draw the sign of the largest eigenvalue, or take that itself, a radius, a form and a value."""
     sign = case.choose("sign of the eigenvalue", [-1.0, 1.0])
     radius = case.draw("radius", 1.05, 1.25) * (1.0 if sign < 0 else np.sqrt(8.0))
     turn = case.draw("turn", 0.0, 3.0)
@@ -72,7 +72,7 @@ def constant_against_the_number_of_tokens(case: Case, ax: Any) -> None:
     ax.plot(counts, exact, "o", color=ACCENT[0], ms=6, label="exact")
     ax.plot(counts, lower, "--", color=THEORY, label="lower bound, as stated")
     ax.plot(counts, exact[0] * np.sqrt(counts / counts[0]), ":", color=MUTED, label=r"$\sqrt{n}$")
-    end = float(np.exp(2.0 * radius**2 * (1.0 if sign < 0 else 0.125)))
+    end = float(np.exp(2.0 * radius**2 * (-sign if sign < 0 else 0.125 * sign)))
     ax.axvline(end, color=THEORY, lw=0.8, ls=":", label=r"$n = e^{2\gamma R^2}$")
     ax.set(xscale="log", yscale="log", xlabel="tokens $n$", ylabel="Lipschitz constant at the tokens")
     ax.set_title(f"largest eigenvalue {sign:+g}, R = {radius:.3g}", fontsize=11, loc="left")

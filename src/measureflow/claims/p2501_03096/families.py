@@ -14,7 +14,7 @@ from measureflow.claims.instances import cloud, normalised, speeds
 from measureflow.paths.style import ACCENT, THEORY
 
 PAPER = "2501.03096"
-#: tokens of every instance; those that a family does not need have no mass
+#: tokens of every instance, at least; those that a family does not need have no mass
 N = 12
 
 Family = tuple[np.ndarray, np.ndarray]

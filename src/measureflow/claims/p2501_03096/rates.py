@@ -18,7 +18,7 @@ from measureflow.paths.style import ACCENT, MUTED, THEORY
 __all__ = ["at_axis", "spectrum"]
 
 PAPER = "2501.03096"
-#: tokens and dimension of every linearisation
+#: tokens and dimension of the linearisations, unless set
 N, DIMENSION = 6, 3
 
 
