@@ -145,7 +145,8 @@ def examine(
         curves=tuple(tuple(case.curves) for _, case in valid),
         contrasts=contrasts,
         claim=claim,
-        cases=tuple(cases[:1]),  # for the picture; the others' flows may be large
+        # for the picture, one that decides something where there is one; the others' flows may be large
+        cases=tuple([case for _, case in valid][:1] or cases[:1]),
     )
 
 

@@ -72,7 +72,14 @@ def draw_along_entries(result: Result, which: int, axes: Any) -> None:
     axes.plot(places, curve.measured[order], "o", color=ACCENT[0], ms=size, label="measured", zorder=2)
     axes.set_xlabel(math_or_words(curve.axis) or f"{curve.entries} entries, in the order of what is stated")
     axes.set_title(title_of(curve, result), fontsize=11, loc="left")
+    axes.set_ylabel("measured and stated")
     scale_axes(axes, places if curve.axis else None, curve.measured, stated)
+    shown = np.concatenate([curve.measured, stated])
+    shown = shown[np.isfinite(shown)]
+    if other is not None and shown.size and np.nanmax(np.abs(other.stated)) > 5 * np.abs(shown).max():
+        margin = 0.15 * max(float(np.ptp(shown)), 1e-12 * float(np.abs(shown).max()), 1e-300)
+        if axes.get_yscale() == "linear":  # an error far off must not flatten what is compared
+            axes.set_ylim(shown.min() - margin, shown.max() + margin)
     axes.legend(fontsize=9)
 
 
