@@ -76,7 +76,10 @@ under_usa = equiangular_tokens_follow_another_equation_without_a_denominator
 
 def cosine_of(speed: Callable[[Any], Any], times: Any, start: float) -> np.ndarray:
     """Integrate a scalar equation, for the mutations."""
-    solved = solve_ivp(lambda _, rho: speed(rho), (0.0, float(times[-1])), [start], t_eval=times, rtol=1e-9, atol=1e-10)
+    # LSODA: at large beta the time is long beside the rate at which what a mutation states comes to rest
+    solved = solve_ivp(
+        lambda _, rho: speed(rho), (0.0, float(times[-1])), [start], method="LSODA", t_eval=times, rtol=1e-9, atol=1e-10
+    )
     return solved.y[0]
 
 
