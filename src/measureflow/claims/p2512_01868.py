@@ -231,7 +231,7 @@ def laplacian_of_the_space(times: Any, *, kappa: float, d: int) -> Any:
 def attention_runs_heat_and_porous_media_backwards(case: Case) -> None:
     """At large beta SA moves a density f at (1/beta) grad log f, and USA at (a_0/beta) grad f: uphill."""
     half, count = case.draw("half the inner beta", 100.0, 140.0), case.given("modes", 3)
-    case.require("beta is large for the modes, and e^(2 beta) a number", count >= 1 and 3 * count**2 <= half < 350)
+    case.require("beta is large for the modes, and e^(2 beta) a number", count >= 1 and 4 * count**2 <= half < 350)
     size = int(np.ceil(512 * max(1.0, np.sqrt(half / 140.0))))  # a fine grid for the kernel
     angles, waves = 2 * np.pi * np.arange(size) / size, np.arange(1, count + 1)
     shares, phases = case.generator("shares").uniform(0.1, 0.25, count), case.generator("phases").uniform(0, 6, count)

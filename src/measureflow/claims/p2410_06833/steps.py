@@ -248,6 +248,7 @@ def both_clocks(case: Case, angles: np.ndarray, masses: np.ndarray, beta: float)
 def clock_is_that_of_the_nearest_pair(case: Case) -> None:
     """The clock log beta min e^(beta (1 - cos)), along the rescaled path, adds up to the time of the flow itself."""
     angles, masses, beta = instance(case)
+    case.require("64 intervals resolve the clock", beta <= 300)
     own, paced = both_clocks(case, angles, masses, beta)
     case.require("the first pair met", own.status == "reached")
     case.require("the rescaled flow met too", paced.status == "reached")
