@@ -200,7 +200,10 @@ def modes_of_gaussian_samples_are_in_their_outskirts(case: Case) -> None:
     counts = [(modes <= crowded[-1]).sum() for modes in each]
     stated = 2 * np.trapezoid(case.statement.density(crowded, n, beta), crowded)
     gaussian = 2 * np.trapezoid(density_of_modes(crowded, n, beta), crowded)
-    case.require("there are many modes where a bandwidth holds 50 samples", bool(gaussian > 20))
+    case.require(
+        "there are many modes where a bandwidth holds 50 samples, and few about 0",
+        bool(gaussian > 20) and beta > n**0.35,
+    )
     because = f"six standard errors over {texts} texts, and 3 % for 50 samples to a bandwidth at the border"
     within = 6 * np.std(counts) / np.sqrt(texts) + 0.03 * stated
     case.compare(np.mean(counts), stated, within=within, because=because, name="where a bandwidth holds 50 samples")
