@@ -56,6 +56,7 @@ def leaders_never_move_and_all_others_end_at_one(case: Case) -> None:
     case.require(
         "alpha is positive, and tokens come to rest within the layers", alpha > 0 and (1 + alpha) ** -DEPTH < 1e-7
     )
+    case.require("there are tokens", n >= 1)
     z = hard_layers(case, plane(case, n), form, alpha)
     moved = np.linalg.norm(z - z[0], axis=-1).max(axis=0)[case.statement.leaders(z[0], form)]
     case.require("there is a leader", bool(len(moved)))

@@ -57,8 +57,9 @@ def kernel_density_of_uniform_samples_has_this_many_peaks(case: Case) -> None:
     density with kernel e^(beta cos) has peaks."""
     beta, n, count = case.draw("beta", 120.0, 150.0), case.given("n", 100_000), case.given("repetitions", REPETITIONS)
     case.require(
-        "a bandwidth holds many samples, and the kernel is resolved", 100 * np.sqrt(beta) <= n and 1 <= beta <= 300
+        "a bandwidth holds many samples, and the kernel is resolved", 100 * np.sqrt(beta) <= n and 1 <= beta <= 200
     )
+    case.require("there are repetitions enough for a standard error", count >= 100)
     found = numbers_of_peaks(case, beta, n, count)
     error = float(found.std() / np.sqrt(count))
     because = f"seven standard errors of {error:.2g}; n = {n:,} samples are nearly a Gaussian field"
@@ -185,7 +186,9 @@ def modes_of_gaussian_samples_are_in_their_outskirts(case: Case) -> None:
     Gaussian count by less than half. (About 0, where the mean has no slope, there are some n^(-1/2) beta^(5/4) more.)
     """
     n = round(case.draw("n", 1e13, 1e15, log=True))
+    case.require("there are very many samples", n > 1e6)
     beta, texts = n ** case.draw("log beta / log n", 0.36, 0.42), case.given("texts", 24)
+    case.require("there are texts enough for a standard error", texts >= 4)
     case.require("n^c < beta < n^(2-c)", n**0.1 < beta < n**1.9)
     case.require("a bandwidth holds many samples at the middle", n > 1000 * np.sqrt(beta))
     case.require(
@@ -197,7 +200,10 @@ def modes_of_gaussian_samples_are_in_their_outskirts(case: Case) -> None:
     counts = [(modes <= crowded[-1]).sum() for modes in each]
     stated = 2 * np.trapezoid(case.statement.density(crowded, n, beta), crowded)
     gaussian = 2 * np.trapezoid(density_of_modes(crowded, n, beta), crowded)
-    case.require("there are many modes where a bandwidth holds 50 samples", bool(gaussian > 30))
+    case.require(
+        "there are many modes where a bandwidth holds 50 samples, and few about 0",
+        bool(gaussian > 20) and beta > n**0.35,
+    )
     because = f"six standard errors over {texts} texts, and 3 % for 50 samples to a bandwidth at the border"
     within = 6 * np.std(counts) / np.sqrt(texts) + 0.03 * stated
     case.compare(np.mean(counts), stated, within=within, because=because, name="where a bandwidth holds 50 samples")

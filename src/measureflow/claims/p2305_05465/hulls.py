@@ -58,6 +58,7 @@ def outline(points: np.ndarray) -> np.ndarray:
 def hulls_of_rescaled_tokens_are_nested(case: Case) -> None:
     """With V = I the convex hulls of the rescaled tokens decrease, for any query-key form and at all times."""
     n, d, until = case.given("n", TOKENS), case.given("d", D), case.given("t", 6.0)
+    case.require("there are tokens, and a dimension", n >= 1 and d >= 1)
     times, z = rescaled(case, n, d, until, case.statement.value())
     seen = np.stack([case.statement.coordinates(points, t) for points, t in zip(z, times, strict=True)])
     excess = [mf.observe.distance_to_hull(later, earlier).max() for earlier, later in itertools.pairwise(seen)]
@@ -107,6 +108,7 @@ def tokens_not_rescaled(z: np.ndarray, t: float) -> np.ndarray:
 def tokens_end_on_a_polytope_where_they_look_at_themselves(case: Case) -> None:
     """With V = I and A^T A = Q^T K > 0 each token ends at a z with |Az|^2 = max_j <Az, A v_j> over the vertices."""
     n, d = case.given("n", TOKENS), case.given("d", D)
+    case.require("there are tokens, and a dimension", n >= 1 and d >= 1)
     b = form(case, definite=True, d=d)
     field, times = mf.RescaledAttention(value=np.eye(d), query=b.T), np.array([24.0, 32.0])
     before, z = follow(case, box(case, n=n, d=d, paired=True), field, times, rtol=1e-9)

@@ -34,7 +34,9 @@ def extremes_of_eigenfunctionals_close_in(case: Case) -> None:
     """Where phi* V = lambda phi* with lambda >= 0, max_j phi*(z_j) never grows and min_j phi*(z_j) never falls."""
     roots = np.array([case.draw("first", 0.9, 1.3), case.draw("second", 0.3, 0.7), -case.draw("third", 0.3, 0.6)])
     n, until = case.given("n", TOKENS), case.given("t", 4.0)
+    case.require("there are tokens", n >= 1)
     case.require("the first two eigenvalues are not negative, the third is", min(roots[:2]) >= 0 > roots[2])
+    case.require("the coordinate that spreads leaves digits to the others", -roots[2] * until < 8)
     _, z, columns = along_eigenvectors(case, roots, n, until)
     coordinates = z @ case.statement.functional(columns, case.statement.index())
     outward = np.maximum(np.diff(coordinates.max(axis=1)), -np.diff(coordinates.min(axis=1))).max()
@@ -92,6 +94,7 @@ def tokens_gather_on_at_most_three_hyperplanes(case: Case) -> None:
     """If V's largest eigenvalue is positive and simple and <Q phi_1, K phi_1> > 0, phi_1*(z_i) has at most 3 limits."""
     roots = np.array([case.draw("first", 1.0, 1.3), case.draw("second", 0.2, 0.5), -case.draw("third", 0.2, 0.4)])
     n = case.given("n", TOKENS)
+    case.require("there are tokens", n >= 1)
     case.require(
         "the first eigenvalue is positive, and the largest", roots[0] > 0 and roots[0] > np.abs(roots[1:]).max()
     )
@@ -190,6 +193,7 @@ def tokens_end_on_a_polytope_times_a_subspace(case: Case) -> None:
     """If V = lambda > 0 on F, smaller on G in modulus, and Q^T K > 0, the F-parts end on a polytope's boundary, or at
     0."""
     n, (k, core) = case.given("n", TOKENS), on_subspaces(case)
+    case.require("there are tokens", n >= 1)
     rate = float(core[0, 0])
     case.require("V is a positive number on F, and smaller on G", bool(rate > np.linalg.norm(core[k:, k:], 2)))
     case.require("the tokens have the time to come to rest", rate >= 0.6)

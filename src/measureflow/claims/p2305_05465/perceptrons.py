@@ -63,6 +63,7 @@ def coordinates_grow_up_to_the_first_maximum(case: Case) -> None:
     """
     roots = np.array([case.draw("first", 1.0, 1.3), case.draw("second", 0.2, 0.5), case.draw("third", 0.1, 0.4)])
     n, until = case.given("n", TOKENS), case.given("t", 4.0)
+    case.require("there are tokens", n >= 1)
     case.require("V is positive", bool((roots > 0).all()))
     times, z = behind_a_perceptron(case, roots, n, until)
     because = "rtol 1e-8 a step, of tokens of size 1, where ReLU bends"

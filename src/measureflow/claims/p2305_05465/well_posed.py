@@ -61,6 +61,7 @@ def runs_depend_on_their_start_no_more_than_their_radius_allows(case: Case) -> N
     case.require(
         "there are four tokens and more, an even number, and V is positive", n >= 4 and n % 2 == 0 and value > 0
     )
+    case.require("there are two dimensions and more", d >= 2)
     points, twin, shares = lone(case, n, d)
     times = np.linspace(0.0, until, 3)
     radius = float(np.linalg.norm(points, axis=1).max())

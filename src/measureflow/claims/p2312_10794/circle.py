@@ -59,6 +59,7 @@ def tokens_on_the_circle_end_in_one_cluster_down_to_a_negative_beta(case: Case) 
     """On the circle uniform tokens end in one cluster under SA and USA, at beta from -0.15 to beyond n^2; three tokens
     near the corners of a triangle stay three clusters at beta < -2/3, and nowhere above."""
     n = case.given("n", N)
+    case.require("there are tokens", n >= 1)
     angles = case.generator("angles").uniform(0, 2 * np.pi, n)
     for name, (low, high) in ranges(n).items():
         beta = case.draw(f"beta {name}", low, high)

@@ -54,6 +54,7 @@ def almost_every_start_ends_in_one_cluster(case: Case) -> None:
     Under SA and under USA, which is run as USA*: the same path in a clock that does not overflow.
     """
     n, d = case.given("n", N), case.given("d", 3)
+    case.require("there are tokens, in two dimensions and more", n >= 1 and d >= 2)
     start = cloud(case, d=d, n=n)
     for name, (low, high) in regimes(n).items():
         beta = case.draw(f"beta of {name}", low, high)
@@ -108,6 +109,7 @@ def where_the_plateau_was(beta: float, n: int) -> int:
 def opposite_points_stay_where_they_are(case: Case) -> None:
     """Tokens in {x, -x} do not move, at any beta, mass and model: 2/3 and 1/3 keep a mean of length 1/3 for ever."""
     share, n, d = case.choose("mass at x", [2 / 3, 0.6, 0.75]), case.given("n", N), case.given("d", 3)
+    case.require("there are tokens, in two dimensions and more", n >= 1 and d >= 2)
     case.require("there are tokens at x and at -x", n >= 2 and 0 < share < 1)
     beta, tokens = case.draw("beta", 0.0, 20.0), at_two_poles(case, share, n, d)
     for model, size in (("softmax", 1.0), ("unnormalised", np.exp(beta))):

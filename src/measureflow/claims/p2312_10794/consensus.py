@@ -28,7 +28,8 @@ def tokens_that_have_almost_met_close_at_known_rates(case: Case) -> None:
     """Near consensus 1 - rho decays at rate 2 under SA and 2 e^beta under USA, for any masses."""
     n, d, beta = case.given("n", N), case.given("d", 3), case.draw("beta", 0.5, 2.0)
     size = case.given("angle", 1e-2)
-    case.require("there are two tokens and more, and near", n >= 2 and beta * size**2 < 0.02)
+    case.require("there are tokens, in two dimensions and more", n >= 1 and d >= 2)
+    case.require("there are two tokens and more, and near", n >= 2 and size > 0 and beta * size**2 < 0.02)
     for model in ("softmax", "unnormalised"):
         times, spread = spread_over_time(case, model, n, d, beta, size)
         rate = -np.polyfit(times, np.log(spread), 1)[0]
@@ -96,6 +97,7 @@ def tokens_in_a_hemisphere_collapse(case: Case) -> None:
     """Tokens in an open hemisphere about w: min <x_i, w> never falls, and they collapse at least at a known rate, under
     SA and USA with any Q and K."""
     n, d = case.given("n", N), case.given("d", 3)
+    case.require("there are tokens, in two dimensions and more", n >= 1 and d >= 2)
     matrices, w = attention_of_norm_one(case, d), np.eye(d)[-1]
     tokens = cloud(case, d=d, n=n, angle=1.4, centre=w)
     case.require("all tokens lie in an open hemisphere", bool((np.asarray(tokens.points) @ w > 0).all()))
@@ -182,7 +184,8 @@ def one_layer_contracts_by_one_over_one_plus_its_step(case: Case) -> None:
         case.draw("size", 1e-5, 1e-4, log=True),
     )
     n, d = case.given("n", N), case.given("d", 3)
-    case.require("there are two tokens and more, and near", n >= 2 and (1 + beta) * size**2 < 1e-2)
+    case.require("there are tokens, in two dimensions and more", n >= 1 and d >= 2)
+    case.require("there are two tokens and more, and near", n >= 2 and size > 0 and (1 + beta) * size**2 < 1e-2)
     tokens = cloud(case, d=d, n=n, angle=size, weights=masses(case, n))
     path = case.measure(mf.layers, tokens, mf.SelfAttention(beta), depth=1, step=step)
     points = np.asarray(path.points)

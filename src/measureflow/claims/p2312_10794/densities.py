@@ -19,6 +19,7 @@ from measureflow.claims.instances import N, cloud, masses, speeds
 def velocity_is_a_gradient_of_the_log_partition(case: Case) -> None:
     """With V = Q^T K the SA velocity is (1/beta) grad log Z, the 1/beta in front and not inside the logarithm."""
     n, d, beta = case.given("n", N), case.given("d", 3), case.draw("beta", 1.5, 6.0)
+    case.require("there are tokens, in two dimensions and more", n >= 1 and d >= 2)
     case.require("beta is positive", beta > 0)
     weights = masses(case, n)
     query, key = case.generator("query and key").normal(size=(2, d, d)) / np.sqrt(d)

@@ -34,7 +34,7 @@ def cosines_along(case: Case, model: str, n: int, *, beta: float, start: float) 
 
 def compare_with_curve(case: Case, model: str, n: int, *, beta: float, start: float) -> None:
     """Compare the cosines of equiangular tokens with the curve that is stated, until it is at 0.999."""
-    case.require("the cosine is one of n equiangular tokens, and not 1 yet", n >= 2 and -1 / (n - 1) < start < 0.999)
+    case.require("the cosine is one of n equiangular tokens, and not 1 yet", -1 / (n - 1) < start < 0.999)
     times, cosines = cosines_along(case, model, n, beta=beta, start=start)
     predicted = case.predict(times, n=n, beta=beta, start=start)
     speeds = theory.speed_of_equiangular_tokens(predicted, n=n, beta=beta, model=model)
@@ -54,6 +54,7 @@ def equiangular_tokens_follow_one_scalar_equation(case: Case) -> None:
     """Tokens that start equiangular stay so under SA, from any cosine above -1/(n-1), and their common cosine solves
     one scalar equation."""
     n, beta = case.given("n", N), case.draw("beta", 1.0, 5.0)
+    case.require("there are two tokens and more", n >= 2)
     compare_with_curve(case, "softmax", n, beta=beta, start=case.draw("start", -0.9 / (n - 1), 0.6))
     if case.tier != "smoke":  # a shape of its own
         below = case.draw("start below 0", -0.9 / 3, -0.1 / 3)
@@ -64,6 +65,7 @@ def equiangular_tokens_follow_one_scalar_equation(case: Case) -> None:
 def equiangular_tokens_follow_another_equation_without_a_denominator(case: Case) -> None:
     """Under USA the common cosine solves (6.8) with 2/n in front, from any cosine above -1/(n-1)."""
     n, beta, below = case.given("n", 3), case.draw("beta", 1.0, 5.0), case.draw("(n-1) start", -0.9, -0.1)
+    case.require("there are two tokens and more", n >= 2)
     compare_with_curve(case, "unnormalised", n, beta=beta, start=below / (n - 1))
     if case.tier != "smoke":
         compare_with_curve(case, "unnormalised", 4, beta=beta, start=below / 3)

@@ -22,6 +22,7 @@ EPS = float(np.finfo(float).eps)
 def gram_matrix_moves_by_itself(case: Case) -> None:
     """The overlaps of tokens move by an equation of their own, whatever the dimension, under SA and USA."""
     n, d = case.given("n", N), case.given("d", 3)
+    case.require("there are tokens, in two dimensions and more", n >= 1 and d >= 2)
     weights = masses(case, n)
     for model, beta in (
         # a large beta is felt by tokens about beta^(-1/2) apart
@@ -129,7 +130,7 @@ def rows_of_r(points: Any) -> Any:
 def cross_ratios_are_conserved_without_temperature(case: Case) -> None:
     """At beta = 0 the flow is Möbius: cross-ratios of 1 - rho keep their values, for any masses."""
     n, d, until = case.given("n", N), case.given("d", 3), case.given("t", 4.0)
-    case.require("there are four tokens and more", n >= 4)
+    case.require("there are four tokens and more, in two dimensions and more", n >= 4 and d >= 2)
     rtol, times = 1e-12, np.linspace(0.0, until, 9)
     points = without_temperature(case, n, d, case.statement.temperature(), times)
     ratios = case.statement.invariant(points)
@@ -198,6 +199,7 @@ def at_a_small_beta() -> float:
 def energy_grows_by_the_weighted_squares_of_the_speeds(case: Case) -> None:
     """dE/dt is the sum of a_i z_i |v_i|^2 (z_i = 1 under USA), so the energy never falls along V = B."""
     n, d, beta = case.given("n", N), case.given("d", 3), case.draw("beta", 0.5, 3.0)
+    case.require("there are tokens, in two dimensions and more", n >= 1 and d >= 2)
     case.require("beta is positive", beta > 0)
     weights = masses(case, n)
     tokens, form = cloud(case, d=d, n=n, weights=weights), symmetric(case, d)

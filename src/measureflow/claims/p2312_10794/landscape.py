@@ -96,6 +96,7 @@ def without_temperature_every_other_critical_point_is_a_strict_saddle(case: Case
     plus = case.draw("tokens at one pole", 1, 2, integer=True)
     case.require("there are tokens at both poles, and a mean", 0 < plus < 6 and plus != 3)
     n = case.given("n", N)
+    case.require("there are two tokens and more", n >= 2)
     poles = np.where(np.arange(6) < plus, 1.0, -1.0)[:, None] * np.eye(3)[0]
     shapes = {"cross-polytope": np.concatenate([np.eye(3), -np.eye(3)]) @ frame, "hexagon": hexagon @ frame}
     # one program for each dimension, so that the others wait for a longer tier
@@ -245,7 +246,9 @@ def subsets_of_a_maximum_cannot_turn_away(case: Case) -> None:
     count = case.draw("tokens that turn", 1, max(n // 2, 1), integer=True)
     case.require("some tokens turn, and some do not", 0 < count < n)
     moved = np.arange(n) < count
-    for d in (3, case.draw("d", 4, 7, integer=True)):
+    higher, clusters = case.draw("d", 4, 7, integer=True), case.choose("clusters", [3, 4, 6])
+    case.require("there are two dimensions and clusters, and more", higher >= 2 and clusters >= 2)
+    for d in (3, higher):
         points = np.asarray(cloud(case, d=d, n=n).points)
         share = case.predict(points[moved] @ points[~moved].T, beta, d)
         size = (d - 1 + beta) * np.exp(beta)
@@ -256,7 +259,6 @@ def subsets_of_a_maximum_cannot_turn_away(case: Case) -> None:
         else:
             found = bend_by_energy(points, moved, beta)
             case.compare(found, -share.sum(), within=1e-12 * size * n, because="rounding", name="by the energy")
-    clusters = case.choose("clusters", [3, 4, 6])
     tokens = polygon(clusters, case.draw("turn", 0.0, 6.0))
     fastest = rates(case, tokens, attention(beta, "unnormalised"), clusters)
     corners = np.asarray(tokens.points)[:clusters]

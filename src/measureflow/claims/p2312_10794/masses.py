@@ -19,10 +19,11 @@ def two_clusters_follow_one_scalar_equation(case: Case) -> None:
     """Tokens in two points move as two clusters of their joint masses, by one equation for the cosine; under USA it
     knows no masses."""
     n, start = case.given("n", N), case.draw("start", -0.6, 0.6)
+    case.require("there are two tokens and more, and two points", n >= 2 and abs(start) < 1)
     weights = masses(case, n)
     beta = case.draw("beta (1 - start)", 1.0, 4.0) / (1.0 - start)  # the clusters meet within the run, or nearly
     first = case.draw("tokens in the first cluster", 2, max(n - 2, 2), integer=True)
-    case.require("there are two clusters, apart and not opposite", 0 < first < n and abs(start) < 1)
+    case.require("there are two clusters", 0 < first < n)
     ends = np.array([[1.0, 0.0, 0.0], [start, np.sqrt(1 - start**2), 0.0]])
     tokens = mf.Tokens(mf.Sphere(3), ends[(np.arange(n) >= first).astype(int)], weights)
     until, joint = case.given("t", 12.0), float(weights[:first].sum())

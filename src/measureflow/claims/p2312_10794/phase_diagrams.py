@@ -143,6 +143,7 @@ def the_front_of_the_phase_diagram_comes_to_the_limit_curve_like_the_root_of_the
     large = case.tier != "smoke"
     n, dims = case.given("n", 2 * SMALL if large else SMALL), case.given("d", (2**12, 2**20))
     beta, replicas = case.draw("beta", 1.0, 4.0 if large else 3.0), case.given("replicas", REPLICAS)
+    case.require("there are clouds enough for a standard error", replicas >= 50)
     case.require("there are two dimensions, the larger one last, of no fewer than n", n <= dims[0] < dims[-1] and n > 1)
     middle = float(theory.clustering_time(beta, n=n, delta=DELTA))
     areas, errors = [], []

@@ -32,6 +32,7 @@ def apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def twin_runs_part_at_a_bounded_rate(case: Case) -> None:
     """Two runs of SA part no faster than e^((3 + 2 beta)t) in the largest distance, for any number of tokens."""
     n, d, beta = case.given("n", N), case.given("d", 3), case.draw("beta", 4.0, 10.0)
+    case.require("there are tokens, in two dimensions and more", n >= 1 and d >= 2)
     case.require("there are three tokens and more, and beta is positive", n >= 3 and beta > 0)
     # a light token half-way between two opposite clusters is where twins part fastest that we know of: at the rate beta
     frame, _ = np.linalg.qr(case.generator("frame").normal(size=(d, d)))
@@ -90,6 +91,7 @@ def transport(one: np.ndarray, other: np.ndarray, given: np.ndarray, taken: np.n
 def measures_part_at_a_bounded_rate(case: Case) -> None:
     """Two measures under SA part in W_1 no faster than e^(Ct), C = beta + 2 + (1 + 2 beta) e^(2 beta)."""
     n, d, beta = case.given("n", N), case.given("d", 3), case.draw("beta", 0.2, 1.0)
+    case.require("there are tokens, in two dimensions and more", n >= 1 and d >= 2)
     case.require(
         "there are tokens at both poles, as many at either, and beta is not negative", n % 2 == 0 < n and beta >= 0
     )
@@ -151,6 +153,7 @@ def contraction_of_measures(beta: float) -> float:
 def small_beta_is_near_no_temperature(case: Case) -> None:
     """From one start SA at beta stays within beta (e^(3t) - 1)/3 of SA at 0: for any n, d and masses."""
     n, d, beta = case.given("n", N), case.given("d", 3), case.draw("beta", 1e-4, 0.5, log=True)
+    case.require("there are tokens, in two dimensions and more", n >= 1 and d >= 2)
     case.require("beta is positive, and not of the size of an error of the solver", beta >= 1e-5)
     tokens = cloud(case, d=d, n=n, weights=masses(case, n))
     moved, still = (follow(case, tokens, mf.SelfAttention(value), TIMES) for value in (beta, 0.0))

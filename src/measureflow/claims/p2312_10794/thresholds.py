@@ -23,7 +23,7 @@ def threshold_of_the_proof_is_four_times_the_quoted_one(case: Case) -> None:
     """The proof of Theorem 5.1 needs (n-1) tau < pi/2, beta sin^2 tau = (d-1) cos tau: beta = 4 (n-1)^2/pi^2 in the
     plane, and d - 1 times that in R^d."""
     n, d = case.draw("tokens", 20, 200, integer=True), case.draw("d", 2, 8, integer=True)
-    case.require("there are three tokens and more, in two dimensions and more", n >= 3 and d >= 2)
+    case.require("there are four tokens and more, in two dimensions and more", n >= 4 and d >= 2)
     because = "an expansion in tau: the next term is tau^2/6, 0.41/(n-1)^2 of the first"
     within, name = 1.0 / (n - 1.0) ** 2, "beta that the proof needs"
     case.compare(needed(n, d), case.predict(n, d), within=within, relative=True, because=because, name=name)
