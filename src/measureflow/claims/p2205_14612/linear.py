@@ -198,7 +198,7 @@ def loss_to_its_plateau(case: Case, ax: Any) -> None:
     at = float(size[places.index(STEPS[0])])
     law = [case.statement.pushed(at, float(step - STEPS[0]), **about) if step > STEPS[0] else at for step in line]
     ax.plot(line, law, "--", color=THEORY, lw=1.3, label="stated decay, from step 500")
-    ax.set(xscale="log", yscale="log", xlabel="steps of training")
+    ax.set(xscale="log", yscale="log", xlabel="steps of training", ylabel="loss, singular value")
     ax.set_title(f"{case.instance['target']} target, N = {depth}, rate {rate:g}", fontsize=11, loc="left")
     ax.legend(fontsize=9)
 

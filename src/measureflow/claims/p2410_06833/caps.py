@@ -261,7 +261,7 @@ def two_times(case: Case, ax: Any) -> Any:
         ax.semilogx(rates, values, color=colour, label=name)
     ax.axvline(bound, color=THEORY, ls="--", label=r"stated bound on $\lambda$")
     about = rf"$n = {n}$, $\beta = {given['beta']:.3g}$, $\epsilon = {given['epsilon']:.2g}$, "
-    ax.set(xlabel=r"$\lambda$", title=about + rf"$\alpha = {given['overlap']:.2g}$")
+    ax.set(xlabel=r"$\lambda$", ylabel="logarithm of a time", title=about + rf"$\alpha = {given['overlap']:.2g}$")
     ax.legend()
     return ax
 

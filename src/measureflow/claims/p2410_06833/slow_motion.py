@@ -124,9 +124,8 @@ def convexity_of_narrow_caps(case: Case, ax: Any) -> Any:
     ax.semilogx(scales, slopes / (2.0 * falls), color=ACCENT[1], label=r"$|\nabla E|^2/2(E(u)-E(v))$")
     ax.axhline(case.statement.convexity(len(angles) // 2), color=THEORY, ls="--", label="tokens of a cap")
     ax.axvline(1.0, color=THEORY, lw=1, ls=":", label="as wide as allowed")
-    ax.set(
-        xlabel="width over the widest allowed", title=rf"two caps of {len(angles) // 2} tokens, $\beta = {beta:.3g}$"
-    )
+    ax.set(xlabel="width over the widest allowed", ylabel="convexity")
+    ax.set_title(rf"two caps of {len(angles) // 2} tokens, $\beta = {beta:.3g}$")
     ax.legend()
     return ax
 
