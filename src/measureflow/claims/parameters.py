@@ -9,11 +9,10 @@ import fnmatch
 import functools
 import inspect
 import numbers
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
+from measureflow.claims.defaults import name_of, told, tree_of
 from measureflow.errors import BadInput
 
 __all__ = ["BadParameter", "Parameter", "as_given", "as_number", "as_option", "check_names", "has", "parameters_of"]
@@ -86,11 +85,6 @@ def bare(value: Any) -> Any:
     return [bare(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-def name_of(option: Any) -> str:
-    """Return the word by which an option can be asked for."""
-    return str(getattr(option, "__name__", option))
-
-
 def has(one: Any, name: str) -> bool:
     """Tell whether a claim, a study or a figure has a parameter of a name."""
     return any(fnmatch.fnmatchcase(name, known.name) for known in one.parameters)
@@ -138,15 +132,6 @@ def reached(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
                 waiting.append(named)
 
 
-@functools.cache
-def tree_of(function: Callable[..., Any]) -> ast.AST:
-    """Return the syntax of a function; an empty one where its source is not to be had (typed at a prompt)."""
-    try:
-        return ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        return ast.Module([], [])
-
-
 def look_up(node: ast.expr, names: Mapping[str, Any]) -> Any:
     """Return what a name, or a name in a module, stands for."""
     if isinstance(node, ast.Name):
@@ -169,81 +154,3 @@ def name_in(node: ast.expr) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)
     return ""
-
-
-def told(call: ast.Call, function: Callable[..., Any]) -> str:
-    """Say where a parameter comes from unless it is set, in values where they stand in the source."""
-    said = [worth(node, function) for node in call.args[1:]]
-    if not isinstance(call.func, ast.Attribute) or not said:
-        return "drawn"
-    if call.func.attr == "given":
-        return said[0]
-    if call.func.attr == "choose":
-        return f"one of {said[0].removeprefix('[').removesuffix(']')}"
-    return f"{said[0]} to {said[1]}" if len(said) > 1 else "drawn"
-
-
-def worth(node: ast.expr, function: Callable[..., Any]) -> str:
-    """Return the value of an expression as text, for each tier where it depends on it.
-
-    Where only the check knows it, the expression stands for it, or `its own` for a bare name.
-    """
-    found = []
-    for tier in ("smoke", "standard", "full"):
-        known: dict[str, Any] = {"case": SimpleNamespace(tier=tier)}
-        for name, value in assignments(function):
-            known[name] = value_of(value, function, known)
-        found.append(value_of(node, function, known))
-    if any(one is UNKNOWN for one in found):
-        return "its own" if isinstance(node, ast.Name) else ast.unparse(node)
-    return " / ".join(dict.fromkeys(map(shown, found)))
-
-
-@functools.cache
-def assignments(function: Callable[..., Any]) -> list[tuple[str, ast.expr]]:
-    """Return the names that a function gives to values, with these, in order; of `case.given`, the usual value."""
-    found = []
-    lines = [line for line in ast.walk(tree_of(function)) if isinstance(line, ast.Assign)]
-    for line in sorted(lines, key=lambda line: line.lineno):
-        for target in line.targets:
-            if isinstance(target, ast.Tuple) and isinstance(line.value, ast.Tuple):
-                pairs = list(zip(target.elts, line.value.elts, strict=False))
-            else:
-                pairs = [(target, line.value)]
-            found += [(name.id, usual(value)) for name, value in pairs if isinstance(name, ast.Name)]
-    return found
-
-
-def usual(node: ast.expr) -> ast.expr:
-    """Return the default of a call of `case.given`, or the expression as it is."""
-    given = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "given" and len(node.args) == 2
-    return node.args[1] if isinstance(node, ast.Call) and given else node
-
-
-#: stands for a value that is not known before a check runs
-UNKNOWN = object()
-#: what may be called to show a default: nothing that takes time
-CHEAP = {"tuple", "list", "int", "float", "len", "range", "max", "min", "get", "tolist", "sqrt", "log", "exp", "sorted"}
-
-
-def value_of(node: ast.expr, function: Callable[..., Any], known: Mapping[str, Any]) -> Any:
-    """Return the value of an expression of constants, of names of its module and of those that are known."""
-    for part in ast.walk(node):
-        called = part.func if isinstance(part, ast.Call) else None
-        if called is not None and getattr(called, "attr", getattr(called, "id", "")) not in CHEAP:
-            return UNKNOWN
-        if isinstance(part, ast.Name) and known.get(part.id) is UNKNOWN:
-            return UNKNOWN
-    try:
-        return eval(compile(ast.Expression(node), "<parameter>", "eval"), function.__globals__, dict(known))
-    except Exception:  # whatever it needs is known only where the check runs
-        return UNKNOWN
-
-
-def shown(value: Any) -> str:
-    """Return a value as a reader would write it."""
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, (list, tuple, range, dict)):
-        return f"[{', '.join(map(shown, value))}]"
-    return name_of(value)
