@@ -86,11 +86,14 @@ def tables_of_what_is_covered() -> str:
         lines = [head, ["---"] * len(head), *rows]
         return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
+    def covered(one: Any) -> str:
+        return ", ".join(one.covers)
+
     def names(one: Any) -> str:
         return ", ".join(f"`{known.name}`" for known in one.parameters)
 
     checked = [
-        [", ".join(one.covers), one.title, paper(one), one.status, one.tier, names(one), f"`measureflow check {one.id}`"]
+        [covered(one), one.title, paper(one), one.status, one.tier, names(one), f"`measureflow check {one.id}`"]
         for one in claims.all()
     ]
     costs = json.loads(FIGURES.read_text("utf-8"))
@@ -105,7 +108,7 @@ def tables_of_what_is_covered() -> str:
         for one in claims.figures()
     ]
     open_ = [
-        [", ".join(one.covers), one.title, paper(one), names(one), f"`measureflow explore {one.id}`"]
+        [covered(one), one.title, paper(one), names(one), f"`measureflow explore {one.id}`"]
         for one in claims.explorations()
     ]
     return "\n\n".join(
