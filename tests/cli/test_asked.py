@@ -8,6 +8,7 @@ import tomllib
 import pytest
 
 from measureflow.cli import main
+from measureflow.cli.parser import named_value
 
 #: a claim and a study that NumPy does in a moment, and a parameter of each
 CLAIM, STUDY = "2501.03096/T6", "2312.10794/P16-masses"
@@ -94,6 +95,13 @@ def test_what_cannot_be_set_is_one_line(words, said, capsys, tmp_path, monkeypat
     assert (code, out) == (2, "")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_a_name_may_hold_an_equals_sign():
+    assert named_value("beta, d = 2=0.5") == ("beta, d = 2", 0.5)
+    assert named_value("kinds=['a']") == ("kinds", "['a']")
+    assert named_value('kinds=["a"]') == ("kinds", ["a"])
+    assert named_value(" n = 3 ") == ("n", 3)
 
 
 def test_a_recipe_with_an_unknown_key_is_refused(tmp_path, capsys):

@@ -60,7 +60,7 @@ def add_set(parser: argparse.ArgumentParser, what: str) -> None:
 
 def named_value(text: str) -> tuple[str, Any]:
     """Return a name and a value: a number, true or false, a list as in JSON, else the word as it is."""
-    name, equals, value = text.partition("=")
+    name, equals, value = text.rpartition("=")  # a name may say where it stands: "beta, d = 2"
     if not equals or not name.strip() or not value.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
     try:
