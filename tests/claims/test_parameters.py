@@ -160,6 +160,12 @@ def test_curves_run_over_one_axis_and_are_thinned():
     (curve,) = case.curves
     assert (curve.entries, len(curve.measured), curve.axis) == (3 * MOST, MOST, "t")
     assert (curve.places[0], curve.places[-1]) == (0.0, long[-1])
+    off = long + (long == 7)  # an entry that thinning alone would drop
+    case.compare(off, long, within=0.25, because="one is wrong")
+    worst = case.curves.pop()
+    assert worst.deviation == case.comparisons[-1].deviation == 4.0
+    assert 8.0 in worst.measured
+    assert 7.0 not in curve.measured
     case.at_most(np.zeros((2, 3)), 1.0, within=1.0, because="small", over={"k": [1, 2, 3]})
     assert case.curves[1].places.tolist() == [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]
     for over, said in (({"k": [1, 2]}, "shape"), ({"k": 1, "t": 2}, "one axis")):

@@ -212,12 +212,7 @@ class Case:
 
         `name` says what is compared; `over={"t": times}` along what, one value for each entry: a picture shows both.
         """
-        measured, predicted, within = np.broadcast_arrays(*map(as_numbers, (measured, predicted, within)))
-        tolerance = within * np.abs(predicted) if relative else within
-        with np.errstate(invalid="ignore"):
-            error = np.where(measured == predicted, 0.0, np.abs(measured - predicted))
-        curve = Curve.of(name, "equal", measured, predicted, tolerance, over)
-        return self.note(curve, measured, predicted, tolerance, error, because)
+        return self.weigh("equal", measured, predicted, within, because, name, over, relative=relative)
 
     def at_least(
         self,
@@ -230,11 +225,7 @@ class Case:
         over: Mapping[str, Any] | None = None,
     ) -> Comparison:
         """Check `measured >= bound` entry by entry; what falls short is counted in units of `within`."""
-        measured, bound, within = np.broadcast_arrays(*map(as_numbers, (measured, bound, within)))
-        with np.errstate(invalid="ignore"):
-            error = np.where(measured >= bound, 0.0, bound - measured)
-        curve = Curve.of(name, "at least", measured, bound, within, over)
-        return self.note(curve, measured, bound, within, error, because)
+        return self.weigh("at least", measured, bound, within, because, name, over)
 
     def at_most(
         self,
@@ -247,43 +238,48 @@ class Case:
         over: Mapping[str, Any] | None = None,
     ) -> Comparison:
         """Check `measured <= bound` entry by entry; the excess is counted in units of `within`."""
-        measured, bound, within = np.broadcast_arrays(*map(as_numbers, (measured, bound, within)))
-        with np.errstate(invalid="ignore"):
-            error = np.where(measured <= bound, 0.0, measured - bound)
-        curve = Curve.of(name, "at most", measured, bound, within, over)
-        return self.note(curve, measured, bound, within, error, because)
+        return self.weigh("at most", measured, bound, within, because, name, over)
 
-    def note(
+    def weigh(
         self,
-        curve: Curve,
-        measured: np.ndarray,
-        expected: np.ndarray,
-        within: np.ndarray,
-        error: np.ndarray,
+        sense: str,
+        measured: Any,
+        stated: Any,
+        within: Any,
         because: str,
+        name: str,
+        over: Mapping[str, Any] | None,
+        *,
+        relative: bool = False,
     ) -> Comparison:
-        """Keep the worst entry of a comparison, and its curve."""
-        name = curve.name
+        """Compare in one sense; keep the worst entry, and the curve."""
+        measured, stated, within = np.broadcast_arrays(*map(as_numbers, (measured, stated, within)))
+        within = within * np.abs(stated) if relative else within
         if measured.size == 0:
             raise BadInput(f"claim {self.name}: a comparison {name!r} has no entries; nothing is checked by it.")
         if not because:
             raise BadInput(f"claim {self.name}: a tolerance has a reason; say it with because=.")
-        if not (within > 0).all() and np.isfinite(expected).all():
+        if not (within > 0).all() and np.isfinite(stated).all():
             raise BadInput(f"claim {self.name}: a tolerance is {within.min()}; it must be positive.")
         with np.errstate(divide="ignore", invalid="ignore"):
-            deviation = np.atleast_1d(error / within).ravel()
+            holds, error = {
+                "equal": (measured == stated, np.abs(measured - stated)),
+                "at least": (measured >= stated, stated - measured),
+                "at most": (measured <= stated, measured - stated),
+            }[sense]
+            deviation = np.atleast_1d(np.where(holds, 0.0, error) / within).ravel()
         blind = np.isnan(deviation)
         worst = int(blind.argmax() if blind.any() else deviation.argmax())
         comparison = Comparison(
             name=name,
             measured=float(measured.ravel()[worst]),
-            expected=float(expected.ravel()[worst]),
+            expected=float(stated.ravel()[worst]),
             tolerance=float(within.ravel()[worst]),
             because=because,
             deviation=float(deviation[worst]),
         )
+        self.curves.append(Curve.of(comparison.name, sense, measured, stated, within, over, worst, deviation[worst]))
         self.comparisons.append(comparison)
-        self.curves.append(curve)
         return comparison
 
     @property

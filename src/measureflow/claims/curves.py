@@ -24,7 +24,8 @@ class Curve:
         name: what is compared. sense: `"equal"`, `"at least"` or `"at most"`: how measured stands to stated.
         measured, stated, within: one number per entry.
         axis, places: what the entries run along; their number where the check does not say.
-        entries: how many there were before thinning.
+        entries: how many there were before thinning, which keeps the one that fits worst.
+        deviation: its error in tolerances.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Curve:
     axis: str
     places: np.ndarray
     entries: int
+    deviation: float
 
     @classmethod
     def of(
@@ -44,10 +46,12 @@ class Curve:
         measured: np.ndarray,
         stated: np.ndarray,
         within: np.ndarray,
-        over: Mapping[str, Any] | None = None,
+        over: Mapping[str, Any] | None,
+        worst: int,
+        deviation: float,
     ) -> Curve:
         """Return the curve of arrays of one shape; `over` names what the entries run along, in that shape or along
-        its last axis.
+        its last axis, and `worst` is the entry that fits worst.
 
         Raises:
             BadInput: `over` has several axes, or another number of values than there are entries.
@@ -62,9 +66,11 @@ class Curve:
             except ValueError:
                 shapes = f"{np.shape(values)} for entries of shape {measured.shape}"
                 raise BadInput(f"claim: a comparison {name!r} is over {axis} of shape {shapes}.") from None
-        kept = slice(None) if measured.size <= MOST else np.linspace(0, measured.size - 1, MOST).astype(int)
+        kept: Any = slice(None)
+        if measured.size > MOST:
+            kept = np.unique(np.append(np.linspace(0, measured.size - 1, MOST).astype(int), worst))
         # copies: a view would keep the whole array
         found, said, near, along = (
             np.array(part.ravel()[kept], dtype=float) for part in (measured, stated, within, places)
         )
-        return cls(name, sense, found, said, near, axis, along, measured.size)
+        return cls(name, sense, found, said, near, axis, along, measured.size, float(deviation))

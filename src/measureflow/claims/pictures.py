@@ -134,14 +134,8 @@ def draw_errors(result: Result, axes: Any) -> None:
 
 def deviation(draw: Sequence[Curve]) -> float:
     """Return the largest error of a draw in tolerances, from its curves; infinite where nothing was measured."""
-    worst = 0.0
-    for curve in draw:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            gap = curve.measured - curve.stated
-            sided = {"equal": np.abs(gap), "at least": -gap, "at most": gap}[curve.sense]
-            error = np.where(curve.measured == curve.stated, 0.0, np.maximum(sided, 0.0)) / curve.within
-        worst = max(worst, math.inf if np.isnan(error).any() else float(error.max()))
-    return worst if draw else math.inf
+    errors = [math.inf if math.isnan(curve.deviation) else curve.deviation for curve in draw]
+    return max(errors, default=math.inf)
 
 
 def other_statement(result: Result, which: int) -> tuple[str, Curve | None]:
